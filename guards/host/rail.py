@@ -1,0 +1,207 @@
+"""The one rail that all guards of a MODEL ride on.
+
+However many guards are chained, the model carries one OUTER_SAMPLE wrapper and a tuple of frozen guards. When a sampler
+starts, the wrapper builds a fresh ``Run``, which puts its own PREDICT_NOISE and CALC_COND_BATCH wrappers innermost for
+this run only. Nothing outlives the run: no state on nodes, closures or patchers.
+
+What a guard can ask for, in the order in which it happens in every evaluation of the model:
+  choose   which conditioning entries are live (prompt intervention)
+  wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
+  correct  an addition to the prediction, made from the predictions by role
+  commit   called once when the sampler has finished a step
+Rows are known by role (the guider's own names: positive, negative, ...), never by position.
+"""
+import comfy.model_patcher
+import comfy.sampler_helpers
+import comfy.samplers
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+
+from ..schedule import step_index
+
+KEY = "concept_guards"
+
+
+class Guard:
+    """What a guard may tell the rail; each default does nothing. Guards are frozen: per-run state comes from begin()."""
+
+    def begin(self, run):
+        """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""
+
+    def choose(self, run, state, entries):
+        """The entries of one conditioning list that are live now."""
+        return entries
+
+    def wants(self, run, state):
+        """Names (roles, or what ``run.add`` returned) whose predictions ``correct`` needs in this evaluation."""
+        return ()
+
+    def correct(self, run, state, predictions):
+        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32."""
+
+    def commit(self, state):
+        """The sampler has finished a step: make this step's last candidate state the current one."""
+
+
+def attach(model, guard):
+    """A clone of a MODEL with one more guard. The original is not changed."""
+    patched = model.clone()
+    options = patched.model_options.setdefault("transformer_options", {})
+    if KEY not in options:
+        patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, _outer_sample)
+    options[KEY] = (*options.get(KEY, ()), guard)
+    return patched
+
+
+def _outer_sample(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False,
+                  seed=None, **kwargs):
+    run = Run(executor.class_obj, sampler, sigmas)
+    try:
+        run.start()
+        return executor(noise, latent_image, sampler, sigmas, denoise_mask, run.counting(callback), disable_pbar, seed, **kwargs)
+    finally:
+        run.close()
+
+
+class Run:
+    """One sampling run: the guider, its schedule, and the guards' states."""
+
+    def __init__(self, guider, sampler, sigmas):
+        self.guider = guider
+        self.model = guider.model_patcher.model
+        self.sigmas = sigmas.tolist()
+        self.steps = max(len(self.sigmas) - 1, 1)
+        self.guards = guider.model_options["transformer_options"].get(KEY, ())
+        self.states = []
+        self.added = []                         # names of the conditionings that guards brought
+        self.x = self.sigma = None              # of the evaluation under way
+        self._step = None
+        self._outputs = None                    # name -> denoised, of the evaluation under way
+        self._committed = -1
+        self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER)
+
+    # -- what guards use ---------------------------------------------------------------------------------------------
+
+    @property
+    def step(self):
+        """The executed step of this evaluation. Reads one number from the device, once an evaluation, if asked."""
+        if self._step is None:
+            self._step = step_index(self.sigmas, float(self.sigma.flatten()[0]))
+        return self._step
+
+    @property
+    def scale(self):
+        """The guidance scale of the positive prediction, of any of the host's guiders."""
+        guider = self.guider
+        if hasattr(guider, "cfg1"):             # DualCFGGuider
+            return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
+        return guider.cfg
+
+    @property
+    def unconditional(self):
+        """The role of the prediction that guidance is measured from, or None where the guider has none."""
+        return next((role for role in ("empty_negative_prompt", "negative") if role in self.guider.conds), None)
+
+    def add(self, conditioning, **values):
+        """Let the host process one more CONDITIONING in this run; returns the name under which its prediction comes."""
+        name = f"{KEY}:{len(self.added)}"
+        entries = comfy.sampler_helpers.convert_cond([[c, {**options, **values}] for c, options in conditioning])
+        comfy.samplers.filter_registered_hooks_on_conds({name: entries}, self.guider.model_options)
+        self.guider.conds[name] = entries
+        self.added.append(name)
+        return name
+
+    def live(self, name):
+        """Whether any entry of a conditioning is within its timestep range now (else its prediction is void)."""
+        for entry in self.guider.conds[name]:
+            start, end = entry.get("timestep_start"), entry.get("timestep_end")
+            if (start is None or self.sigma[0] <= start) and (end is None or self.sigma[0] >= end):
+                return True
+        return False
+
+    # -- wrappers ----------------------------------------------------------------------------------------------------
+
+    def start(self):
+        self.states = [guard.begin(self) for guard in self.guards]
+        options = self.guider.model_options
+        add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
+
+    def close(self):
+        conds = getattr(self.guider, "conds", {})
+        for name in self.added:
+            conds.pop(name, None)
+        self.states, self.x, self.sigma, self._outputs = [], None, None, None
+
+    def counting(self, callback):
+        """The run's callback with a commit before it: a step is over exactly when the sampler calls back."""
+        def call(step, x0, x, total):
+            self._commit()
+            if callback is not None:
+                callback(step, x0, x, total)
+        return call
+
+    def _commit(self):
+        for guard, state in zip(self.guards, self.states, strict=True):
+            guard.commit(state)
+
+    def predict(self, executor, x, timestep, model_options={}, seed=None):  # noqa: B006 - the host's own signature
+        if not self._calls_back:                # a foreign sampler may never call back: go by its noise level
+            self.sigma, self._step = timestep, None
+            if self.step > self._committed >= 0:
+                self._commit()
+            self._committed = self.step
+        self.x, self.sigma, self._step = x, timestep, None
+        wanted = {name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)}
+        if not wanted:
+            self._outputs = None
+            return executor(x, timestep, model_options, seed)
+        self._outputs = dict.fromkeys(wanted)
+        denoised = executor(x, timestep, model_options, seed)
+        missing = [name for name in wanted if self._outputs[name] is None]
+        if missing:                             # a guider that left out a role in every batch: one more pass
+            conds = [self.guider.conds[name] for name in missing]
+            outs = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, timestep, model_options)
+            self._outputs.update(zip(missing, outs, strict=True))
+        predictions, self._outputs = self._outputs, None
+        for guard, state in zip(self.guards, self.states, strict=True):
+            addition = guard.correct(self, state, predictions)
+            if addition is not None:
+                denoised = denoised + addition
+        return denoised
+
+    def evaluate(self, executor, model, conds, x_in, timestep, model_options):
+        """CALC_COND_BATCH: pick live entries; on the first call of an evaluation, add the wanted conditionings."""
+        roles = [self._role(entries) for entries in conds]
+        lists = [self._choose(entries) for entries in conds]
+        outputs = self._outputs
+        extra = []
+        if outputs is not None and "positive" in roles and outputs.get("positive") is None:
+            if x_in.shape != self.x.shape:
+                raise NotImplementedError("Concept Guards: this guard corrects whole latents and cannot follow context windows "
+                                          "(long videos). Remove the context-window node, or use Prompt Intervention or "
+                                          "Rewrite Prompt, which work there.")
+            waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
+            extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
+            lists += [self._choose(self.guider.conds[name]) for name in extra]
+        out = executor(model, lists, x_in, timestep, model_options)
+        if outputs is not None:
+            for name, prediction in zip(roles + extra, out, strict=True):
+                if name in outputs and outputs[name] is None:   # the first of an evaluation: later ones are perturbed (PAG, SAG)
+                    outputs[name] = prediction
+        return out[:len(conds)]
+
+    def _choose(self, entries):
+        if entries:
+            for guard, state in zip(self.guards, self.states, strict=True):
+                entries = guard.choose(self, state, entries)
+        return entries
+
+    def _role(self, entries):
+        """The guider's name for a list of conditioning entries; None for an empty slot or a stranger."""
+        if entries is None:
+            return None
+        for role, known in self.guider.conds.items():
+            if known is entries:
+                return role
+        ids = {entry.get("uuid") for entry in entries}
+        return next((role for role, known in self.guider.conds.items() if ids & {entry.get("uuid") for entry in known}), None)

@@ -1,0 +1,22 @@
+"""Where in its run a sampler stands, from noise levels alone."""
+import math
+from bisect import bisect_left
+
+
+def step_index(sigmas, sigma, tolerance=1e-5):
+    """The executed step whose noise level ``sigma`` belongs to.
+
+    ``sigmas``: the run's schedule as floats, falling (n steps have n + 1 levels, the last often 0). Returns 0 .. n - 1: the
+    last step whose level is not below ``sigma`` (relative tolerance; churn may lift sigma above the first level).
+    An evaluation between two levels, as second-order samplers make them, belongs to the step it starts from.
+    """
+    if not len(sigmas):
+        raise ValueError("sigmas: an empty schedule has no steps")
+    limit = sigma * (1 - tolerance)
+    at_or_above = bisect_left(sigmas, True, key=lambda s: s < limit)
+    return min(max(at_or_above - 1, 0), max(len(sigmas) - 2, 0))
+
+
+def switch_step(ratio, steps):
+    """The first executed step that no longer satisfies ``i < ratio * steps`` (0.23 of 20 steps: 5)."""
+    return min(steps, max(0, math.ceil(ratio * steps - 1e-6)))
