@@ -1,0 +1,147 @@
+"""The Python that runs the host: one virtual environment in the cache, or the user's own when COMFYUI_PATH names a checkout."""
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .cache import SetupError, discard, need_space, say, scratch
+from .process import CommandFailed, run_logged
+
+TOOLS = Path(__file__).resolve().parent
+LOCK, TEST_LOCK = TOOLS / "lock.txt", TOOLS / "lock-test.txt"
+STAMP = "concept-guards-complete"
+# Measured: the finished environment takes 7.3 GB on Linux (torch brings its CUDA libraries along, the registry has no other
+# build), pip needs the downloads beside it while it installs.
+SPACE_GB = 11.0 if sys.platform == "linux" else 4.0
+TEST_SPACE_GB = 1.0
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes().replace(b"\r\n", b"\n") for file in files)).hexdigest()[:10]
+
+
+def venv_python(folder: Path) -> Path:
+    """The interpreter inside a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def venv_folder(cache: Path) -> Path:
+    """One environment for each Python version and set of pinned libraries."""
+    return cache / f"venv-py{sys.version_info[0]}.{sys.version_info[1]}-{_digest(LOCK)}"
+
+
+def venv_ready(folder: Path) -> bool:
+    """Finished, and its base Python still there."""
+    if not (folder / STAMP).is_file():
+        return False
+    try:
+        return subprocess.run([venv_python(folder), "-c", ""], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def make_venv(cache: Path) -> Path:
+    """Make the environment with everything the host requires. Call with the cache's lock held."""
+    folder = venv_folder(cache)
+    if venv_ready(folder):
+        return venv_python(folder)
+    discard(folder)
+    need_space(cache, SPACE_GB, "the Python environment (torch and what ComfyUI requires)")
+    say(f"Making a Python environment in {folder}")
+    _create(folder, cache)
+    say("Installing torch and what ComfyUI requires (about 3 GB to download on Linux, less elsewhere) ...")
+    pip_install(venv_python(folder), cache, ["-r", str(LOCK)], "Installing the environment")
+    (folder / STAMP).write_text(f"Python {sys.version}\n", encoding="utf-8")
+    return venv_python(folder)
+
+
+def pip_install(python: Path, cache: Path, arguments: list[str], what: str) -> None:
+    """`pip install` with its temporary files in the cache: /tmp is often a small memory disk."""
+    with scratch(cache, "pip") as temporary:
+        run_logged([python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *arguments], what,
+                   cache / "setup.log", pip_environment(temporary))
+
+
+def pip_environment(temporary: Path) -> dict[str, str]:
+    """This process's variables, with the temporary folder named and no stray Python settings."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER")}
+    return {**kept, "TMPDIR": str(temporary), "TEMP": str(temporary), "TMP": str(temporary)}
+
+
+def _create(folder: Path, cache: Path) -> None:
+    """`python -m venv`, also where Debian has split pip out of it."""
+    if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
+        run_logged([sys.executable, "-m", "venv", folder], "Making the environment", cache / "setup.log")
+    elif importlib.util.find_spec("venv") and importlib.util.find_spec("pip"):
+        _create_with_own_pip(folder, cache)
+    else:
+        _install_venv_package(cache)
+        run_logged([sys.executable, "-m", "venv", folder], "Making the environment", cache / "setup.log")
+
+
+def _create_with_own_pip(folder: Path, cache: Path) -> None:
+    """No ensurepip, but this Python has a pip of its own: let it put pip into the new environment."""
+    run_logged([sys.executable, "-m", "venv", "--without-pip", folder], "Making the environment", cache / "setup.log")
+    found = subprocess.run([venv_python(folder), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+                           capture_output=True, text=True, check=True)
+    pip_install(Path(sys.executable), cache, ["--target", found.stdout.strip(), "pip"], "Installing pip")
+
+
+def _install_venv_package(cache: Path) -> None:
+    """A bare Debian or Ubuntu: its Python has neither ensurepip nor pip. Install the package that brings them, if we may."""
+    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+    by_hand = f"This Python ({sys.executable}) cannot make virtual environments. On Debian and Ubuntu:\n    sudo apt-get install {package}"
+    if not shutil.which("apt-get"):
+        raise SetupError(f"This Python ({sys.executable}) has neither `ensurepip` nor `pip`.\n"
+                         "Install the venv and pip packages of your system for it, or use another Python.")
+    if os.geteuid() == 0:
+        sudo = []
+    elif shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
+        sudo = ["sudo", "-n"]
+    else:
+        raise SetupError(by_hand)
+    say(f"This Python cannot make virtual environments yet; installing {package} with apt-get")
+    try:
+        run_logged([*sudo, "apt-get", "update"], "apt-get update", cache / "setup.log")
+        run_logged([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", package],
+                   f"Installing {package}", cache / "setup.log")
+    except CommandFailed as error:
+        raise SetupError(f"{error}\n{by_hand}") from error
+
+
+def make_test_libraries(python: Path, cache: Path) -> Path:
+    """pytest and friends in a folder of their own, so that nothing is installed into an environment that may be the user's."""
+    tag = subprocess.run([python, "-c", "import sys, sysconfig; print('py%d.%d-' % sys.version_info[:2] + sysconfig.get_platform())"],
+                         capture_output=True, text=True, check=True).stdout.strip()
+    folder = cache / f"testlibs-{tag}-{_digest(TEST_LOCK)}"
+    if folder.is_dir():
+        return folder
+    need_space(cache, TEST_SPACE_GB, "the test libraries")
+    say("Installing the test libraries (pytest, ruff, diffusers, comfy-cli, playwright) ...")
+    with scratch(cache, "testlibs") as place:
+        pip_install(python, cache, ["--no-deps", "--target", str(place / "libs"), "-r", str(TEST_LOCK)], "Installing the test libraries")
+        os.replace(place / "libs", folder)
+    return folder
+
+
+def own_python(checkout: Path) -> Path:
+    """The Python that the user's ComfyUI runs with."""
+    chosen = os.environ.get("COMFYUI_PYTHON")
+    if chosen:
+        if not shutil.which(chosen):
+            raise SetupError(f"COMFYUI_PYTHON is {chosen}, but there is no such program.")
+        return Path(shutil.which(chosen))
+    beside = [venv_python(place / name) for place in (checkout, checkout.parent) for name in ("venv", ".venv")]
+    beside += [checkout.parent / name / "python.exe" for name in ("python_embeded", "python_embedded")]
+    candidates = [python for python in beside if python.is_file()] + [Path(sys.executable)]
+    for python in candidates:
+        if subprocess.run([python, "-c", "import torch, aiohttp"], capture_output=True).returncode == 0:
+            return python
+    tried = "\n".join(f"    {python}" for python in candidates)
+    raise SetupError(f"COMFYUI_PATH is {checkout}, but none of these has torch and aiohttp, which ComfyUI needs:\n{tried}\n"
+                     "Set COMFYUI_PYTHON to the Python that you start ComfyUI with, or unset COMFYUI_PATH to use a ComfyUI of our own.")
