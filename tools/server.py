@@ -91,7 +91,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._address()}:{self.port}"
+
+    def _address(self) -> str:
+        """Where the server is reached from this machine."""
+        return "127.0.0.1" if self.listen in ("0.0.0.0", "::", "0.0.0.0,::") else self.listen.split(",")[0]
 
     def start(self, timeout: float = 300) -> None:
         """Start the server and wait until it answers."""
@@ -115,7 +119,7 @@ class Server:
             if time.monotonic() > waited:
                 raise ServerError(f"ComfyUI did not answer within {timeout:.0f} s. {self.log_tail()}")
             time.sleep(0.2)
-        self.events = Events("127.0.0.1", self.port, self.client_id, self._hear)
+        self.events = Events(self._address(), self.port, self.client_id, self._hear)
 
     def stop(self) -> None:
         """End the server and wait until it is gone."""

@@ -1,0 +1,158 @@
+"""Set-up fails with one clear message, and never leaves something half-made behind."""
+import io
+import multiprocessing
+import os
+import socket
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tools import cache, environment, host, process, server
+
+
+def archive(path: Path, names: dict[str, bytes | None]) -> Path:
+    """A source archive with files, or symbolic links where the content is None."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in names.items():
+            info = tarfile.TarInfo(name)
+            if content is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+                tar.addfile(info)
+            else:
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_only_the_host_is_unpacked_and_links_are_left_out(tmp_path):
+    file = archive(tmp_path / "a.tar.gz", {"x-1/vendor/ComfyUI/main.py": b"1", "x-1/vendor/ComfyUI/a/b.py": b"2", "x-1/setup.py": b"3",
+                                           "x-1/vendor/other/c.py": b"4", "x-1/vendor/ComfyUI/link": None})
+    host.extract(file, tmp_path / "out")
+    found = sorted(str(p.relative_to(tmp_path / "out").as_posix()) for p in (tmp_path / "out").rglob("*") if not p.is_dir())
+    assert found == ["a/b.py", "main.py"]
+
+
+@pytest.mark.parametrize("name", ["x-1/vendor/ComfyUI/../../../evil.py", "x-1/vendor/ComfyUI/a\\..\\evil.py", "x-1/vendor/ComfyUI/C:/evil.py"])
+def test_an_archive_cannot_write_outside_its_folder(tmp_path, name):
+    file = archive(tmp_path / "a.tar.gz", {name: b"1", "x-1/vendor/ComfyUI/main.py": b"1"})
+    with pytest.raises(cache.SetupError, match="unsafe path"):
+        host.extract(file, tmp_path / "deep" / "deeper" / "out")
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_a_changed_archive_is_refused(tmp_path):
+    file = archive(tmp_path / "a.tar.gz", {"x-1/vendor/ComfyUI/main.py": b"1"})
+    with pytest.raises(cache.SetupError, match="not the expected one"):
+        host.check(file, host.CURRENT)
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONCEPT_GUARDS_CACHE", str(tmp_path / "here"))
+    assert cache.open_cache() == tmp_path / "here" and (tmp_path / "here").is_dir()
+    monkeypatch.delenv("CONCEPT_GUARDS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert cache.cache_folder().name == "concept-guards"
+
+
+def test_a_cache_folder_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("CONCEPT_GUARDS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(cache.SetupError, match="cannot be written to.*\n.*CONCEPT_GUARDS_CACHE"):
+        cache.open_cache()
+
+
+def test_a_full_disk_is_noticed_before_the_download(tmp_path):
+    with pytest.raises(cache.SetupError, match="No room for it.*GB are needed"):
+        cache.need_space(tmp_path, 1e9, "it")
+
+
+def test_scratch_folders_vanish_even_after_an_error(tmp_path):
+    with pytest.raises(ValueError):
+        with cache.scratch(tmp_path, "x") as place:
+            (place / "half").write_text("made")
+            raise ValueError
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_set_up_left_is_swept_and_nothing_else(tmp_path):
+    (tmp_path / (cache.PARTIAL + "pip-123")).mkdir()
+    (tmp_path / "venv-other").mkdir()
+    cache.sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["venv-other"]
+
+
+def _hold(folder, started, seconds):
+    with cache.only_one(Path(folder)):
+        started.set()
+        time.sleep(seconds)
+
+
+def test_two_set_ups_at_once_take_turns(tmp_path, capfd):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    other = context.Process(target=_hold, args=(str(tmp_path), started, 1.0))
+    other.start()
+    assert started.wait(30)
+    began = time.monotonic()
+    with cache.only_one(tmp_path):
+        waited = time.monotonic() - began
+    other.join()
+    assert waited > 0.3 and "waiting" in capfd.readouterr().out
+
+
+def test_an_environment_without_its_stamp_is_not_ready(tmp_path):
+    (tmp_path / "bin").mkdir()
+    assert not environment.venv_ready(tmp_path)
+
+
+def test_a_failed_command_shows_the_end_of_its_output(tmp_path):
+    code = "print('one'); print('No matching distribution found for torch'); raise SystemExit(3)"
+    with pytest.raises(process.CommandFailed, match="No matching distribution.*\n.*log\n.*Python 3.10 to 3.13"):
+        process.run_logged([sys.executable, "-c", code], "Trying", tmp_path / "log")
+    assert "one" in (tmp_path / "log").read_text()
+
+
+def test_comfyui_path_must_be_a_comfyui(monkeypatch, tmp_path):
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    with pytest.raises(cache.SetupError, match="no ComfyUI"):
+        host.users_checkout()
+
+
+def test_a_checkout_whose_python_has_no_torch_is_told(monkeypatch, tmp_path):
+    monkeypatch.delenv("COMFYUI_PYTHON", raising=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(environment.subprocess, "run", lambda *a, **k: type("Done", (), {"returncode": 1}))
+    with pytest.raises(cache.SetupError, match="COMFYUI_PYTHON"):
+        environment.own_python(tmp_path)
+
+
+def test_an_occupied_port_is_told_before_the_host_starts(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(server.ServerError, match=f"Port {port} cannot be used"):
+            server.Server(Path(sys.executable), tmp_path, tmp_path / "base", port=port).start()
+
+
+def test_a_host_that_dies_shows_its_log(tmp_path):
+    (tmp_path / "main.py").write_text("print('something is missing'); raise SystemExit(1)")
+    with pytest.raises(server.ServerError, match="(?s)ended while starting.*something is missing"):
+        with server.Server(Path(sys.executable), tmp_path, tmp_path / "base", with_pack=False):
+            pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_the_pack_is_linked_and_copied_without_tests(tmp_path, monkeypatch):
+    from tools import pack
+    assert pack.place(tmp_path / "custom_nodes").resolve() == pack.PROJECT
+
+    def no_links(*_, **__):
+        raise OSError
+    monkeypatch.setattr(pack.os, "symlink", no_links)
+    copied = pack.place(tmp_path / "custom_nodes")
+    assert not copied.is_symlink() and (copied / "pyproject.toml").is_file() and not (copied / "tests").exists()
