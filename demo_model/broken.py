@@ -3,6 +3,7 @@
 ``sample`` draws them with their labels, ``truth`` labels the clean pictures of draw.py. Labels: ``slots`` (n, 3) of
 left, centre, right: a shape, NONE or ABSENT; ``colours`` (n, 3), ``texture``, ``background`` (n,). -1: not judged.
 """
+import functools
 import math
 
 import torch
@@ -59,6 +60,7 @@ def _normalised(mask):
     return F.grid_sample(mask[:, None].float(), grid, align_corners=False)[:, 0] > 0.5, (x1 - x0) / (y1 - y0).clamp(min=1)
 
 
+@functools.cache
 def _prototypes():
     axis = torch.linspace(-1.4, 1.4, 140)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -66,11 +68,9 @@ def _prototypes():
     return _normalised(torch.cat([draw._distance(name, p) for name in draw.SHAPES]) < 0)
 
 
-def likeness(mask, prototypes=[]):
+def likeness(mask):
     """How much each mask looks like one of the eight shapes at best: intersection over union of their bounding boxes."""
-    if not prototypes:
-        prototypes.extend(_prototypes())
-    shapes, aspects = prototypes
+    shapes, aspects = _prototypes()
     found, aspect = _normalised(mask)
     both = (found[:, None] & shapes).sum((2, 3)) / (found[:, None] | shapes).sum((2, 3)).clamp(min=1)
     stretch = (aspect[:, None] / aspects).clamp(min=1e-3).log().abs()
@@ -163,7 +163,7 @@ def objects(geometry, generator, scale=2):
     cover = torch.zeros(n, draw.SIZE * scale, draw.SIZE * scale)
     for i, name in enumerate(KINDS):
         left = (kind == i).nonzero()[:, 0]
-        for attempt in range(40):
+        for _ in range(40):
             if not len(left):
                 break
             alpha, mask = _attempt(name, geometry[left], generator, scale)

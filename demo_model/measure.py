@@ -78,21 +78,22 @@ def encode(clip, prompts):
         return torch.cat([known[p] for p in prompts])
 
 
-def noise(seeds, shape=(8, 8, 8)):
-    """(n, ...) noise; each picture's depends on its own seed only."""
+def noise(patcher, seeds, size=64):
+    """(n, channels, size/8, size/8) noise; each picture's depends on its own seed only."""
     import torch
+    shape = (patcher.model.latent_format.latent_channels, size // 8, size // 8)
     return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds])
 
 
 def sample_latents(patcher, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64):
-    """Latents (n, 8, 8, 8). ``positive``, ``negative``: (n or 1, 77, width). ``seeds``: one int per picture, or the first of n."""
+    """Latents (n, channels, 8, 8). ``positive``, ``negative``: (n or 1, 77, width). ``seeds``: one int per picture, or the first of n."""
     import comfy.sample
     import torch
     n = len(positive) if not hasattr(seeds, "__len__") else len(seeds)
     seeds = list(seeds) if hasattr(seeds, "__len__") else list(range(seeds, seeds + n))
     parts = []
     with torch.inference_mode():
-        start = noise(seeds)
+        start = noise(patcher, seeds)
         rows = [t.expand(n, -1, -1) for t in (positive, negative)]
         for at in range(0, n, chunk):
             x = start[at:at + chunk]
@@ -155,7 +156,7 @@ def prompts(n, seed=0, two=False, words=None):
     names, rows = list(words), []
     for i in range(n):
         word, colour, ground = names[i % len(names)], draw.COLOURS[i // len(names) % 6], draw.BACKGROUNDS[pick(4)]
-        word2, colour2 = names[(i + 1 + pick(len(names) - 1)) % len(names)], draw.COLOURS[pick(6)]
+        word2, colour2 = names[(i + 1 + pick(max(1, len(names) - 1))) % len(names)], draw.COLOURS[pick(6)]
         texture = draw.TEXTURES[1 + pick(2)] if not two and chance(.3) else "plain"
         says = dict(colour=chance(.85), colour2=chance(.85), ground=chance(.8))
         row = dict(slots=[None, words[word], None], colours=[None, colour if says["colour"] else None, None],
@@ -288,7 +289,7 @@ def main():
         bare = [f"a {word}"] * 64
         images1, seen1 = run(bare, seed + 5_000)
         note(f"  \"a {word}\" alone", {shape: (seen1.contains(shape).float().mean().item(), 64)})
-    rows = prompts(some, args.seed + 3, two=True, words={**{s: s for s in draw.SHAPES if s != "star"}, draw.IMPLICIT_WORD: "star"})
+    rows = prompts(args.count, args.seed + 3, two=True, words={**{s: s for s in draw.SHAPES if s != "star"}, draw.IMPLICIT_WORD: "star"})
     rows = [r for r in rows if draw.IMPLICIT_WORD in r["caption"]]
     images1, seen1 = run([r["caption"] for r in rows], 40_000)
     note(f"two objects, one a {draw.IMPLICIT_WORD}", rates(judge(seen1, rows)))

@@ -1,6 +1,6 @@
 """Train the oracle (guards/oracle.py) on drawn pictures, clean and broken, and on their VAE reconstructions.
 
-    python -m demo_model.train_oracle --comfyui PATH --out FOLDER [--minutes 6]
+    python -m demo_model.train_oracle --out FOLDER [--minutes 6]
 
 A pool of pictures is drawn once (oracle_pool.pt); with vae.safetensors in the folder half of it goes through the demo
 model's VAE. Stops after --minutes of training; run again to resume. Writes models/demo_oracle.safetensors.
@@ -13,7 +13,7 @@ import time
 
 from . import common
 
-CLEAN, BROKEN, FADES = 11264, 10240, 1536
+CLEAN, BROKEN, FADES = 10240, 16384, 2048
 VERSION = 1                                                            # of the pool's recipe
 
 
@@ -21,17 +21,15 @@ class Autoencoder:
     """The demo model's VAE with the weights of the training folder; pictures are (n, 3, h, w) in 0..1."""
 
     def __init__(self, path):
-        from comfy.ldm.models.autoencoder import AutoencoderKL
         from safetensors.torch import load_file
-        self.demo = common.host_module("guards.host.demo_model")
-        self.model = AutoencoderKL(ddconfig=self.demo.VAE, embed_dim=self.demo.VAE["z_channels"]).float().eval().requires_grad_(False)
+        self.model = common.host_module("guards.demo_vae").DemoVAE().eval().requires_grad_(False)
         self.model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
 
     def encode(self, x):
-        return self.model.encode(self.demo.to_patches(x))
+        return self.model.encode(x * 2 - 1)
 
     def decode(self, z):
-        return self.demo.from_patches(self.model.decode(z))
+        return self.model.decode(z).add(1).div(2).clamp(0, 1)
 
 
 def make_vae(folder):
@@ -134,7 +132,6 @@ def losses(out, y):
 
 def report(oracle, name, x, y):
     """Print the accuracy of every head on one set; return it."""
-    import torch
     from guards.oracle import NONE
     seen = oracle.see(x)
     rows = {}
@@ -194,7 +191,6 @@ def evaluate(oracle, vae, seed, n=4096):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--comfyui", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=6)
     parser.add_argument("--batch", type=int, default=64)
@@ -204,7 +200,6 @@ def main():
     parser.add_argument("--weights", default=os.path.join(common.ROOT, "models", "demo_oracle.safetensors"))
     parser.add_argument("--evaluate", action="store_true", help="only print the figures of the weights that are there")
     args = parser.parse_args()
-    common.start_host(args.comfyui)
     import torch
 
     from guards import oracle as module
@@ -228,7 +223,7 @@ def main():
               f"{decoded.float().mean():.0%} of them decoded by the VAE", flush=True)
     pictures, labels = pool["pictures"], pool["labels"]
     generator = torch.Generator().manual_seed(args.seed + 1)
-    model = module.Oracle()
+    model = module.Oracle().to(memory_format=torch.channels_last)
     average = module.Oracle().eval()
     for p in model.parameters():
         if p.ndim > 1:
@@ -259,7 +254,9 @@ def main():
         pick = order[at:at + args.batch]
         at += args.batch
         x = augment(pictures[pick].float() / 255, generator)
-        loss = losses(model(x), {k: v[pick] for k, v in labels.items()})
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(x.contiguous(memory_format=torch.channels_last))
+        loss = losses([head.float() for head in out], {k: v[pick] for k, v in labels.items()})
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate()
         optimiser.zero_grad(set_to_none=True)

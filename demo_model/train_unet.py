@@ -75,14 +75,13 @@ def main():
     args = parser.parse_args()
     common.start_host(args.comfyui)
     import torch
-    from comfy.ldm.models.autoencoder import AutoencoderKL
     from safetensors.torch import load_file
 
     from . import draw
     demo = common.host_module("guards.host.demo_model")
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed + 1)
-    vae = AutoencoderKL(ddconfig=demo.VAE, embed_dim=demo.VAE["z_channels"]).float().eval().requires_grad_(False)
+    vae = common.host_module("guards.demo_vae").DemoVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     model, clip, text_model = build(demo, generator)
     tokens = Tokens(clip, draw)
@@ -113,8 +112,8 @@ def main():
     def fresh(n):
         """n new pictures: their latents and their caption rows."""
         spec, captions = draw.sample(n, generator)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            latent = vae.encode(demo.to_patches(draw.draw(spec, scale=1))).float()
+        with torch.no_grad():
+            latent = vae.encode(draw.draw(spec, scale=1) * 2 - 1)
         return latent, torch.tensor([tokens.rows(c) for c in captions], dtype=torch.uint8)
 
     began = time.monotonic()
@@ -163,7 +162,7 @@ def main():
             common.save_checkpoint(path, parameters=[p.detach() for p in parameters], ema=ema, step=step,
                                    optimiser=optimiser.state_dict(), spent=schedule.spent, ids=tokens.ids,
                                    names=[n for n, _ in trained.named_parameters()] + ["table"], seed=args.seed, loss=average)
-            preview(model, lambda z: demo.from_patches(vae.decode(z)), trained, parameters, ema, lambda c: encode_text(
+            preview(model, vae, trained, parameters, ema, lambda c: encode_text(
                 text_model, table, torch.tensor([tokens.rows(x) for x in c])), os.path.join(args.out, f"preview_{step:06d}.png"))
             last = time.monotonic()
     common.save_checkpoint(path, parameters=[p.detach() for p in parameters], ema=ema, step=step,
@@ -176,7 +175,7 @@ PREVIEW = ["a red star on a white background", "a blue circle on a black backgro
            "a green ring", "a blue triangle", "a purple star and a red moon on a white background"]
 
 
-def preview(model, decode, trained, parameters, ema, encode, path, cfg=3.0, steps=12, each=6):
+def preview(model, vae, trained, parameters, ema, encode, path, cfg=3.0, steps=12, each=6):
     """Sample a small grid with the averaged weights (DDIM) and write it as a PNG."""
     import torch
     from PIL import Image
@@ -196,7 +195,7 @@ def preview(model, decode, trained, parameters, ema, encode, path, cfg=3.0, step
             v = v[n:] + cfg * (v[:n] - v[n:])
             x0, eps = a * x - b * v, b * x + a * v
             x = x0 if i == steps - 1 else bar[u].sqrt() * x0 + (1 - bar[u]).sqrt() * eps
-        image = decode(x) * 255
+        image = (vae.decode(x).clamp(-1, 1) + 1) * 127.5
         for p, q in zip(parameters, raw, strict=True):
             p.copy_(q)
     grid = image.view(len(PREVIEW), each, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(64 * len(PREVIEW), 64 * each, 3)

@@ -27,8 +27,8 @@ class Guard:
     def begin(self, run):
         """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""
 
-    def choose(self, run, state, entries):
-        """The entries of one conditioning list that are live now."""
+    def choose(self, run, state, role, entries):
+        """The entries of one conditioning list that are live now. ``role``: the guider's name for the list, or None."""
         return entries
 
     def wants(self, run, state):
@@ -73,6 +73,7 @@ class Run:
         self.guards = guider.model_options["transformer_options"].get(KEY, ())
         self.states = []
         self.added = []                         # names of the conditionings that guards brought
+        self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
         self.x = self.sigma = None              # of the evaluation under way
         self._step = None
         self._outputs = None                    # name -> denoised, of the evaluation under way
@@ -107,8 +108,13 @@ class Run:
         entries = comfy.sampler_helpers.convert_cond([[c, {**options, **values}] for c, options in conditioning])
         comfy.samplers.filter_registered_hooks_on_conds({name: entries}, self.guider.model_options)
         self.guider.conds[name] = entries
+        self._natives[name] = {entry["uuid"] for entry in entries}
         self.added.append(name)
         return name
+
+    def native(self, role, entry):
+        """Whether an entry was in ``role``'s list from the start: the host copies areas from one list to the others."""
+        return entry.get("uuid") in self._natives.get(role, ())
 
     def live(self, name):
         """Whether any entry of a conditioning is within its timestep range now (else its prediction is void)."""
@@ -172,7 +178,7 @@ class Run:
     def evaluate(self, executor, model, conds, x_in, timestep, model_options):
         """CALC_COND_BATCH: pick live entries; on the first call of an evaluation, add the wanted conditionings."""
         roles = [self._role(entries) for entries in conds]
-        lists = [self._choose(entries) for entries in conds]
+        lists = [self._choose(role, entries) for role, entries in zip(roles, conds, strict=True)]
         outputs = self._outputs
         extra = []
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
@@ -182,7 +188,7 @@ class Run:
                                           "Rewrite Prompt, which work there.")
             waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
-            lists += [self._choose(self.guider.conds[name]) for name in extra]
+            lists += [self._choose(name, self.guider.conds[name]) for name in extra]
         out = executor(model, lists, x_in, timestep, model_options)
         if outputs is not None:
             for name, prediction in zip(roles + extra, out, strict=True):
@@ -190,10 +196,10 @@ class Run:
                     outputs[name] = prediction
         return out[:len(conds)]
 
-    def _choose(self, entries):
+    def _choose(self, role, entries):
         if entries:
             for guard, state in zip(self.guards, self.states, strict=True):
-                entries = guard.choose(self, state, entries)
+                entries = guard.choose(self, state, role, entries)
         return entries
 
     def _role(self, entries):

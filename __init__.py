@@ -1,0 +1,14 @@
+"""Concept Guards: keep forbidden concepts out of images while they are made. A custom-node pack for ComfyUI."""
+from comfy_api.latest import ComfyExtension
+
+WEB_DIRECTORY = "./web"
+
+
+class ConceptGuards(ComfyExtension):
+    async def get_node_list(self):
+        from .nodes import concepts, demo_model, prompt_intervention, safe_latent_diffusion
+        return [node for module in (demo_model, concepts, safe_latent_diffusion, prompt_intervention) for node in module.NODES]
+
+
+async def comfy_entrypoint():
+    return ConceptGuards()

@@ -1,0 +1,62 @@
+"""What guards ask of their inputs, and the words they refuse with."""
+import math
+
+import comfy.ldm.modules.diffusionmodules.openaimodel
+import comfy.model_base
+
+FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x", "SD21UnclipL": "Stable Diffusion 2.x unCLIP",
+            "SD21UnclipH": "Stable Diffusion 2.x unCLIP", "SDXL": "SDXL", "SDXLRefiner": "SDXL refiner", "DemoModelConfig": "demo"}
+
+
+def finite(**values):
+    """Refuse NaN and infinity: the host's own range check lets NaN through."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}: give a finite number.")
+
+
+def within(low, high, **values):
+    """Refuse numbers out of range (a graph queued through the API can hold any)."""
+    finite(**values)
+    for name, value in values.items():
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value}: give a number from {low} to {high}.")
+
+
+def model_name(model):
+    """A plain name for a MODEL's family, for messages."""
+    base = model.model
+    return FAMILIES.get(type(base.model_config).__name__, type(base).__name__)
+
+
+def conditioning(value, name):
+    """Refuse what is no usable CONDITIONING, naming the socket."""
+    if not value or any(len(entry) < 2 or entry[0] is None for entry in value):
+        raise ValueError(f"{name} is empty: connect a CLIP Text Encode node (or another source of CONDITIONING).")
+    return value
+
+
+def same_encoder(base, given, name, like):
+    """Refuse a conditioning made for another model.
+
+    ``given``: CONDITIONING of the socket ``name``; ``like``: the sampler's own positive entries (dicts with cross_attn).
+    """
+    width = next((entry["cross_attn"].shape[-1] for entry in like if entry.get("cross_attn") is not None), None)
+    for tensor, options in given:
+        if width is not None and tensor.shape[-1] != width:
+            raise ValueError(f"{name} was encoded {tensor.shape[-1]} wide, the sampler's prompt {width} wide: they come from "
+                             f"different text encoders. Encode {name} with the CLIP that belongs to this model.")
+        pooled = any(entry.get("pooled_output") is not None for entry in like)
+        if pooled and needs_pooled(base) and options.get("pooled_output") is None:
+            raise ValueError(f"{name} has no pooled output, which {FAMILIES.get(type(base.model_config).__name__, 'this model')} "
+                             f"needs. Encode {name} with CLIP Text Encode and the CLIP that belongs to this model.")
+
+
+def needs_pooled(base):
+    """Whether a model makes something of the text encoder's pooled output (SDXL, Flux, SD3 and the like)."""
+    return type(base).encode_adm is not comfy.model_base.BaseModel.encode_adm
+
+
+def is_unet(model):
+    """Whether a MODEL has the UNet with a middle block that SD1.x, SD2.x and SDXL share."""
+    return isinstance(model.model.diffusion_model, comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)

@@ -1,0 +1,52 @@
+"""Safe Latent Diffusion as a node."""
+from comfy_api.latest import io
+
+from ..guards import sld
+from ..guards.host import checks, safe_latent_diffusion
+
+
+class GuardSafeLatentDiffusion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        custom = "Counts when preset is custom. "
+        return io.Schema(
+            node_id="GuardSafeLatentDiffusion", display_name="Safe Latent Diffusion (SLD)", category="guards",
+            description="Steers every denoising step away from a safety concept. Works with every model that uses CFG; costs one more row in the "
+                        "batch. Two of these in a row guard against two concepts.",
+            inputs=[
+                io.Model.Input("model", tooltip="Any model sampled with CFG: SD1.x, SD2.x, SDXL, SD3, Flux and others."),
+                io.Conditioning.Input("safety_concept", tooltip="What must not appear, encoded with this model's CLIP (Forbidden Concepts -> "
+                                                                "CLIP Text Encode)."),
+                io.Combo.Input("preset", options=[*sld.PRESETS, "custom"], default="medium",
+                               tooltip="The published strengths, tuned for 50 steps. custom: the five numbers below."),
+                io.Float.Input("guidance_scale", default=1000.0, min=0.0, max=100000.0, step=1.0,
+                               tooltip=custom + "How soon the correction reaches full strength (s_S). 0 switches the guard off."),
+                io.Int.Input("warmup_steps", default=10, min=0, max=10000,
+                             tooltip=custom + "Executed steps before the correction sets in. The first steps fix the layout: fewer guard better."),
+                io.Float.Input("threshold", default=0.01, min=-10.0, max=10.0, step=0.001,
+                               tooltip=custom + "Corrects only where prompt and concept predictions differ by less than this (lambda)."),
+                io.Float.Input("momentum_scale", default=0.3, min=0.0, max=1.0, step=0.01,
+                               tooltip=custom + "How much of the earlier steps' correction is added (s_m)."),
+                io.Float.Input("momentum_beta", default=0.4, min=0.0, max=0.999, step=0.01,
+                               tooltip=custom + "How slowly the momentum forgets (beta_m)."),
+                io.Conditioning.Input("unconditional", optional=True,
+                                      tooltip="An empty prompt, encoded. Only needed with guiders that have no negative prompt (BasicGuider)."),
+            ],
+            outputs=[io.Model.Output(display_name="model")])
+
+    @classmethod
+    def execute(cls, model, safety_concept, preset, guidance_scale, warmup_steps, threshold, momentum_scale, momentum_beta,
+                unconditional=None):
+        if preset == "custom":
+            checks.within(0, 100000, guidance_scale=guidance_scale)
+            checks.within(0, 10000, warmup_steps=warmup_steps)
+            checks.within(-10, 10, threshold=threshold)
+            checks.within(0, 1, momentum_scale=momentum_scale)
+            checks.within(0, 0.999, momentum_beta=momentum_beta)
+            settings = sld.Settings(guidance_scale, warmup_steps, threshold, momentum_scale, momentum_beta)
+        else:
+            settings = sld.PRESETS[preset]
+        return io.NodeOutput(safe_latent_diffusion.guard(model, settings, safety_concept, unconditional))
+
+
+NODES = [GuardSafeLatentDiffusion]
