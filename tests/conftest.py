@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_runtest_logstart(nodeid, location):
     """A plain heading where a new stage begins."""
-    stage = stage_of(TESTS.parent / nodeid.split("::")[0])
+    stage = stage_of(TESTS / nodeid.split("::")[0])
     reporter = _config.pluginmanager.get_plugin("terminalreporter") if _config else None
     if reporter and stage != getattr(reporter, "concept_guards_stage", None):
         reporter.concept_guards_stage = stage

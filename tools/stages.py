@@ -11,10 +11,12 @@ def main() -> int:
     import pytest
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     given = sys.argv[1:]
+    if not any(os.path.exists(argument.split("::")[0]) for argument in given):
+        given = [str(PROJECT / "tests"), *given]
     print(f"* Testing with ComfyUI in {os.environ['CONCEPT_GUARDS_HOST']}", flush=True)
     if not os.environ.get("CONCEPT_GUARDS_OLDEST_HOST"):
         print("* Only this ComfyUI is tested; unset COMFYUI_PATH to test the oldest supported one as well", flush=True)
-    return pytest.main(["--rootdir", str(PROJECT), "--durations=8", *given])
+    return pytest.main(["--config-file", str(PROJECT / "tests" / "pytest.ini"), "--durations=8", *given])
 
 
 if __name__ == "__main__":
