@@ -75,13 +75,26 @@ def pip_environment(temporary: Path) -> dict[str, str]:
 
 def _create(folder: Path, cache: Path) -> None:
     """`python -m venv`, also where Debian has split pip out of it."""
-    if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
-        run_logged([sys.executable, "-m", "venv", folder], "Making the environment", cache / "setup.log")
-    elif importlib.util.find_spec("venv") and importlib.util.find_spec("pip"):
-        _create_with_own_pip(folder, cache)
-    else:
-        _install_venv_package(cache)
-        run_logged([sys.executable, "-m", "venv", folder], "Making the environment", cache / "setup.log")
+    if _has("ensurepip") and _has("venv"):
+        try:
+            return _create_plainly(folder, cache)
+        except CommandFailed as error:
+            say(f"`python -m venv` did not work; trying another way. {error}")
+            discard(folder)
+    if _has("venv") and _has("pip"):
+        return _create_with_own_pip(folder, cache)
+    _install_venv_package(cache)
+    return _create_plainly(folder, cache)
+
+
+def _has(module: str) -> bool:
+    """Whether this Python has a module; an empty folder of that name does not count."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
+def _create_plainly(folder: Path, cache: Path) -> None:
+    run_logged([sys.executable, "-m", "venv", folder], "Making the environment", cache / "setup.log")
 
 
 def _create_with_own_pip(folder: Path, cache: Path) -> None:

@@ -12,26 +12,29 @@ SHIPPED = ("__init__.py", "guards", "nodes", "models", "web", "workflows", "loca
 
 
 def place(custom_nodes: Path) -> Path:
-    """The pack in a custom_nodes folder: a link where the system allows it, else a copy of what is shipped."""
-    custom_nodes.mkdir(parents=True, exist_ok=True)
+    """The pack in a custom_nodes folder: links where the system allows them, else copies; only of what is shipped.
+
+    The folder itself is a real one: a link to the whole project would lead in circles when it lies inside the project.
+    """
     target = custom_nodes / NAME
     if target.is_symlink():
         target.unlink()
     elif target.exists():
         shutil.rmtree(target)
-    try:
-        os.symlink(PROJECT, target, target_is_directory=True)
-    except OSError:  # Windows without developer mode
-        copy(target)
-    return target
-
-
-def copy(target: Path) -> None:
-    """A copy of the shipped files alone."""
     target.mkdir(parents=True)
     for name in SHIPPED:
         source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif source.exists():
-            shutil.copy2(source, target / name)
+        if source.exists():
+            try:
+                os.symlink(source, target / name, target_is_directory=source.is_dir())
+            except OSError:  # Windows without developer mode
+                copy(source, target / name)
+    return target
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file, or a folder without Python's own leavings."""
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy2(source, target)

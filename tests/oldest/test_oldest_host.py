@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+TESTS = Path(__file__).resolve().parent.parent
+PROJECT = TESTS.parent
 
 
 def test_everything_marked_both_hosts_passes_on_the_oldest_host(pytestconfig):
     oldest = os.environ.get("CONCEPT_GUARDS_OLDEST_HOST")
     if not oldest:
         pytest.skip("no second ComfyUI here: `run.py test` without COMFYUI_PATH fetches it")
-    arguments = ["-m", "both_hosts", "-q", "-p", "no:cacheprovider"]
+    arguments = ["--config-file", TESTS / "pytest.ini", TESTS, "-m", "both_hosts", "-q", "-p", "no:cacheprovider"]
     if pytestconfig.getoption("keyword"):
         arguments += ["-k", pytestconfig.getoption("keyword")]
     result = subprocess.run([sys.executable, PROJECT / "tools" / "launch.py", "pytest", *arguments], cwd=PROJECT, text=True,

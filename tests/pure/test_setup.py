@@ -1,7 +1,6 @@
 """Set-up fails with one clear message, and never leaves something half-made behind."""
 import io
 import multiprocessing
-import os
 import socket
 import sys
 import tarfile
@@ -146,13 +145,17 @@ def test_a_host_that_dies_shows_its_log(tmp_path):
             pass
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_the_pack_is_linked_and_copied_without_tests(tmp_path, monkeypatch):
+@pytest.mark.parametrize("links", [True, False])
+def test_only_what_is_shipped_gets_into_custom_nodes(tmp_path, monkeypatch, links):
     from tools import pack
-    assert pack.place(tmp_path / "custom_nodes").resolve() == pack.PROJECT
 
-    def no_links(*_, **__):
-        raise OSError
-    monkeypatch.setattr(pack.os, "symlink", no_links)
-    copied = pack.place(tmp_path / "custom_nodes")
-    assert not copied.is_symlink() and (copied / "pyproject.toml").is_file() and not (copied / "tests").exists()
+    def refuse(*_, **__):
+        raise OSError("links need rights here")
+    if not links:
+        monkeypatch.setattr(pack.os, "symlink", refuse)
+    for _ in range(2):  # again over what is there
+        placed = pack.place(tmp_path / "custom_nodes")
+    assert placed.name == "concept-guards" and not placed.is_symlink()
+    assert (placed / "pyproject.toml").read_bytes() == (pack.PROJECT / "pyproject.toml").read_bytes()
+    assert {path.name for path in placed.iterdir()} <= set(pack.SHIPPED)
+    assert pack.PROJECT.joinpath("guards").is_dir()
