@@ -121,7 +121,7 @@ def _source(link: int | None, nodes: dict, links: dict) -> tuple[int, int] | Non
 
 
 def _around(node: dict, slot: int) -> int | None:
-    """The link that a bypassed node hands on from one of its outputs: its input at the same place if the type fits, else the first that fits."""
+    """The link a bypassed node hands on from one of its outputs: its input at the same place if the type fits, else the first that does."""
     kind = node["outputs"][slot]["type"]
     inputs = node.get("inputs", [])
     same = inputs[slot:slot + 1]

@@ -24,7 +24,8 @@ def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
     sampler = next((key for key in made_from if _takes(graph[key], "positive") and "Sampler" in graph[key]["class_type"]), None)
     prompt = text_of(graph, graph[sampler]["inputs"].get("positive")) if sampler else ""
     guards = [key for key in made_from if graph[key]["class_type"].startswith("Guard") and graph[key]["class_type"] not in HELPERS]
-    concepts = concepts_said or next((_concepts(graph[key]) for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"), "")
+    lists = [key for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"]
+    concepts = concepts_said or next((_concepts(graph[key]) for key in lists), "")
     if not concepts:
         concepts = next((text_of(graph, graph[key]["inputs"].get("safety_concept")) for key in guards), "")
     return Story(prompt, concepts, [_settings(graph[key]) for key in reversed(guards)], _sampler(graph[sampler]) if sampler else "")

@@ -1,7 +1,6 @@
 """Every node is explained: tooltips, help page, both languages, and a workflow that shows it."""
 import json
 import re
-from pathlib import Path
 
 import hosting
 import pytest
@@ -84,8 +83,10 @@ def test_every_node_and_input_is_translated(schemas, language):
         entry = known.get(name, {})
         missing += [f"{name}.{key}" for key in ("display_name", "description") if not entry.get(key)]
         inputs = entry.get("inputs", {})
-        missing += [f"{name}.inputs.{one.id}.{key}" for one in schema.inputs for key in ("name", "tooltip") if not inputs.get(one.id, {}).get(key)]
-        missing += [f"{name}.outputs.{place}" for place in range(len(schema.outputs)) if not entry.get("outputs", {}).get(str(place), {}).get("name")]
+        missing += [f"{name}.inputs.{one.id}.{key}" for one in schema.inputs for key in ("name", "tooltip")
+                    if not inputs.get(one.id, {}).get(key)]
+        missing += [f"{name}.outputs.{place}" for place in range(len(schema.outputs))
+                    if not entry.get("outputs", {}).get(str(place), {}).get("name")]
     assert not missing, missing
     stale = [f"{name}.inputs.{key}" for name in known for key in known[name].get("inputs", {})
              if name not in schemas or key not in [one.id for one in schemas[name].inputs]]

@@ -18,7 +18,7 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_ruff_finds_nothing():
     pytest.importorskip("ruff")
-    result = run("ruff", "check", ".")
+    result = run("ruff", "check", "--output-format", "concise", ".")
     assert result.returncode == 0, result.stdout + result.stderr
 
 

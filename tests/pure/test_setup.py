@@ -34,9 +34,9 @@ def test_only_the_host_is_unpacked_and_links_are_left_out(tmp_path):
     assert found == ["a/b.py", "main.py"]
 
 
-@pytest.mark.parametrize("name", ["x-1/vendor/ComfyUI/../../../evil.py", "x-1/vendor/ComfyUI/a\\..\\evil.py", "x-1/vendor/ComfyUI/C:/evil.py"])
+@pytest.mark.parametrize("name", ["../../../evil.py", "a\\..\\evil.py", "C:/evil.py"])
 def test_an_archive_cannot_write_outside_its_folder(tmp_path, name):
-    file = archive(tmp_path / "a.tar.gz", {name: b"1", "x-1/vendor/ComfyUI/main.py": b"1"})
+    file = archive(tmp_path / "a.tar.gz", {f"x-1/vendor/ComfyUI/{name}": b"1", "x-1/vendor/ComfyUI/main.py": b"1"})
     with pytest.raises(cache.SetupError, match="unsafe path"):
         host.extract(file, tmp_path / "deep" / "deeper" / "out")
     assert not list(tmp_path.rglob("*evil*"))

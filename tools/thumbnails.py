@@ -1,0 +1,105 @@
+"""Make the pictures that the template browser shows for the example graphs: each is what its own graph makes on the demo model.
+
+    python3 -m tools.thumbnails [quick_start ...]
+
+A thumbnail is square, as the template browser shows it: above what the graph makes without its guard, below with it, in the
+same order. A graph for the user's own checkpoint is run on the demo model instead, and its thumbnail says so.
+"""
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from . import graph as graphs
+from .cache import SetupError, say
+
+PROJECT = Path(__file__).resolve().parent.parent
+SIDE, STRIP, COLUMNS, GAP = 512, 28, 4, 4
+MOST_BYTES = 60_000
+INK, PAPER = (235, 235, 235), (32, 32, 34)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="workflows without .json (default: all)")
+    names = parser.parse_args().names or sorted(path.stem for path in (PROJECT / "workflows").glob("*.json"))
+    if "CONCEPT_GUARDS_HOST" not in os.environ:
+        from .prepare import prepare
+        return prepare().run("tools.thumbnails", names)
+    from .server import prepared_server
+    with tempfile.TemporaryDirectory(prefix="concept-guards-thumbnails-") as folder, prepared_server(Path(folder)) as server:
+        for name in names:
+            path = make(server, PROJECT / "workflows" / f"{name}.json")
+            say(f"{path.relative_to(PROJECT)}: {path.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def make(server, workflow: Path) -> Path:
+    """Run one workflow and write its thumbnail."""
+    graph = graphs.to_api(graphs.load(workflow), server.object_info())
+    own = bool(graphs.find(graph, type="CheckpointLoaderSimple"))
+    if own:
+        stand_in(graph)
+    result = server.run(graph)
+    if result.status != "success":
+        raise SetupError(f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
+    sides = {side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]
+             for side in ("before", "after")}
+    note = "Shown with the demo model" if own else ""
+    data = draw(sides["before"], sides["after"], note)
+    target = workflow.with_suffix(".jpg")
+    target.write_bytes(data)
+    return target
+
+
+def stand_in(graph: dict) -> None:
+    """A graph for a checkpoint, made to run on the demo model, which knows no other words: quick start's prompt, concept and canvas."""
+    graphs.change(graph, {"text": "a red zorp and a blue circle on a white background"}, title="prompt")
+    graphs.change(graph, {"width": 64, "height": 64, "batch_size": 8}, type="EmptyLatentImage")
+    graphs.change(graph, {"preset": "custom", "concepts": "star"}, type="GuardForbiddenConcepts")
+    for key in graphs.find(graph, type="CheckpointLoaderSimple"):
+        graph[key].update(class_type="GuardDemoModel", inputs={})
+
+
+def draw(before: list[bytes], after: list[bytes], note: str = "") -> bytes:
+    """Both sides as one square JPEG of at most 60 kB."""
+    from PIL import Image, ImageDraw, ImageFont
+    sheet = Image.new("RGB", (SIDE, SIDE), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(19)
+    strips = STRIP * (3 if note else 2)
+    rows = 2
+    cell = min((SIDE - GAP * (COLUMNS + 1)) // COLUMNS, (SIDE - strips - GAP * (2 * rows + 1)) // (2 * rows))
+    left = (SIDE - COLUMNS * (cell + GAP) + GAP) // 2
+    top = 0
+    for title, pictures in (("guard off", before), ("guard on", after)):
+        pen.text((SIDE // 2, top + STRIP // 2 + 1), title, INK, font, anchor="mm")
+        top += STRIP
+        for index, data in enumerate(pictures[:COLUMNS * rows]):
+            picture = Image.open(io.BytesIO(data)).convert("RGB").resize((cell, cell), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (left + index % COLUMNS * (cell + GAP), top + index // COLUMNS * (cell + GAP)))
+        top += rows * (cell + GAP)
+    if note:
+        pen.text((SIDE // 2, SIDE - STRIP // 2 - 1), note, INK, font, anchor="mm")
+    return jpeg(sheet)
+
+
+def jpeg(sheet) -> bytes:
+    """The best quality that keeps the limit."""
+    for quality in (92, 88, 84, 78, 70, 60):
+        buffer = io.BytesIO()
+        sheet.save(buffer, "JPEG", quality=quality, optimize=True, subsampling=0)
+        if buffer.tell() <= MOST_BYTES:
+            break
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SetupError as error:
+        sys.exit(f"\n{error}")
