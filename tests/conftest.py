@@ -15,6 +15,7 @@ import pytest
 STAGES = {
     "pure": "Pure tests: the techniques alone, without ComfyUI",
     "host": "Host tests: ComfyUI inside the test process",
+    "exact": "Exactness: against the published pipelines",
     "oldest": "Oldest host: tests marked both_hosts once more, with the oldest supported ComfyUI",
     "server": "Server tests: whole graphs through a real ComfyUI server",
     "browser": "Browser tests: the real front end",

@@ -8,15 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy
-import torch
-from PIL import Image
-
 from . import graph as graphs
 from .cache import SetupError, say
 from .pack import PROJECT
 from .server import Result, prepared_server
-from .sheet import Row, draw
 from .story import Story, tell
 
 
@@ -71,13 +66,15 @@ def is_output(node: dict) -> bool:
 
 def make_sheet(result: Result, before: str, after: str, story: Story, path: Path) -> Path:
     """Both sides as one picture, with what the oracle sees; the same is said on the terminal."""
+    from PIL import Image
+
+    from .sheet import Row, draw
     rows = []
     for name, node in (("guard off", before), ("guard on", after)):
         images = [Image.open(io.BytesIO(image.data)).convert("RGB") for image in result.images if image.node == node]
         if not images:
             raise SetupError(f"The graph saved no picture on the side {name!r}.")
-        pixels = torch.stack([torch.from_numpy(numpy.asarray(image).copy()).movedim(-1, 0) for image in images]).float() / 255
-        rows.append(Row(name, images, seen(pixels)))
+        rows.append(Row(name, images, seen(images)))
     notes = [f"forbidden concept: {story.concepts}", f"guard: {' + '.join(story.guards) or 'none found in the graph'}",
              f"sampler: {story.sampler}; the same starting noise in each column"]
     print()
@@ -91,14 +88,18 @@ def make_sheet(result: Result, before: str, after: str, story: Story, path: Path
     return draw(f"Prompt: \u201c{story.prompt}\u201d", notes, rows, path)
 
 
-def seen(pixels: torch.Tensor) -> list[str]:
+def seen(images: list) -> list[str]:
     """What the oracle sees. Without its file there is still a sheet to look at."""
+    import numpy
+    import torch
+
     from guards import oracle
+    pixels = torch.stack([torch.from_numpy(numpy.asarray(image).copy()).movedim(-1, 0) for image in images]).float() / 255
     try:
         return oracle.describe(pixels)
     except ValueError as error:
         say(f"The captions stay empty: {error}")
-        return [""] * len(pixels)
+        return [""] * len(images)
 
 
 class ProgressLine:

@@ -38,3 +38,10 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copy2(source, target)
+
+
+def state() -> dict[str, tuple[int, int]]:
+    """Size and time of every shipped file, to see whether the pack was edited while something long ran."""
+    files = [path for name in SHIPPED for path in ((PROJECT / name).rglob("*") if (PROJECT / name).is_dir() else [PROJECT / name])]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files
+            if path.is_file() and "__pycache__" not in path.parts}

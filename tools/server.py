@@ -101,7 +101,7 @@ class Server:
         """Start the server and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = _free_port() if self.port is None else self.port
-        _need_port(self.listen, self.port)
+        need_port(self.listen, self.port)
         (self.folder / "models").mkdir(exist_ok=True)
         (self.folder / "custom_nodes").mkdir(exist_ok=True)
         if self.with_pack:
@@ -253,7 +253,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _need_port(listen: str, port: int) -> None:
+def need_port(listen: str, port: int) -> None:
     """Say so before the host does, in its own long way, if the port is taken or not allowed."""
     with socket.socket(socket.AF_INET6 if ":" in listen else socket.AF_INET) as probe:
         if os.name != "nt":

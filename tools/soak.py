@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import statistics
 import tempfile
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
+from . import pack
 from .cache import SetupError, say
 from .server import Result, Server, prepared_server
 
@@ -155,8 +157,12 @@ def main() -> int:
     options = parser.parse_args()
     if options.count < len(KINDS):
         raise SetupError(f"--count must be at least {len(KINDS)}: one prompt of each kind.")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the model is so small that more threads only get into each other's way
+    before = pack.state()
     with tempfile.TemporaryDirectory(prefix="concept-guards-soak-") as folder:
         run, twins = soak(options.count, Path(folder))
+    if changed := sorted(path for path, _ in before.items() ^ pack.state().items()):
+        raise SetupError(f"The pack was edited during the run, which says nothing then; run it again. Changed: {changed[0]}")
     faults = judge(run, twins)
     print(f"\n{table(run, twins)}\n")
     for fault in faults:
