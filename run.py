@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Concept Guards from one command: set-up, demo, tests, server, measurements. `python3 run.py --help` lists them."""
 import argparse
-import os
 import signal
 import sys
 
@@ -35,7 +34,6 @@ def main():
         parser.error("setup takes no arguments")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server we started is stopped, too
-    os.chdir(os.path.dirname(os.path.abspath(__file__)))
     from tools.cache import SetupError, say
     from tools.prepare import prepare
     try:

@@ -8,9 +8,11 @@
 """
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
 import os
+import shutil
 import sys
 import tempfile
 import types
@@ -41,6 +43,7 @@ def start(*arguments: str) -> Path:
             raise RuntimeError("No ComfyUI to test with: run `python3 run.py test`, or set CONCEPT_GUARDS_HOST to a checkout.")
         sys.path.insert(0, str(path))
         base = tempfile.mkdtemp(prefix="concept-guards-host-")
+        atexit.register(shutil.rmtree, base, ignore_errors=True)
         sys.argv = ["main.py", "--cpu", "--use-pytorch-cross-attention", "--base-directory", base, *arguments]
         import comfy.options
         comfy.options.enable_args_parsing(True)

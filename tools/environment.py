@@ -63,8 +63,17 @@ def make_venv(cache: Path) -> Path:
 def pip_install(python: Path, cache: Path, arguments: list[str], what: str) -> None:
     """`pip install` with its temporary files in the cache: /tmp is often a small memory disk."""
     with scratch(cache, "pip") as temporary:
-        run_logged([python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *arguments], what,
+        run_logged([*pip_command(python), "install", "--no-input", "--disable-pip-version-check", *arguments], what,
                    cache / "setup.log", pip_environment(temporary))
+
+
+def pip_command(python: Path) -> list[str]:
+    """How to run pip for an interpreter; environments made by `uv` have none of their own, then ours works on them from outside."""
+    if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        return [str(python), "-m", "pip"]
+    if _has("pip"):
+        return [sys.executable, "-m", "pip", "--python", str(python)]
+    raise SetupError(f"Neither {python} nor {sys.executable} has pip. Install it, for example:\n    {python} -m ensurepip")
 
 
 def pip_environment(temporary: Path) -> dict[str, str]:
@@ -142,6 +151,10 @@ def make_test_libraries(python: Path, cache: Path) -> Path:
     return folder
 
 
+# Found without importing them: torch alone takes seconds.
+HAS_LIBRARIES = "import sys; from importlib.util import find_spec; sys.exit(not (find_spec('torch') and find_spec('aiohttp')))"
+
+
 def own_python(checkout: Path) -> Path:
     """The Python that the user's ComfyUI runs with."""
     chosen = os.environ.get("COMFYUI_PYTHON")
@@ -153,7 +166,7 @@ def own_python(checkout: Path) -> Path:
     beside += [checkout.parent / name / "python.exe" for name in ("python_embeded", "python_embedded")]
     candidates = [python for python in beside if python.is_file()] + [Path(sys.executable)]
     for python in candidates:
-        if subprocess.run([python, "-c", "import torch, aiohttp"], capture_output=True).returncode == 0:
+        if subprocess.run([python, "-c", HAS_LIBRARIES], capture_output=True).returncode == 0:
             return python
     tried = "\n".join(f"    {python}" for python in candidates)
     raise SetupError(f"COMFYUI_PATH is {checkout}, but none of these has torch and aiohttp, which ComfyUI needs:\n{tried}\n"

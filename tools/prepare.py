@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import environment, host
-from .cache import only_one, open_cache, say, sweep
+from .cache import SetupError, only_one, open_cache, say, sweep
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -49,6 +49,13 @@ class Prepared:
 
 def prepare(tests: bool = False) -> Prepared:
     """Set up what is missing. Instant when nothing is; safe to interrupt and to run twice at once."""
+    try:
+        return _prepare(tests)
+    except OSError as error:  # a disk that fills up, a folder that loses its rights, a file that another program holds
+        raise SetupError(f"Set-up failed: {error}\nMend that and run the same command again; what is half-made is made anew.") from error
+
+
+def _prepare(tests: bool) -> Prepared:
     cache = open_cache()
     checkout = host.users_checkout()
     if checkout:
