@@ -25,6 +25,11 @@ class Settings:
     def off(self):
         return self.guidance_scale == 0
 
+    @property
+    def always(self):
+        """Whether every step is guided, so that nobody needs to ask which step it is."""
+        return self.warmup_steps == 0
+
     def guided(self, step):
         """Whether the correction is applied at executed step ``step`` (zero-based; the authors gate with >=)."""
         return step >= self.warmup_steps
@@ -32,6 +37,10 @@ class Settings:
     def needed(self, step):
         """Whether the concept's prediction is needed at ``step``: momentum is gathered during warm-up as well."""
         return not self.off and (self.guided(step) or self.momentum_scale != 0)
+
+    def gamma(self, eps_positive, eps_unconditional, eps_concept, memory=None):
+        """What to subtract inside the guidance bracket, and the memory (momentum) for the next step."""
+        return guidance(self, eps_positive, eps_unconditional, eps_concept, memory)
 
 
 PRESETS = {
@@ -56,3 +65,44 @@ def guidance(settings, eps_positive, eps_unconditional, eps_concept, momentum=No
         return gamma, gamma * (1 - settings.momentum_beta)
     gamma = gamma.add_(momentum, alpha=settings.momentum_scale)
     return gamma, torch.lerp(gamma, momentum, settings.momentum_beta)
+
+
+# ---- ours -----------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Aligned:
+    """The aligned variant: how hard to push (1 takes the concept's direction out once), where its gate opens."""
+    strength: float
+    opens: float = 0.35         # cosine at which the gate starts to open ...
+    open: float = 0.65          # ... and at which it is fully open
+
+    always = True
+
+    @property
+    def off(self):
+        return self.strength == 0
+
+    def gamma(self, eps_positive, eps_unconditional, eps_concept, memory=None):
+        """What to subtract inside the guidance bracket, and the memory (similarity so far) for the next step."""
+        return aligned_guidance(self, eps_positive, eps_unconditional, eps_concept, memory)
+
+
+ALIGNED = {"weak": Aligned(1.0), "medium": Aligned(1.5), "strong": Aligned(2.0), "max": Aligned(3.0)}
+
+
+def aligned_guidance(settings, eps_positive, eps_unconditional, eps_concept, similarity=None):
+    """gamma and the new running similarity of the aligned variant: ours, not published.
+
+    The published scale grows with the difference of prompt and concept, so it vanishes where both say the same, and it
+    pushes where they are unlike. Here the push depends on how well the directions agree: the cosine, per picture, between
+    what the prompt wants (eps_positive - eps_unconditional) and what the concept wants, averaged over the steps so far. A
+    prompt for the concept is pushed with the full strength, whatever its words; an unrelated one is left alone.
+
+    Tensors as for ``guidance``. ``similarity``: None at the start of a run, else what the last step returned.
+    """
+    wanted, concept = eps_positive - eps_unconditional, eps_concept - eps_unconditional
+    cosine = torch.nn.functional.cosine_similarity(wanted.flatten(1), concept.flatten(1), eps=1e-12)
+    total, steps = similarity if similarity is not None else (torch.zeros_like(cosine), 0)
+    total, steps = total + cosine, steps + 1
+    gate = ((total / steps - settings.opens) / (settings.open - settings.opens)).clamp_(0, 1)
+    return concept.mul_((settings.strength * gate).view(-1, *[1] * (concept.ndim - 1))), (total, steps)

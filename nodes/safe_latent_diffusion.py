@@ -31,13 +31,22 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
                                tooltip=custom + "How slowly the momentum forgets (beta_m)."),
                 io.Conditioning.Input("unconditional", optional=True,
                                       tooltip="An empty prompt, encoded. Only needed with guiders that have no negative prompt (BasicGuider)."),
+                io.Combo.Input("variant", options=["published", "aligned"], default="published", optional=True,
+                               tooltip="published: the paper's formula. aligned: ours; pushes where the prompt's direction agrees with the concept's, so "
+                                       "it also works when the prompt is the concept and leaves other prompts alone. It has no warm-up."),
+                io.Float.Input("strength", default=2.0, min=0.0, max=20.0, step=0.1, optional=True,
+                               tooltip="Counts when variant is aligned and preset is custom. How hard to push: 1 takes the concept's direction out, more "
+                                       "pushes away from it. 0 switches the guard off."),
             ],
             outputs=[io.Model.Output(display_name="model")])
 
     @classmethod
     def execute(cls, model, safety_concept, preset, guidance_scale, warmup_steps, threshold, momentum_scale, momentum_beta,
-                unconditional=None):
-        if preset == "custom":
+                unconditional=None, variant="published", strength=2.0):
+        if variant == "aligned":
+            checks.within(0, 20, strength=strength)
+            settings = sld.ALIGNED[preset] if preset != "custom" else sld.Aligned(strength)
+        elif preset == "custom":
             checks.within(0, 100000, guidance_scale=guidance_scale)
             checks.within(0, 10000, warmup_steps=warmup_steps)
             checks.within(-10, 10, threshold=threshold)

@@ -14,7 +14,7 @@ SHARED = ("control", "control_apply_to_uncond", "gligen", "width", "height", "cr
 @dataclass(frozen=True, eq=False)
 class SafeLatentDiffusion(rail.Guard):
     """One safety concept with one set of numbers. Two of them on a MODEL are two concepts, both effective."""
-    settings: sld.Settings
+    settings: sld.Settings | sld.Aligned
     concept: list                               # CONDITIONING
     unconditional: list | None = None           # CONDITIONING, for guiders that have none of their own
 
@@ -44,15 +44,10 @@ class SafeLatentDiffusion(rail.Guard):
         return _State(concept, unconditional, partial)
 
     def wants(self, run, state):
-        if run.scale == 0 or not self._needs_step():
-            needed = run.scale != 0
-        else:
-            needed = self.settings.needed(run.step)
+        settings = self.settings
+        needed = run.scale != 0 and (settings.always or settings.needed(run.step))
         state.wanted = needed and run.live(state.concept)
         return ("positive", state.unconditional, state.concept) if state.wanted else ()
-
-    def _needs_step(self):
-        return self.settings.warmup_steps > 0
 
     def correct(self, run, state, predictions):
         if not state.wanted:
@@ -62,26 +57,24 @@ class SafeLatentDiffusion(rail.Guard):
             sigma = sigma.expand(x.shape[0], *sigma.shape[1:])
         positive, unconditional, concept = (predictions[n] for n in ("positive", state.unconditional, state.concept))
         eps = [(x - d).float() / sigma for d in (positive, unconditional, concept)]
-        gamma, momentum = sld.guidance(self.settings, *eps, momentum=state.momentum)
         if state.partial:                       # outside its area or mask the host leaves the prediction at exactly zero
-            covered = (concept != 0).any(dim=1, keepdim=True)
-            gamma, momentum = gamma * covered, momentum * covered
-        state.candidate = momentum
-        if self._needs_step() and not self.settings.guided(run.step):
+            eps[2] = torch.where((concept != 0).any(dim=1, keepdim=True), eps[2], eps[1])
+        gamma, state.candidate = self.settings.gamma(*eps, state.memory)
+        if not (self.settings.always or self.settings.guided(run.step)):
             return None
         return gamma * sigma * run.scale
 
     def commit(self, state):
         if state.candidate is not None:
-            state.momentum, state.candidate = state.candidate, None
+            state.memory, state.candidate = state.candidate, None
 
 
 class _State:
-    """Of one sampling run. Every evaluation proposes a momentum; the one that ends a step is kept."""
+    """Of one sampling run. Every evaluation proposes a memory (momentum, similarity); the one that ends a step is kept."""
 
     def __init__(self, concept, unconditional, partial):
         self.concept, self.unconditional, self.partial = concept, unconditional, partial
-        self.momentum = self.candidate = None
+        self.memory = self.candidate = None
         self.wanted = False
 
 

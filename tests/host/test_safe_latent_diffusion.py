@@ -278,3 +278,26 @@ def test_half_precision_weights_stay_close_to_single(host):
     plain = models.sample(models.sd1(dtype=torch.bfloat16))
     assert torch.isfinite(half).all() and half.dtype == torch.float32
     assert (half - single).norm() < 0.5 * (half - plain).norm() + 0.2 * single.norm()
+
+
+def aligned(model, concept=CONCEPT, strength=2.0):
+    host_side, pure = hosting.module("guards.host.safe_latent_diffusion"), hosting.module("guards.sld")
+    return host_side.guard(model, pure.Aligned(strength), concept)
+
+
+def test_the_aligned_variant_guards_where_the_prompt_is_the_concept_and_leaves_an_opposite_prompt_alone(tiny):
+    """The published scale is zero where prompt and concept agree; ours is fullest there."""
+    assert close(models.sample(sld(tiny, POSITIVE, momentum_scale=0.0)), models.sample(tiny), 1e-5)
+    taken_out = models.sample(aligned(tiny, POSITIVE, strength=1.0))
+    assert close(taken_out, models.sample(tiny, NEGATIVE, NEGATIVE, cfg=1.0), 1e-3)     # nothing of the prompt is left
+    away = [[2 * NEGATIVE[0][0] - POSITIVE[0][0], {"pooled_output": None}]]
+    assert close(models.sample(aligned(tiny, away)), models.sample(tiny), 0.2)
+    assert aligned(tiny, strength=0) is tiny
+
+
+def test_the_aligned_variant_keeps_its_memory_per_run_and_per_picture(tiny):
+    guarded = aligned(tiny, POSITIVE)
+    first = models.sample(guarded, batch=2)
+    assert torch.equal(first, models.sample(guarded, batch=2))
+    alone = models.sample(guarded, latent=None, batch=1)
+    assert close(first[:1], alone, 1e-4)
