@@ -41,11 +41,15 @@ def same_encoder(base, given, name, like):
 
     ``given``: CONDITIONING of the socket ``name``; ``like``: the sampler's own positive entries (dicts with cross_attn).
     """
+    tokens = max((entry["cross_attn"].shape[1] for entry in like if entry.get("cross_attn") is not None), default=0)
     width = next((entry["cross_attn"].shape[-1] for entry in like if entry.get("cross_attn") is not None), None)
     for tensor, options in given:
         if width is not None and tensor.shape[-1] != width:
             raise ValueError(f"{name} was encoded {tensor.shape[-1]} wide, the sampler's prompt {width} wide: they come from "
                              f"different text encoders. Encode {name} with the CLIP that belongs to this model.")
+        if tensor.shape[1] > max(4 * tokens, 8 * 77):
+            raise ValueError(f"{name} is {tensor.shape[1]} tokens long, the sampler's prompt {tokens}: so long a text blurs into nothing and cannot share "
+                             f"a batch with the prompt. Name the few concepts that matter in {name}, or use several guards in a row.")
         pooled = any(entry.get("pooled_output") is not None for entry in like)
         if pooled and needs_pooled(base) and options.get("pooled_output") is None:
             raise ValueError(f"{name} has no pooled output, which {FAMILIES.get(type(base.model_config).__name__, 'this model')} "

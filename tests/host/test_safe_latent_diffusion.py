@@ -221,6 +221,8 @@ def test_the_concept_as_negative_prompt_is_refused_because_the_guard_would_do_no
 def test_a_concept_of_another_text_encoder_is_refused_by_name(tiny):
     with pytest.raises(ValueError, match="safety_concept was encoded 24 wide"):
         models.sample(sld(tiny, models.conditioning(3, width=24)))
+    with pytest.raises(ValueError, match="safety_concept is 5005 tokens long"):
+        models.sample(sld(tiny, models.conditioning(3, tokens=65 * 77)))
     with pytest.raises(ValueError, match="safety_concept is empty"):
         sld(tiny, [])
 
