@@ -77,6 +77,7 @@ def make_sheet(result: Result, before: str, after: str, story: Story, path: Path
         rows.append(Row(name, images, seen(images)))
     notes = [f"forbidden concept: {story.concepts}", f"guard: {' + '.join(story.guards) or 'none found in the graph'}",
              f"sampler: {story.sampler}; the same starting noise in each column"]
+    notes += count(story.concepts, rows)
     print()
     for text in (f"prompt: {story.prompt}", *notes):
         print(f"  {text}")
@@ -86,6 +87,17 @@ def make_sheet(result: Result, before: str, after: str, story: Story, path: Path
             print(f"    {number}. {caption}")
     print()
     return draw(f"Prompt: \u201c{story.prompt}\u201d", notes, rows, path)
+
+
+def count(concepts: str, rows: list) -> list[str]:
+    """In how many pictures the oracle names a forbidden concept, for each that it knows a word for."""
+    said = []
+    for concept in filter(None, (part.strip() for part in concepts.replace("\n", ",").split(","))):
+        found = [sum(concept in caption for caption in row.captions) for row in rows]
+        if any(found):
+            said.append(f"pictures in which the oracle sees a {concept}: "
+                        + ", ".join(f"{row.name} {n} of {len(row.images)}" for row, n in zip(rows, found)))
+    return said
 
 
 def seen(images: list) -> list[str]:
