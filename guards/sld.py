@@ -73,8 +73,8 @@ def guidance(settings, eps_positive, eps_unconditional, eps_concept, momentum=No
 class Aligned:
     """The aligned variant: how hard to push (1 takes the concept's direction out once), where its gate opens."""
     strength: float
-    opens: float = 0.35         # cosine at which the gate starts to open ...
-    open: float = 0.65          # ... and at which it is fully open
+    opens: float = 0.3          # cosine at which the gate starts to open ...
+    open: float = 0.6           # ... and at which it is fully open
 
     always = True
 
@@ -95,14 +95,15 @@ def aligned_guidance(settings, eps_positive, eps_unconditional, eps_concept, sim
 
     The published scale grows with the difference of prompt and concept, so it vanishes where both say the same, and it
     pushes where they are unlike. Here the push depends on how well the directions agree: the cosine, per picture, between
-    what the prompt wants (eps_positive - eps_unconditional) and what the concept wants, averaged over the steps so far. A
-    prompt for the concept is pushed with the full strength, whatever its words; an unrelated one is left alone.
+    what the prompt wants (eps_positive - eps_unconditional) and what the concept wants, averaged over the steps so far
+    (later steps count for more: the first predictions are vague, so the gate also starts half shut). A prompt for the
+    concept is pushed with the full strength, whatever its words; an unrelated one is left alone.
 
     Tensors as for ``guidance``. ``similarity``: None at the start of a run, else what the last step returned.
     """
     wanted, concept = eps_positive - eps_unconditional, eps_concept - eps_unconditional
     cosine = torch.nn.functional.cosine_similarity(wanted.flatten(1), concept.flatten(1), eps=1e-12)
-    total, steps = similarity if similarity is not None else (torch.zeros_like(cosine), 0)
-    total, steps = total + cosine, steps + 1
-    gate = ((total / steps - settings.opens) / (settings.open - settings.opens)).clamp_(0, 1)
-    return concept.mul_((settings.strength * gate).view(-1, *[1] * (concept.ndim - 1))), (total, steps)
+    total, step = similarity if similarity is not None else (torch.zeros_like(cosine), 0)
+    total, step = total + (step + 0.5) * cosine, step + 1
+    gate = ((total / (0.5 + 0.5 * step ** 2) - settings.opens) / (settings.open - settings.opens)).clamp_(0, 1)
+    return concept.mul_((settings.strength * gate).view(-1, *[1] * (concept.ndim - 1))), (total, step)

@@ -290,8 +290,9 @@ def aligned(model, concept=CONCEPT, strength=2.0):
 def test_the_aligned_variant_guards_where_the_prompt_is_the_concept_and_leaves_an_opposite_prompt_alone(tiny):
     """The published scale is zero where prompt and concept agree; ours is fullest there."""
     assert close(models.sample(sld(tiny, POSITIVE, momentum_scale=0.0)), models.sample(tiny), 1e-5)
-    taken_out = models.sample(aligned(tiny, POSITIVE, strength=1.0))
-    assert close(taken_out, models.sample(tiny, NEGATIVE, NEGATIVE, cfg=1.0), 1e-3)     # nothing of the prompt is left
+    nothing = models.sample(tiny, NEGATIVE, NEGATIVE, cfg=1.0, steps=12)                # a picture with nothing of the prompt in it
+    taken_out, plain = models.sample(aligned(tiny, POSITIVE, strength=1.0), steps=12), models.sample(tiny, steps=12)
+    assert (taken_out - nothing).norm() < 0.5 * (plain - nothing).norm()
     away = [[2 * NEGATIVE[0][0] - POSITIVE[0][0], {"pooled_output": None}]]
     assert close(models.sample(aligned(tiny, away)), models.sample(tiny), 0.2)
     assert aligned(tiny, strength=0) is tiny
