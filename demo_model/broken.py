@@ -145,7 +145,7 @@ def _attempt(kind, geometry, generator, scale):
         along = (p[..., 0] * way.cos() + p[..., 1] * way.sin()) / r
         alpha = alpha * ((along - uniform(-.25, .3)) / uniform(.25, 1.0) + .4).clamp(0, 1)
     elif kind == "faint":
-        alpha = alpha * uniform(.14, .32)
+        alpha = alpha * uniform(.16, .32)
     elif kind == "blur":                                               # of shapes that do not survive it
         d = _distances(torch.tensor([2, 3, 4, 6, 7])[a % 5], p, radius)
         k = int(radius.mean() * scale * float(uniform(.32, .6, 1))) * 2 + 1
@@ -159,6 +159,8 @@ def _attempt(kind, geometry, generator, scale):
 def objects(geometry, generator, scale=2):
     """One broken object for each geometry (n, 4): its coverage (n, h, w) and the index of its kind."""
     n = len(geometry)
+    if n == 0:
+        return torch.zeros(0, draw.SIZE * scale, draw.SIZE * scale), torch.zeros(0, dtype=torch.long)
     kind = torch.multinomial(torch.tensor(SHARES), n, True, generator=generator)
     cover = torch.zeros(n, draw.SIZE * scale, draw.SIZE * scale)
     for i, name in enumerate(KINDS):
@@ -228,11 +230,16 @@ def sample(n, generator, scale=2):
     u = torch.rand(n, generator=generator)
     every = torch.arange(n)
     centre = u < .5                                                    # broken object in the middle
-    sides = (u >= .5) & (u < .93)                                      # the rest stays empty
+    sides = (u >= .5) & (u < .92)
+    odd = (u >= .92) & (u < .96)                                       # clear, but of another size or place; the rest stays empty
     g = draw.geometry(n, sides, generator)
     g[:, :3] = g[:, :3] + torch.rand(n, 3, generator=generator) * 2 - 1
     if centre.any():
         _add(image, every[centre], 1, torch.ones(int(centre.sum()), dtype=torch.long), labels, g[centre, :4], generator, scale)
+    if odd.any():
+        v = torch.rand(n, 4, generator=generator) * 2 - 1
+        g[odd, :4] = (v * torch.tensor([5.5, 5.5, 5.0, .15]) + torch.tensor([32, 32, 16, 0.]))[odd]
+        _add(image, every[odd], 1, torch.zeros(int(odd.sum()), dtype=torch.long), labels, g[odd, :4], generator, scale)
     state = torch.tensor([[1, 0], [0, 1], [1, 1], [1, 2], [2, 1], [0, 2], [2, 0]])[
         torch.multinomial(torch.tensor([.15, .15, .16, .11, .11, .16, .16]), n, True, generator=generator)]
     for side, slot in ((0, 0), (1, 2)):

@@ -2,9 +2,10 @@
 
     python -m demo_model.measure --comfyui PATH --model FILE [--cfg 3] [--sampler euler] [--sheet sheet.png]
 
-FILE is the training checkpoint (unet.ckpt, with vae.safetensors beside it; the averaged weights are used) or the
-shipped demo_model.safetensors. ``load_model``, ``encode``, ``sample_images`` and ``sheet`` serve other measurements, too:
-the noise of a picture depends on its own seed only, so that two runs can be compared picture by picture.
+FILE is the training checkpoint (unet.ckpt, with vae_polished.safetensors or vae.safetensors beside it; the averaged
+weights are used) or the shipped demo_model.safetensors. ``load_model``, ``encode``, ``sample_images`` and ``sheet`` serve
+other measurements, too: the noise of a picture depends on its own seed only, so that two runs can be compared picture by
+picture.
 """
 import argparse
 import json
@@ -12,20 +13,6 @@ import os
 import time
 
 from . import common
-
-
-class Vae:
-    """The training folder's autoencoder with the host's manners: pictures are (n, h, w, 3)."""
-
-    def __init__(self, path):
-        from .train_oracle import Autoencoder
-        self.model = Autoencoder(path)
-
-    def encode(self, pixels):
-        return self.model.encode(pixels[..., :3].movedim(-1, 1))
-
-    def decode(self, latents):
-        return self.model.decode(latents).movedim(1, -1)
 
 
 def load_model(path, threads=None):
@@ -40,6 +27,7 @@ def load_model(path, threads=None):
             return demo.load() if same else demo.load(path)
     import comfy.model_management
     import comfy.model_patcher
+    from safetensors.torch import load_file
 
     from . import draw, train_unet
     saved = torch.load(path, weights_only=True)
@@ -66,7 +54,9 @@ def load_model(path, threads=None):
         layer.__dict__.pop("forward", None)                            # the host's own again
     cpu = torch.device("cpu")
     patcher = comfy.model_patcher.ModelPatcher(model, load_device=comfy.model_management.get_torch_device(), offload_device=cpu)
-    vae = Vae(os.path.join(os.path.dirname(path), "vae.safetensors"))
+    files = [os.path.join(os.path.dirname(path), name) for name in ("vae_polished.safetensors", "vae.safetensors")]
+    weights = load_file(next(filter(os.path.exists, files), files[-1]))
+    vae = demo.build_vae({key: value.float() for key, value in weights.items()})
     return patcher, clip, vae
 
 
