@@ -23,6 +23,7 @@ pack = sys.argv[1]
 sys.path[:0] = [pack, pack + "/tests"]
 import hosting
 hosting.start()
+import utils.extra_config  # first, as main.py has it: other packages bring a module `utils`, too
 import psutil
 import execution, nodes, server
 from comfy_api.latest import ComfyExtension, io, ui
