@@ -40,27 +40,30 @@ def main() -> int:
 
 def make(server, workflow: Path) -> Path:
     """Run one workflow and write its thumbnail."""
-    graph = graphs.to_api(graphs.load(workflow), server.object_info())
+    known = server.object_info()
+    graph = graphs.to_api(graphs.load(workflow), known)
     own = bool(graphs.find(graph, type="CheckpointLoaderSimple"))
     if own:
-        stand_in(graph)
+        stand_in(graph, graphs.to_api(graphs.load(PROJECT / "workflows" / "quick_start.json"), known))
     result = server.run(graph)
     if result.status != "success":
         raise SetupError(f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
     sides = {side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]
              for side in ("before", "after")}
-    note = "Shown with the demo model" if own else ""
+    preset = graph[graphs.find(graph, type="GuardSafeLatentDiffusion")[0]]["inputs"]["preset"] if own else ""
+    note = f"shown with the demo model, preset {preset}" if own else ""
     data = draw(sides["before"], sides["after"], note)
     target = workflow.with_suffix(".jpg")
     target.write_bytes(data)
     return target
 
 
-def stand_in(graph: dict) -> None:
-    """A graph for a checkpoint, made to run on the demo model, which knows no other words: quick start's prompt, concept and canvas."""
-    graphs.change(graph, {"text": "a red zorp and a blue circle on a white background"}, title="prompt")
-    graphs.change(graph, {"width": 64, "height": 64, "batch_size": 8}, type="EmptyLatentImage")
-    graphs.change(graph, {"preset": "custom", "concepts": "star"}, type="GuardForbiddenConcepts")
+def stand_in(graph: dict, quick_start: dict) -> None:
+    """A graph for a checkpoint, made to run on the demo model: with the words, the canvas and the settings that quick start has for it."""
+    for node in quick_start.values():
+        values = {name: value for name, value in node["inputs"].items() if not graphs.is_link(value)}
+        if values and node["class_type"] != "SaveImage":
+            graphs.change(graph, values, title=node["_meta"]["title"])
     for key in graphs.find(graph, type="CheckpointLoaderSimple"):
         graph[key].update(class_type="GuardDemoModel", inputs={})
 

@@ -1,0 +1,105 @@
+"""The example graphs and the guards' texts in the real front end, in both renderers."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from browser.frontend import Complaint
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+WORKFLOWS = sorted((PROJECT / "workflows").glob("*.json"))
+DEMO = [path for path in WORKFLOWS if "GuardDemoModel" in path.read_text(encoding="utf-8")]
+
+
+def node_count(path: Path) -> int:
+    return len(json.loads(path.read_text(encoding="utf-8"))["nodes"])
+
+
+def widgets(workflow: dict) -> dict:
+    return {str(node["id"]): node.get("widgets_values") for node in workflow["nodes"]}
+
+
+def run_and_look(front_end, steps: int = 2) -> None:
+    """Queue what is on the canvas, with few steps, until every node that shows pictures shows its eight."""
+    assert not front_end.faults()
+    front_end.set_widgets("KSampler", steps=steps)
+    nodes = front_end.nodes("SaveImage", "PreviewImage")
+    assert len(nodes) == 2
+    empty = {node: light(front_end.look_at(node)) for node in nodes}
+    front_end.run()
+    for node in nodes:
+        front_end.wait_for_pictures(node, 8)
+        assert light(front_end.look_at(node)) > empty[node] + 0.05, "the pictures are loaded, but the screen does not show them"
+    assert not front_end.alarms()
+
+
+def light(picture) -> float:
+    """The share of light pixels: the page is dark, the pictures' background is white."""
+    return sum(picture.convert("L").histogram()[200:]) / (picture.width * picture.height)
+
+
+def drop_its_picture(front_end) -> None:
+    """The picture just made gives the graph back: the same to queue and the same to save."""
+    before = front_end.graph()
+    front_end.drop("picture.png", front_end.picture(front_end.nodes("SaveImage", "PreviewImage")[0]), len(before["workflow"]["nodes"]))
+    after = front_end.graph()
+    assert after["output"] == before["output"]
+    assert after["workflow"]["nodes"] == before["workflow"]["nodes"]
+    assert after["workflow"]["links"] == before["workflow"]["links"]
+    assert after["workflow"]["groups"] == before["workflow"]["groups"]
+    assert not front_end.faults()
+
+
+def test_the_quick_start_opens_from_the_template_browser_and_runs(front_end):
+    front_end.open_template("concept-guards", "quick_start", node_count(PROJECT / "workflows" / "quick_start.json"))
+    run_and_look(front_end)
+    drop_its_picture(front_end)
+
+
+@pytest.mark.parametrize("path", [path for path in DEMO if path.stem != "quick_start"], ids=lambda path: path.stem)
+def test_a_dropped_workflow_runs_and_its_picture_gives_it_back(front_end, path):
+    front_end.drop(path.name, path.read_bytes(), node_count(path))
+    run_and_look(front_end)
+    drop_its_picture(front_end)
+
+
+@pytest.mark.parametrize("path", [path for path in WORKFLOWS if path not in DEMO], ids=lambda path: path.stem)
+def test_a_workflow_for_a_checkpoint_opens_whole(front_end, path):
+    """It cannot run here. The loader may ask for its file; no other node may be red."""
+    front_end.drop(path.name, path.read_bytes(), node_count(path))
+    assert [fault for fault in front_end.faults() if "CheckpointLoaderSimple: red" not in fault] == []
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    assert widgets(front_end.graph()["workflow"]) == widgets(saved)
+
+
+def test_a_guard_explains_itself(front_end):
+    """Its help page beside the canvas, and what the mouse is told on a widget."""
+    path = PROJECT / "workflows" / "quick_start.json"
+    front_end.drop(path.name, path.read_bytes(), node_count(path))
+    guard = front_end.nodes("GuardSafeLatentDiffusion")[0]
+    page = (PROJECT / "web" / "docs" / "GuardSafeLatentDiffusion.md").read_text(encoding="utf-8")
+    headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
+    shown = front_end.help_of(guard)
+    assert headings and all(heading in shown for heading in headings)
+    texts = json.loads((PROJECT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))["GuardSafeLatentDiffusion"]
+    assert texts["inputs"]["threshold"]["tooltip"][:40] in front_end.tooltip_of(guard, "threshold").replace("\n", " ")
+
+
+def test_the_page_complains_about_nothing_that_it_does_not_complain_about_without_the_pack(front_end, complaints_without_the_pack):
+    new = [complaint for complaint in front_end.complaints if complaint not in complaints_without_the_pack and not known(complaint)]
+    assert not new, "\n".join(f"{complaint.place}: {complaint.text}" for complaint in new)
+
+
+def known(complaint: Complaint) -> bool:
+    """The front end asks for a help page in the user's language before it takes the page for all, and logs that it is not there."""
+    place = complaint.place
+    return place.startswith("/extensions/concept-guards/docs/Guard") and place.endswith("/en.md") and "404" in complaint.text
+
+
+def test_a_missing_node_would_be_seen(front_end):
+    """The proof that `faults` finds what the other tests rely on not to find. Last: it makes the page complain."""
+    graph = json.loads(WORKFLOWS[0].read_text(encoding="utf-8"))
+    graph["nodes"][-1]["type"] = "GuardThatIsNotInstalled"
+    front_end.drop("missing.json", json.dumps(graph).encode(), len(graph["nodes"]))
+    assert any("GuardThatIsNotInstalled: missing" in fault for fault in front_end.faults())
