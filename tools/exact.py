@@ -1,0 +1,57 @@
+"""Compare Safe Latent Diffusion with the published pipeline at full size: the same random weights of Stable Diffusion 1.5's
+shape (860 million, float32) in diffusers' StableDiffusionPipelineSafe and in ComfyUI under the guard; the same noise, texts,
+negative prompt and DDIM schedule. The error is the relative distance of the final latents."""
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+
+from .pack import PROJECT
+
+sys.path.append(str(PROJECT / "tests"))     # the tests compare the same pairs, only narrower
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="run.py exact", description=__doc__)
+    parser.add_argument("--size", type=int, default=8, help="side of the latents, a multiple of 8; 64 is a picture of 512x512 (default: 8, "
+                        "which keeps the whole table to about 20 minutes)")
+    parser.add_argument("--presets", nargs="+", default=["weak", "medium", "strong", "max"])
+    parser.add_argument("--steps", nargs="+", type=int, default=[20, 50])
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 3], choices=[1, 2, 3])
+    options = parser.parse_args()
+    if options.size < 8 or options.size % 8:
+        parser.error("--size must be a multiple of 8")
+
+    import hosting
+    hosting.start()
+    import diffusers
+    import torch
+    from comfyui_version import __version__ as host_version
+    from exact import twins
+    presets = twins.published_presets()
+    if unknown := set(options.presets) - set(presets):
+        parser.error(f"no such preset: {', '.join(unknown)} (there are {', '.join(presets)})")
+
+    with torch.inference_mode():
+        pair = twins.Twins(twins.SD15, options.size, options.size)
+    print(f"ComfyUI {host_version}, diffusers {diffusers.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads\n"
+          f"{sum(p.numel() for p in pair.unet.parameters()) / 1e6:.0f} M weights, latents {options.size}x{options.size}, DDIM, "
+          f"cfg {twins.CFG}, with a negative prompt\n\n"
+          "preset  steps  batch      error  what the guard changes", flush=True)
+    started, worst = time.monotonic(), 0.0
+    for steps, batch in itertools.product(options.steps, options.batch):
+        unguarded = pair.published(None, steps, batch)
+        for preset in options.presets:
+            published = pair.published(presets[preset], steps, batch)
+            error = twins.error(pair.hosted(presets[preset], steps, batch), published)
+            worst = max(worst, error)
+            print(f"{preset:6}  {steps:5}  {batch:5}  {error:9.1e}  {twins.error(unguarded, published):.1e}", flush=True)
+    print(f"\nLargest error {worst:.1e}, allowed {twins.TOLERANCE:.0e} ({(time.monotonic() - started) / 60:.0f} minutes)")
+    return int(not worst <= twins.TOLERANCE)
+
+
+if __name__ == "__main__":
+    from .command import run
+    run(main)
