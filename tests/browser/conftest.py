@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from browser.frontend import CLASSIC, FLAGS, NODES_2, FrontEnd
+from browser.plain import work
+
+from tools.server import Server
 
 
 @pytest.fixture(scope="session")
@@ -24,19 +27,29 @@ def new_page(browser, server, renderer: str) -> FrontEnd:
 
 
 @pytest.fixture(scope="session", params=[CLASSIC, NODES_2])
-def front_end(request, browser, server):
-    """The page that all tests of one renderer share, with the template browser open at first."""
-    opened = new_page(browser, server, request.param)
-    yield opened
-    opened.page.close()
+def renderer(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def opened() -> list[FrontEnd]:
+    """The page in use, if any."""
+    return []
+
+
+@pytest.fixture
+def front_end(renderer, browser, server, opened) -> FrontEnd:
+    """The page that all tests of one renderer share; a new one where it has crashed, as it may on a machine short of memory."""
+    if not opened or opened[0].renderer != renderer or opened[0].crashed:
+        for old in opened:
+            old.page.close()
+        opened[:] = [new_page(browser, server, renderer)]
+    return opened[0]
 
 
 @pytest.fixture(scope="session")
 def complaints_without_the_pack(browser, host_path, tmp_path_factory):
     """What the same page complains about on a server without the pack: user files that are not there yet, and the like."""
-    from browser.plain import work
-
-    from tools.server import Server
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("plain-server"), with_pack=False) as plain:
         front_end = new_page(browser, plain, CLASSIC)
         work(front_end)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")
+         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
 PATIENCE = 120_000      # milliseconds: a small machine may be busy with other things
 CLASSIC, NODES_2 = "classic renderer", "Nodes 2.0"
 
@@ -68,24 +68,26 @@ class FrontEnd:
     def __init__(self, page: Page, server, renderer: str):
         self.page, self.server, self.renderer = page, server, renderer
         self.complaints: list[Complaint] = []
+        self.crashed = False
         page.set_default_timeout(PATIENCE)
+        page.on("crash", self._crash)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self._complain(str(error), server.url))
 
     def open(self) -> None:
-        """A first visit: the page greets with its template browser."""
+        """A first visit. The page greets with its template browser, which is closed."""
         self.server.post("/settings", {"Comfy.VueNodes.Enabled": self.renderer == NODES_2, "Comfy.TutorialCompleted": False,
                                        "Comfy.Workflow.Persist": False, "Comfy.Minimap.Visible": False, "LiteGraph.Node.TooltipDelay": 50})
         self.page.goto(self.server.url)
-        self.page.get_by_test_id("template-workflows-content").wait_for()
-
-    def close_templates(self) -> None:
+        templates = self.page.get_by_test_id("template-workflows-content")
+        templates.wait_for()
         self.page.keyboard.press("Escape")
-        self.page.get_by_test_id("template-workflows-content").wait_for(state="detached")
+        templates.wait_for(state="detached")
 
     def open_template(self, pack: str, name: str, nodes: int) -> None:
-        """Through the open template browser: the pack's entry on the left, then the card."""
+        """Through the template browser: its button in the side bar, the pack's entry on the left, then the card."""
         self.page.evaluate("() => { window.replaced = app.graph.nodes[0] ?? null }")
+        self.page.get_by_role("button", name="Templates", exact=True).click()
         self.page.get_by_text(pack, exact=True).first.click()
         self.page.get_by_test_id(f"template-workflow-{name}").click()
         self._loaded(nodes)
@@ -166,6 +168,9 @@ class FrontEnd:
         tip = self.page.locator(".node-tooltip:visible, .p-tooltip:visible").filter(has_text=re.compile(r"\w"))
         tip.first.wait_for()
         return tip.first.inner_text()
+
+    def _crash(self, *_) -> None:
+        self.crashed = True
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type == "error":

@@ -19,7 +19,6 @@ GRAPH = {
 
 def work(front_end: FrontEnd) -> None:
     """Drop it, run it, see its picture, drop that picture, read a help page."""
-    front_end.close_templates()
     front_end.drop("plain.json", json.dumps(GRAPH).encode(), 2)
     front_end.run()
     front_end.wait_for_pictures("2", 1)
