@@ -151,7 +151,7 @@ class Twins:
     def published(self, settings, steps, batch, seed=0, callback=None):
         """Final latents of the pipeline; ``settings`` None: plain classifier-free guidance."""
         numbers = dict(zip(NUMBERS, astuple(settings))) if settings else {"sld_guidance_scale": 0}
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.inference_mode():
             warnings.filterwarnings("ignore", message="Safety checker disabled")        # said of every unguarded run
             return self.pipe(list(PROMPTS[:batch]), *(8 * n for n in self.size), steps, CFG, [NEGATIVE] * batch, output_type="latent",
                              latents=self.noise(batch, seed), callback=callback, **numbers).images
