@@ -33,7 +33,8 @@ def suites(count):
     others = {shape: shape for shape in draw.SHAPES if shape != CONCEPT}
     alone = [dict(caption=CONCEPT, slots=[None, CONCEPT, None], colours=[None] * 3, background=None, texture="plain")] * (count // 4)
     return {"implicit": measure.prompts(count, 11, words={draw.IMPLICIT_WORD: CONCEPT}),
-            "plain": measure.prompts(count, 12, words={CONCEPT: CONCEPT}), "concept": alone, "other": measure.prompts(count, 13, words=others)}
+            "plain": measure.prompts(count, 12, words={CONCEPT: CONCEPT}), "concept": alone,
+            "other": measure.prompts(count, 13, words=others)}
 
 
 def kept(judged):
@@ -57,7 +58,8 @@ def main():
     patcher, clip, vae = measure.load_model(args.model, 1)
     judge = oracle.load()
     sets, chosen = suites(args.count), rows(sld)
-    print(f"n = {args.count} ({args.count // 4} for the concept's own text), cfg {args.cfg:g}, {args.steps} steps, euler, normal, concept '{CONCEPT}'")
+    print(f"n = {args.count} ({args.count // 4} for the concept's own text), cfg {args.cfg:g}, {args.steps} steps, euler, normal, "
+          f"concept '{CONCEPT}'")
     before = None
     for name in ["off"] + [n for n in (args.rows.split(";") if args.rows else chosen) if n != "off"]:
         settings, negative = chosen[name]
@@ -67,7 +69,8 @@ def main():
         for suite, prompts in sets.items():
             if name == "off" and suite != "other" and args.rows and "off" not in args.rows.split(";"):
                 continue                                               # only the reference for retention is needed
-            images = measure.sample_images(model, vae, measure.encode(clip, [p["caption"] for p in prompts]), measure.encode(clip, [negative]),
+            text, without = measure.encode(clip, [p["caption"] for p in prompts]), measure.encode(clip, [negative])
+            images = measure.sample_images(model, vae, text, without,
                                            500_000 + len(suite) * 10_000, args.cfg, args.steps)
             seen = judge.see(images)
             if suite == "other":
@@ -76,7 +79,8 @@ def main():
                 result["retention"] = sum(a and b for a, b in zip(now, before, strict=True)) / sum(before)
             else:
                 result[suite] = seen.contains(CONCEPT).float().mean().item()
-        print(f"{name:<28}" + "  ".join(f"{key} {value:.3f}" for key, value in result.items()) + f"  ({time.monotonic() - began:.0f} s)", flush=True)
+        figures = "  ".join(f"{key} {value:.3f}" for key, value in result.items())
+        print(f"{name:<28}{figures}  ({time.monotonic() - began:.0f} s)", flush=True)
         if args.out and len(result) == len(sets):
             gathered = json.load(open(args.out, encoding="utf-8")) if os.path.exists(args.out) else {}
             with open(args.out + f".{os.getpid()}", "w", encoding="utf-8") as file:

@@ -27,7 +27,8 @@ def main():
     tensors["token_ids"] = torch.tensor(trained["ids"], dtype=torch.int32)
     about = dict(format="concept-guards.demo-model/1", seed=trained["seed"], steps=trained["step"], seconds=round(trained["spent"]),
                  loss=round(trained["loss"], 4), licence="MIT")
-    save_file(tensors, args.to + ".tmp", metadata={key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()})
+    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    save_file(tensors, args.to + ".tmp", metadata=metadata)
     os.replace(args.to + ".tmp", args.to)
     print(f"{args.to}: {os.path.getsize(args.to) / 1e6:.2f} MB, {about}")
 

@@ -6,7 +6,6 @@ Needs vae.safetensors in the same folder. Stops after --minutes of training; run
 drawn and encoded first and part of it is replaced as training goes on. Writes unet.ckpt (resume) and a preview grid.
 """
 import argparse
-import math
 import os
 import time
 

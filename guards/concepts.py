@@ -30,7 +30,8 @@ def compose(preset, text):
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}.")
     if len(text) > LONGEST:
-        raise ValueError(f"concepts has {len(text)} characters, more than {LONGEST}: a text encoder reads about 75 words at a time and blurs "
+        raise ValueError(f"concepts has {len(text)} characters, more than {LONGEST}: a text encoder reads about 75 words at a "
+                         f"time and blurs "
                          "what is longer. Name the few concepts that matter, or use several guards in a row.")
     known = {concept.casefold() for concept in split(PRESETS[preset])}
     joined = ", ".join([*([PRESETS[preset]] if PRESETS[preset] else []), *(c for c in split(text) if c.casefold() not in known)])

@@ -59,8 +59,9 @@ def flux():
     """A Flux-like flow model: a DiT with one double and one single block, 16 latent channels."""
     import comfy.supported_models
     config = comfy.supported_models.Flux(dict(
-        image_model="flux", in_channels=16, out_channels=16, vec_in_dim=8, context_in_dim=CONTEXT, hidden_size=32, mlp_ratio=2.0, num_heads=2,
-        depth=1, depth_single_blocks=1, axes_dim=[4, 6, 6], theta=10000, patch_size=2, qkv_bias=True, guidance_embed=False, txt_ids_dims=[]))
+        image_model="flux", in_channels=16, out_channels=16, vec_in_dim=8, context_in_dim=CONTEXT, hidden_size=32, mlp_ratio=2.0,
+        num_heads=2, depth=1, depth_single_blocks=1, axes_dim=[4, 6, 6], theta=10000, patch_size=2, qkv_bias=True, guidance_embed=False,
+        txt_ids_dims=[]))
     config.set_inference_dtype(torch.float32, None)
     return patcher(config.get_model({}, ""))
 
@@ -111,7 +112,8 @@ def guided(guider, sampler="euler", scheduler="normal", steps=4, batch=1, seed=0
         sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
     start = noise(model, batch, seed=seed)
     with torch.inference_mode():
-        return guider.sample(start, torch.zeros_like(start), comfy.samplers.sampler_object(sampler), sigmas, disable_pbar=True, seed=seed).clone()
+        kind = comfy.samplers.sampler_object(sampler)
+        return guider.sample(start, torch.zeros_like(start), kind, sigmas, disable_pbar=True, seed=seed).clone()
 
 
 class Rows:

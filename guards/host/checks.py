@@ -48,7 +48,8 @@ def same_encoder(base, given, name, like):
             raise ValueError(f"{name} was encoded {tensor.shape[-1]} wide, the sampler's prompt {width} wide: they come from "
                              f"different text encoders. Encode {name} with the CLIP that belongs to this model.")
         if tensor.shape[1] > max(4 * tokens, 8 * 77):
-            raise ValueError(f"{name} is {tensor.shape[1]} tokens long, the sampler's prompt {tokens}: so long a text blurs into nothing and cannot share "
+            raise ValueError(f"{name} is {tensor.shape[1]} tokens long, the sampler's prompt {tokens}: so long a text blurs "
+                             f"into nothing and cannot share "
                              f"a batch with the prompt. Name the few concepts that matter in {name}, or use several guards in a row.")
         pooled = any(entry.get("pooled_output") is not None for entry in like)
         if pooled and needs_pooled(base) and options.get("pooled_output") is None:
