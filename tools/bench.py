@@ -47,8 +47,8 @@ def main() -> int:
     from exact import twins as library
     with torch.inference_mode():
         twins = library.Twins(library.SD15, options.size, options.size)
-    print(f"ComfyUI {host_version}, diffusers {diffusers.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, float32, "
-          f"latents {options.size}x{options.size}, PyTorch attention\n", flush=True)
+    print(f"ComfyUI {host_version}, diffusers {diffusers.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
+          f"float32, latents {options.size}x{options.size}, PyTorch attention\n", flush=True)
 
     def hosted(guarded, positive):
         """Seconds of each step, and rows of each forward pass, of one run in the host."""
@@ -81,8 +81,8 @@ def main() -> int:
         noise = max(NOISE, (max(off) - min(off)) / statistics.median(off))
         fine = ratio <= limit + noise and set(counts) == {expected}
         failed += [] if fine else [name]
-        print(f"{name:<34}{statistics.median(on):>9.2f}{ratio:>8.3f}{limit:>8.2f}{'/'.join(map(str, sorted(set(counts)))):>13}{'' if fine else '  too much'}",
-              flush=True)
+        counted = "/".join(map(str, sorted(set(counts))))
+        print(f"{name:<34}{statistics.median(on):>9.2f}{ratio:>8.3f}{limit:>8.2f}{counted:>13}{'' if fine else '  too much'}", flush=True)
     guard = rows(twins, hosting)["SLD, published max"][0]
     ours, theirs = [], []
     for _ in range(options.rounds):
