@@ -1,98 +1,179 @@
-"""What the guards cost, each against unguarded sampling in the same run: one table of ratios, on a random UNet of Stable
-Diffusion 1.5's shape. Time is per step, from callback to callback; the runs take turns (off, guarded, off, ...), and the
-median is compared, so that a busy machine disturbs both sides alike. Rows are counted where they reach the model."""
+"""What the guards cost, each against unguarded sampling in the same run: one table of ratios, on random weights of Stable
+Diffusion 1.5's shape (860 million, float32).
+
+Time: seconds per step, from callback to callback within a run (so the first step is left out), the median of all; the runs take
+turns (off, on, off, on ...), so that a busy machine disturbs both sides alike. Beside it the same ratio of processor time, which
+other programs disturb less: a limit is broken when both ratios are over it by more than two runs of the same thing differ.
+Rows: counted where they enter the UNet. Memory: the peak of what torch's own CPU allocator hands out during a run, as its
+profiler reports it, in units of one row's activations: (peak - unguarded peak) / (unguarded peak - peak of one row alone).
+"""
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from .pack import PROJECT
 
 sys.path.append(str(PROJECT / "tests"))     # the random twins of the tests, at full size
-NOISE = 0.05                                # what a median still wanders on a quiet machine; on a busy one the spread of "off" counts
+UNGUARDED, ALONE, DIFFUSERS = "unguarded", "unguarded, cfg 1", "diffusers' Safe pipeline"
+MEMORY_SLACK = 0.02                         # of a row: the guards' own few latents
 
 
-def rows(twins, hosting):
-    """name -> (function of a MODEL and its positive: what the guard's node returns, highest ratio, rows a step)."""
-    from dataclasses import replace
+@dataclass
+class Measured:
+    """One line of the table: a way to sample, what it must not exceed, and what was measured of it."""
+
+    sample: Callable                        # of a number of steps and a callback: one run
+    rows: int                               # per picture and step
+    against: str | None = None              # the line to compare with
+    limit: float | None = None              # of the time per step
+    wall: list[list[float]] = field(default_factory=list)           # seconds of each step, run by run
+    processor: list[list[float]] = field(default_factory=list)
+    counted: set[int] = field(default_factory=set)
+    peak: int = 0                           # bytes
+
+    def median(self, kind: str) -> float:
+        return statistics.median(step for run in getattr(self, kind) for step in run)
+
+
+def table(pair) -> dict[str, Measured]:
+    """What is measured. A new guard is a new line: what its node returns for a MODEL and a positive, its limit, its rows."""
+    import hosting
+    from exact import twins
     sld, pure = hosting.module("guards.host.safe_latent_diffusion"), hosting.module("guards.sld")
-    tin = hosting.module("guards.host.prompt_intervention")
-    concept, other = (twins.conditioning(words) for words in ("an unwanted thing", "a harmless thing"))
-    late = replace(pure.PRESETS["weak"], warmup_steps=10_000)
+    intervention = hosting.module("guards.host.prompt_intervention")
+    positive, other, concept = (pair.conditioning(words) for words in (*twins.PROMPTS[:2], twins.CONCEPT))
+    sigmas = pair.sigmas(50)
+
+    def host(model=pair.model, positive=positive, cfg=twins.CFG):
+        return lambda steps, callback: pair.sample(model, positive, pair.noise(1), sigmas[:steps + 1], cfg, callback)
+
+    def guarded(settings):
+        return host(sld.guard(pair.model, settings, concept))
+
+    def pipeline(steps, callback):
+        pair.published(pure.PRESETS["max"], steps, 1, callback=callback)
+
+    waiting = replace(pure.PRESETS["weak"], warmup_steps=1000)
     return {
-        "SLD, published max": (lambda m, p: (sld.guard(m, pure.PRESETS["max"], concept), p), 1.52, 3),
-        "SLD, aligned strong": (lambda m, p: (sld.guard(m, pure.ALIGNED["strong"], concept), p), 1.52, 3),
-        "SLD in its warm-up (no momentum)": (lambda m, p: (sld.guard(m, late, concept), p), 1.0, 2),
-        "SLD at scale 0": (lambda m, p: (sld.guard(m, replace(late, guidance_scale=0), concept), p), 1.0, 2),
-        "prompt intervention": (lambda m, p: tin.guard(m, p, other, 0.5), 1.0, 2),
+        ALONE: Measured(host(cfg=1.0), 1),
+        UNGUARDED: Measured(host(), 2),
+        "SLD, published (max)": Measured(guarded(pure.PRESETS["max"]), 3, UNGUARDED, 1.52),
+        "SLD, aligned (strong)": Measured(guarded(pure.ALIGNED["strong"]), 3, UNGUARDED, 1.52),
+        "SLD in warm-up, no momentum": Measured(guarded(waiting), 2, UNGUARDED, 1.0),
+        "SLD at strength 0": Measured(guarded(replace(waiting, guidance_scale=0)), 2, UNGUARDED, 1.0),
+        "prompt intervention": Measured(host(*intervention.guard(pair.model, positive, other, 0.5)), 2, UNGUARDED, 1.0),
+        DIFFUSERS: Measured(pipeline, 3),
+        "SLD, published, against it": Measured(guarded(pure.PRESETS["max"]), 3, DIFFUSERS, 1.0),
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
-    parser.add_argument("--size", type=int, default=32, help="side of the latents; 64 is a picture of 512x512 (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps a run (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each side (default: %(default)s)")
-    options = parser.parse_args()
+def time_one(line: Measured, steps: int) -> None:
+    """One run, timed from step to step."""
+    ticks = []
+    line.sample(steps + 1, lambda *_: ticks.append((time.perf_counter(), time.process_time())))
+    for times, clock in zip((line.wall, line.processor), zip(*ticks, strict=True), strict=True):
+        times.append([after - before for before, after in zip(clock, clock[1:], strict=False)])
 
+
+def peak_memory(sample: Callable) -> int:
+    """The most bytes that a run of one step holds at a time, above what there was at its start."""
+    from torch.profiler import ProfilerActivity, profile
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        sample(1, None)
+    changes = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(changes, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def noise(lines: dict[str, Measured], kind: str) -> float:
+    """By how much two runs of the same thing, one after the other, typically differ."""
+    runs = [statistics.median(run) for run in getattr(lines[UNGUARDED], kind)]
+    return statistics.median(abs(b / a - 1) for a, b in zip(runs, runs[1:], strict=False))
+
+
+def report(lines: dict[str, Measured]) -> list[str]:
+    """Print the table; return what is over its limit."""
+    wander = {kind: noise(lines, kind) for kind in ("wall", "processor")}
+    row = lines[UNGUARDED].peak - lines[ALONE].peak
+    print(f"{'':29}{'s / step':>9}{'ratio':>8}{'proc.':>8}{'limit':>7}{'rows':>6}{'memory':>9}")
+    failed = []
+    for name, line in lines.items():
+        ratios, faults = [], []
+        if line.against:
+            ratios = [line.median(kind) / lines[line.against].median(kind) for kind in wander]
+            if all(ratio > line.limit * (1 + spread) for ratio, spread in zip(ratios, wander.values(), strict=True)):
+                faults.append("time")
+        if line.counted != {line.rows}:
+            faults.append("rows")
+        extra = (line.peak - lines[UNGUARDED].peak) / row
+        if line.against and extra > line.rows - lines[UNGUARDED].rows + MEMORY_SLACK:
+            faults.append("memory")
+        shown = "".join(f"{ratio:8.3f}" for ratio in ratios) + f"{line.limit:7.2f}" if line.against else " " * 23
+        print(f"{name:29}{line.median('wall'):9.2f}{shown}{'/'.join(map(str, sorted(line.counted))):>6}{extra:+9.3f}"
+              f"{'   too much: ' + ', '.join(faults) if faults else ''}")
+        failed += [f"{name} ({', '.join(faults)})"] if faults else []
+    print(f"\nOne row's activations: {row / 1e6:.0f} MB. Two unguarded runs one after the other differ by {wander['wall']:.1%} in time and "
+          f"{wander['processor']:.1%} in processor time.")
+    return failed
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            return next(text.split(":", 1)[1].strip() for text in info if text.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=32, help="side of the latents, a multiple of 8 (default: %(default)s)")
+    parser.add_argument("--full", action="store_const", const=64, dest="size", help="latents 64x64: a picture of 512x512")
+    parser.add_argument("--steps", type=int, default=4, help="timed steps in a run (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each line (default: %(default)s)")
+    options = parser.parse_args()
+    if options.size < 8 or options.size % 8 or options.steps < 1 or options.rounds < 2:
+        parser.error("--size must be a multiple of 8, --steps at least 1, --rounds at least 2")
+
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")      # the profiler's remarks about a missing GPU
     import hosting
     hosting.start()
-    import comfy.samplers
     import diffusers
-    import models
     import torch
     from comfyui_version import __version__ as host_version
-    from exact import twins as library
+    from exact import twins
     with torch.inference_mode():
-        twins = library.Twins(library.SD15, options.size, options.size)
-    print(f"ComfyUI {host_version}, diffusers {diffusers.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
-          f"float32, latents {options.size}x{options.size}, PyTorch attention\n", flush=True)
+        pair = twins.Twins(twins.SD15, options.size, options.size)
+    print(f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch "
+          f"{torch.__version__}, ComfyUI {host_version} with PyTorch attention, diffusers {diffusers.__version__}\n"
+          f"float32, latents {options.size}x{options.size}, one picture, {options.rounds} x {options.steps} timed steps\n", flush=True)
 
-    def hosted(guarded, positive):
-        """Seconds of each step, and rows of each forward pass, of one run in the host."""
-        counter = models.Rows(guarded)
-        guider = comfy.samplers.CFGGuider(counter.model)
-        guider.set_conds(positive, twins.conditioning(library.NEGATIVE))
-        guider.set_cfg(library.CFG)
-        ticks = []
-        with torch.inference_mode():
-            noise = twins.noise(1)
-            guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("ddim"), twins.sigmas(50)[:options.steps + 2],
-                          callback=lambda *_: ticks.append(time.perf_counter()), disable_pbar=True, seed=0)
-        return [b - a for a, b in zip(ticks, ticks[1:], strict=False)], [n for n, _ in counter.calls]
-
-    def published():
-        """Seconds of each step of diffusers' Safe pipeline."""
-        ticks = []
-        twins.published(library.published_presets()["max"], options.steps + 1, 1, callback=lambda *_: ticks.append(time.perf_counter()))
-        return [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
-
-    positive, failed = twins.conditioning(library.PROMPTS[0]), []
-    print(f"{'guard':<34}{'s / step':>9}{'ratio':>8}{'limit':>8}{'rows / step':>13}")
-    for name, (guard, limit, expected) in rows(twins, hosting).items():
-        on, off, counts = [], [], []
-        for _ in range(options.rounds):
-            off += hosted(twins.model, positive)[0]
-            seconds, calls = hosted(*guard(twins.model, positive))
-            on, counts = on + seconds, counts + calls
-        ratio = statistics.median(on) / statistics.median(off)
-        noise = max(NOISE, (max(off) - min(off)) / statistics.median(off))
-        fine = ratio <= limit + noise and set(counts) == {expected}
-        failed += [] if fine else [name]
-        counted = "/".join(map(str, sorted(set(counts))))
-        print(f"{name:<34}{statistics.median(on):>9.2f}{ratio:>8.3f}{limit:>8.2f}{counted:>13}{'' if fine else '  too much'}", flush=True)
-    guard = rows(twins, hosting)["SLD, published max"][0]
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        theirs += published()
-        ours += hosted(*guard(twins.model, positive))[0]
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    failed += [] if ratio <= 1 + NOISE else ["SLD against diffusers"]
-    print(f"{'SLD, against diffusers Safe pipeline':<34}{statistics.median(ours):>7.2f}{ratio:>8.3f}{1:>8.2f}")
+    lines, current = table(pair), None
+    for unet in (pair.unet, pair.model.model.diffusion_model):
+        unet.register_forward_pre_hook(lambda _, inputs: current.counted.add(inputs[0].shape[0]))
+    for current in lines.values():
+        current.peak = peak_memory(current.sample)
+    for turn in range(options.rounds):
+        for line in lines.values():
+            for current in (lines[line.against], line) if line.against else ():
+                time_one(current, options.steps)
+        print(f"round {turn + 1} of {options.rounds} done", file=sys.stderr, flush=True)
+    current = lines[ALONE]
+    time_one(current, options.steps)
+    failed = report(lines)
     if failed:
-        print(f"\nOver the limit: {', '.join(failed)}")
+        print(f"Over the limit: {'; '.join(failed)}")
     return int(bool(failed))
 
 

@@ -38,13 +38,21 @@ class Prepared:
                                    env=self.variables())
         while True:
             try:
-                return process.wait()
+                return _told(process.wait())
             except KeyboardInterrupt:
                 continue  # Ctrl-C reaches the child as well; it stops cleanly and we report how it ended
             except SystemExit:
                 process.terminate()
                 process.wait()
                 raise
+
+
+def _told(code: int) -> int:
+    """A process that was killed says nothing itself, so it is said here; the usual reason is a machine that ran out of memory."""
+    if code < 0:
+        say(f"The command was ended from outside, by signal {-code}" + (" (often: out of memory)" if code == -9 else ""))
+        return 128 - code
+    return code
 
 
 def prepare(tests: bool = False) -> Prepared:
