@@ -19,6 +19,13 @@ def browser(chromium):
         running.close()
 
 
+@pytest.fixture(scope="session")
+def server(host_path, tmp_path_factory):
+    """A server of the browser's own: the front end brings back what earlier runs of the same workflow left on a server."""
+    with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("browser-server")) as running:
+        yield running
+
+
 def new_page(browser, server, renderer: str) -> FrontEnd:
     page = browser.new_page(viewport={"width": 1500, "height": 1000}, reduced_motion="reduce", locale="en-US")
     front_end = FrontEnd(page, server, renderer)
