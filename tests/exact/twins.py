@@ -156,23 +156,27 @@ class Twins:
             return self.pipe(list(PROMPTS[:batch]), *(8 * n for n in self.size), steps, CFG, [NEGATIVE] * batch, output_type="latent",
                              latents=self.noise(batch, seed), callback=callback, **numbers).images
 
-    def hosted(self, settings, steps, batch, seed=0, callback=None):
+    def hosted(self, settings, steps, batch, seed=0):
         """Final latents of the host's `ddim` sampler with CFGGuider, in the pipeline's scale."""
-        import comfy.samplers
         model = self.model
         if settings:
             model = hosting.module("guards.host.safe_latent_diffusion").guard(model, settings, self.conditioning(CONCEPT))
-        guider = comfy.samplers.CFGGuider(model)
-        guider.set_conds(self.conditioning(*PROMPTS[:batch]), self.conditioning(NEGATIVE))
-        guider.set_cfg(CFG)
         sigmas = self.sigmas(steps)
         first, last = float(sigmas[0]), float(sigmas[-1])
         # The pipeline's latents have variance 1 at every noise level, the host's 1 + sigma^2.
         noise = self.noise(batch, seed) * (math.hypot(1, first) / first)
+        out = self.sample(model, self.conditioning(*PROMPTS[:batch]), noise, sigmas)
+        return self.model.model.process_latent_in(out) / math.hypot(1, last)
+
+    def sample(self, model, positive, noise, sigmas, cfg=CFG, callback=None):
+        """SamplerCustomAdvanced's own call in the host."""
+        import comfy.samplers
+        guider = comfy.samplers.CFGGuider(model)
+        guider.set_conds(positive, self.conditioning(NEGATIVE))
+        guider.set_cfg(cfg)
         with torch.inference_mode():
-            out = guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("ddim"), sigmas, callback=callback,
-                                disable_pbar=True, seed=seed)
-        return self.model.model.process_latent_in(out.clone()) / math.hypot(1, last)
+            return guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("ddim"), sigmas, callback=callback,
+                                 disable_pbar=True, seed=0).clone()
 
     def sigmas(self, steps):
         """The noise levels that the pipeline's scheduler goes through, as the host counts them: sigma^2 = (1 - a) / a."""
