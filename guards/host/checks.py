@@ -4,6 +4,8 @@ import math
 import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.model_base
 
+SHORT = {"SD15": "sd1", "SD20": "sd2", "SD21UnclipL": "sd2", "SD21UnclipH": "sd2", "SDXL": "sdxl", "SDXLRefiner": "sdxl-refiner",
+         "DemoModelConfig": "demo"}                         # as the pack's own files name them
 FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x", "SD21UnclipL": "Stable Diffusion 2.x unCLIP",
             "SD21UnclipH": "Stable Diffusion 2.x unCLIP", "SDXL": "SDXL", "SDXLRefiner": "SDXL refiner", "DemoModelConfig": "demo"}
 
@@ -29,11 +31,33 @@ def model_name(model):
     return FAMILIES.get(type(base.model_config).__name__, type(base).__name__)
 
 
+def family(model):
+    """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger. Subclasses count as what they derive from."""
+    return next((SHORT[kind.__name__] for kind in type(model.model.model_config).__mro__ if kind.__name__ in SHORT), "")
+
+
+def percents(start_percent, end_percent):
+    """Refuse a range that is out of bounds or the wrong way round."""
+    within(0.0, 1.0, start_percent=start_percent, end_percent=end_percent)
+    if start_percent > end_percent:
+        raise ValueError(f"start_percent is {start_percent} and end_percent {end_percent}: the range ends before it starts. Swap them.")
+
+
 def conditioning(value, name):
     """Refuse what is no usable CONDITIONING, naming the socket."""
     if not value or any(len(entry) < 2 or entry[0] is None for entry in value):
         raise ValueError(f"{name} is empty: connect a CLIP Text Encode node (or another source of CONDITIONING).")
     return value
+
+
+def latents(model, value, name):
+    """Refuse latents (n, c, h, w) that are not this model's, or hold values that are no numbers."""
+    channels = model.model.latent_format.latent_channels
+    if value.ndim != 4 or value.shape[1] != channels:
+        raise ValueError(f"{name} has the shape {tuple(value.shape)}, this model's latents have {channels} channels: encode the pictures with "
+                         "the VAE that belongs to this model.")
+    if not bool(value.isfinite().all()):
+        raise ValueError(f"{name} holds values that are no finite numbers: make or encode the pictures again.")
 
 
 def same_encoder(base, given, name, like):

@@ -7,6 +7,7 @@ this run only. Nothing outlives the run: no state on nodes, closures or patchers
 What a guard can ask for, in the order in which it happens in every evaluation of the model:
   choose   which conditioning entries are live (prompt intervention)
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
+  steer    an addition to the middle block's output, for the positive rows alone (directions)
   correct  an addition to the prediction, made from the predictions by role
   commit   called once when the sampler has finished a step
 Rows are known by role (the guider's own names: positive, negative, ...), never by position.
@@ -14,6 +15,7 @@ Rows are known by role (the guider's own names: positive, negative, ...), never 
 import comfy.model_patcher
 import comfy.sampler_helpers
 import comfy.samplers
+import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
@@ -34,6 +36,10 @@ class Guard:
     def wants(self, run, state):
         """Names (roles, or what ``run.add`` returned) whose predictions ``correct`` needs in this evaluation."""
         return ()
+
+    def steer(self, run, state, rows):
+        """What to add to the UNet's middle block (after ControlNet's term), or None. ``rows``: its output for the positive rows,
+        (images, channels, height, width); the addition must broadcast with it."""
 
     def correct(self, run, state, predictions):
         """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32."""
@@ -75,19 +81,25 @@ class Run:
         self.added = []                         # names of the conditionings that guards brought
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
         self.x = self.sigma = None              # of the evaluation under way
-        self._step = None
+        self._level = None
         self._outputs = None                    # name -> denoised, of the evaluation under way
+        self._slots = ()                        # roles of the lists that the model is evaluating, by the host's cond_or_uncond
         self._committed = -1
         self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER)
 
     # -- what guards use ---------------------------------------------------------------------------------------------
 
     @property
+    def level(self):
+        """The noise level of this evaluation. Reads one number from the device, once an evaluation, if asked."""
+        if self._level is None:
+            self._level = float(self.sigma.flatten()[0])
+        return self._level
+
+    @property
     def step(self):
-        """The executed step of this evaluation. Reads one number from the device, once an evaluation, if asked."""
-        if self._step is None:
-            self._step = step_index(self.sigmas, float(self.sigma.flatten()[0]))
-        return self._step
+        """The executed step of this evaluation."""
+        return step_index(self.sigmas, self.level)
 
     @property
     def scale(self):
@@ -131,6 +143,8 @@ class Run:
         options = self.guider.model_options
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
+        if any(type(guard).steer is not Guard.steer for guard in self.guards):      # first of its kind: before FreeU and the like
+            options["transformer_options"].setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, self.steer)
 
     def close(self):
         conds = getattr(self.guider, "conds", {})
@@ -152,11 +166,11 @@ class Run:
 
     def predict(self, executor, x, timestep, model_options={}, seed=None):  # noqa: B006 - the host's own signature
         if not self._calls_back:                # a foreign sampler may never call back: go by its noise level
-            self.sigma, self._step = timestep, None
+            self.sigma, self._level = timestep, None
             if self.step > self._committed >= 0:
                 self._commit()
             self._committed = self.step
-        self.x, self.sigma, self._step = x, timestep, None
+        self.x, self.sigma, self._level = x, timestep, None
         wanted = {name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)}
         if not wanted:
             self._outputs = None
@@ -189,12 +203,30 @@ class Run:
             waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
             lists += [self._choose(name, self.guider.conds[name]) for name in extra]
-        out = executor(model, lists, x_in, timestep, model_options)
+        self._slots = roles + extra
+        try:
+            out = executor(model, lists, x_in, timestep, model_options)
+        finally:
+            self._slots = ()
         if outputs is not None:
             for name, prediction in zip(roles + extra, out, strict=True):
                 if name in outputs and outputs[name] is None:   # the first of an evaluation: later ones are perturbed (PAG, SAG)
                     outputs[name] = prediction
         return out[:len(conds)]
+
+    def steer(self, h, skip, options):
+        """Output-block patch: at the first block, ``h`` is the middle block's output with ControlNet's term (in every host)."""
+        slots = options["cond_or_uncond"]
+        if options["block"] != ("output", 0) or not self._slots:
+            return h, skip
+        parts = list(h.chunk(len(slots)))
+        for place, slot in enumerate(slots):
+            if self._slots[slot] == "positive":
+                for guard, state in zip(self.guards, self.states, strict=True):
+                    addition = guard.steer(self, state, parts[place])
+                    if addition is not None:
+                        parts[place] = parts[place] + addition
+        return torch.cat(parts), skip
 
     def _choose(self, role, entries):
         if entries:

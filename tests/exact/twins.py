@@ -4,6 +4,7 @@ The pipeline is diffusers' ``StableDiffusionPipelineSafe`` with its loop and its
 text encoder (a random embedding for each text) and the VAE (none: latents are what we compare) are stand-ins. The host
 gets the UNet's weights under its own names, and the pipeline's own noise levels, so that both integrate one schedule.
 """
+import contextlib
 import logging
 import math
 import types
@@ -156,9 +157,9 @@ class Twins:
             return self.pipe(list(PROMPTS[:batch]), *(8 * n for n in self.size), steps, CFG, [NEGATIVE] * batch, output_type="latent",
                              latents=self.noise(batch, seed), callback=callback, **numbers).images
 
-    def hosted(self, settings, steps, batch, seed=0):
-        """Final latents of the host's `ddim` sampler with CFGGuider, in the pipeline's scale."""
-        model = self.model
+    def hosted(self, settings, steps, batch, seed=0, model=None):
+        """Final latents of the host's `ddim` sampler with CFGGuider, in the pipeline's scale; ``model``: under another guard."""
+        model = model or self.model
         if settings:
             model = hosting.module("guards.host.safe_latent_diffusion").guard(model, settings, self.conditioning(CONCEPT))
         sigmas = self.sigmas(steps)
@@ -187,6 +188,19 @@ class Twins:
 
     def conditioning(self, *words):
         return [[torch.cat([text(w, self.shape.context) for w in words]), {"pooled_output": None}]]
+
+
+@contextlib.contextmanager
+def after_middle_block(unet, values):
+    """Within it diffusers' UNet adds ``values`` (C, H, W) after its middle block, to the conditional half: the second of the batch."""
+    def add(module, inputs, output):
+        without, prompt = output.chunk(2)
+        return torch.cat([without, prompt + values])
+    handle = unet.mid_block.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def published_presets():

@@ -1,0 +1,123 @@
+"""Discovering a direction on the loaded model: its own pictures, the frozen UNet, one trained vector."""
+import comfy.model_management
+import comfy.model_sampling
+import comfy.sample
+import comfy.samplers
+import torch
+
+from .. import discovery
+from ..directions import Direction, fitted
+from . import checks, training
+from .directions import check_fit, middle_channels
+
+
+def make_images(model, positive, negative, count, width, height, sampler, scheduler, steps, cfg, seed, on_images, chunk=8):
+    """Latents (count, c, height / 8, width / 8) on the CPU in the model's own scale, sampled by the host. Each picture's noise depends
+    on its own seed. ``on_images(done)`` is called after every batch and may raise to stop."""
+    base = model.model
+    factor = getattr(base.latent_format, "spacial_downscale_ratio", 8)
+    shape = (base.latent_format.latent_channels, height // factor, width // factor)
+    latents = []
+    for at in range(0, count, chunk):
+        noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
+                             for i in range(at, min(at + chunk, count))])
+        sampled = comfy.sample.sample(model, noise, steps, cfg, sampler, scheduler, positive, negative, torch.zeros_like(noise),
+                                      disable_pbar=True, seed=seed + at)
+        latents.append(base.process_latent_in(sampled.float().cpu()))
+        on_images(min(at + chunk, count))
+    return torch.cat(latents)
+
+
+def prediction(model):
+    """What a model predicts, in the words of ``guards.discovery``: eps, v or flow."""
+    sampling = model.get_model_object("model_sampling")
+    if isinstance(sampling, comfy.model_sampling.CONST):
+        return "flow"
+    return "v" if isinstance(sampling, comfy.model_sampling.V_PREDICTION) else "eps"
+
+
+def middle_size(model, latents):
+    """(height, width) of the middle block for latents (n, c, h, w): one halving for each downsampling of the UNet."""
+    from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
+    halvings = sum(isinstance(part, Downsample) for block in model.model.diffusion_model.input_blocks for part in block)
+    height, width = latents.shape[-2:]
+    for _ in range(halvings):
+        height, width = -(-height // 2), -(-width // 2)
+    return height, width
+
+
+def discover(model, base, negative, latents, settings, start=None, per_place=True, on_step=lambda done, result, preview: None):
+    """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
+
+    ``start``: a Direction to go on from. ``per_place``: (C, H, W) values, else (C,). ``on_step(done, result, preview)`` may raise the
+    host's interruption: the best so far is then the result. ``preview()`` samples one noise with 0, half and all of the present vector:
+    latents (3, c, h, w). The model comes out as it was.
+    """
+    channels = middle_channels(model)
+    checks.conditioning(base, "base")
+    size = middle_size(model, latents)
+    values = torch.zeros(channels, *(size if per_place else ()))
+    if start is not None:
+        check_fit(model, start, "start")
+        values = fitted(start.values, *size)[0].expand(channels, *size) if per_place else start.values.reshape(channels, -1).mean(1)
+    result = None
+
+    def train(denoise, device):
+        sampling, kind = model.get_model_object("model_sampling"), prediction(model)
+        sigmas = sampling.sigmas.to(device)
+
+        def error(direction, x0, noise, times):
+            x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
+            denoised = denoise(discovery.noised(x0, noise, sigma, kind == "flow"), sigma, patches=_adding(direction))
+            return discovery.errors(denoised, x0, sigma, kind)
+
+        def watch(done, latest):
+            nonlocal result
+            result = latest
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            on_step(done, latest, lambda: _preview(denoise, sampling, latest.values.to(device), latents, settings.seed))
+
+        discovery.discover(error, discovery.Examples(training.ordinary(latents), len(sigmas), settings.seed), values.clone(), settings,
+                           device, watch)
+
+    try:
+        training.run(model, {"positive": base, "negative": negative}, latents[:settings.batch_size], train)
+    except comfy.model_management.InterruptProcessingException:
+        if result is None:
+            raise
+    except FloatingPointError as error:
+        raise ValueError(f"Discover Direction stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
+    return result
+
+
+def _adding(direction, scales=None):
+    """Patches that add a direction, (C, H, W) or (C,), after the middle block; ``scales``: (n,), another strength for each row."""
+    addition = direction if direction.ndim == 3 else direction[:, None, None]
+    if scales is not None:
+        addition = scales.view(-1, 1, 1, 1) * addition
+
+    def add(h, skip, options):
+        return (h + addition.to(h.dtype) if options["block"] == ("output", 0) else h), skip
+    return {"output_block_patch": [add]}
+
+
+def _preview(denoise, sampling, direction, latents, seed, steps=12, cfg=5.0):
+    """Latents (3, c, h, w) from one noise with strengths 0, 0.5 and 1: plain Euler steps, with the direction on the prompt's rows."""
+    with torch.no_grad():
+        sigmas = comfy.samplers.simple_scheduler(sampling, steps).to(direction)
+        noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed)).to(direction).repeat(3, 1, 1, 1)
+        x = sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise), True)
+        patches = _adding(direction, torch.tensor([0.0, 0.5, 1.0]).to(direction))
+        for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+            level = sigma.expand(3)
+            steered, without = denoise(x, level, patches=patches), denoise(x, level, "negative")
+            denoised = without + cfg * (steered - without)
+            x = denoised + (x - denoised) * (following / sigma)
+        return x.cpu()
+
+
+def as_direction(model, result, name, latents, info):
+    """A Result as the Direction ``name`` of this model's family, with what it was made with."""
+    factor = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)
+    return Direction(name, result.values, checks.family(model), latents.shape[-1] * factor,
+                     {**info, "steps_done": len(result.losses), "best_step": result.best_step, "best_loss": round(result.best, 6)})

@@ -1,0 +1,68 @@
+"""The pack's folders of models in the host, and safe names for what is saved there."""
+import os
+import re
+
+import folder_paths
+
+SHIPPED = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", "models"))
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+
+
+def register(folder, extensions, shipped=None):
+    """Make ``models/<folder>`` known to the host (folders that a user named in extra_model_paths.yaml stay), and beside it a folder
+    of the pack's own, whose files are listed as well."""
+    paths, known = folder_paths.folder_names_and_paths.get(folder, ([], set()))
+    paths = list(paths)
+    for path in (os.path.join(folder_paths.models_dir, folder), shipped and os.path.join(SHIPPED, shipped)):
+        if path and path not in paths:
+            paths.append(path)
+    folder_paths.folder_names_and_paths[folder] = (paths, set(known) | set(extensions))
+
+
+def files(folder):
+    """The names in a registered folder, for a drop-down list; never empty, which the front end cannot show."""
+    return folder_paths.get_filename_list(folder) or [f"put files into models/{folder}"]
+
+
+def find(folder, name, what):
+    """The path of a listed file. Raises FileNotFoundError naming the folder."""
+    path = folder_paths.get_full_path(folder, name)
+    if path is None:
+        raise FileNotFoundError(f"{what}: there is no file {name!r} in models/{folder}. Put it there, or choose another one (press R to read "
+                                "the folders again).")
+    return path
+
+
+def new_file(folder, filename, extension, overwrite=False):
+    """The path for saving ``filename`` (a bare name) in the first of a registered folder's places. Raises ValueError for names that
+    could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
+    name = filename.strip()
+    name = name[:-len(extension)] if name.lower().endswith(extension) else name
+    if not re.fullmatch(r"[^\W_][\w\-. ()+]{0,99}", name) or name.endswith((".", " ")) or name.split(".")[0].lower() in RESERVED:
+        raise ValueError(f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts with "
+                         "a letter or digit, without a folder.")
+    path = os.path.join(folder_paths.folder_names_and_paths[folder][0][0], name + extension)
+    if os.path.exists(path) and not overwrite:
+        raise FileExistsError(f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on.")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
+
+
+def write(path, save):
+    """Write a file whole or not at all: ``save(temporary_path)``, then a rename."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or the "
+                      "file open elsewhere?") from error
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def fingerprint(folder, name):
+    """Changes when a listed file does, so that the host's cache never serves an older one."""
+    path = folder_paths.get_full_path(folder, name)
+    return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if path else "missing"

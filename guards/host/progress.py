@@ -1,0 +1,52 @@
+"""What a long node shows while it works: its bar, a line of text, a picture now and then; and that it heeds the stop button."""
+import comfy.model_management
+import comfy.utils
+import latent_preview
+import numpy as np
+from PIL import Image
+
+
+class Progress:
+    """``at(3)`` moves the bar to 3 of ``total``. Raises the host's interruption when the user has pressed stop."""
+
+    def __init__(self, total, node_id=None):
+        self.total, self.node_id = total, node_id
+        self.bar = comfy.utils.ProgressBar(total)
+
+    def at(self, value, text="", picture=None):
+        """``text``: one line shown on the node. ``picture``: a PIL image, shown as a preview."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self.bar.update_absolute(value, self.total, ("JPEG", picture, max(picture.size)) if picture is not None else None)
+        if text and self.node_id is not None:
+            _say(text, self.node_id)
+
+
+def _say(text, node_id):
+    """A line on the node, where the host's server can show one."""
+    from server import PromptServer
+    send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
+    if send is not None:
+        send(text, node_id)
+
+
+def pictures(latents, latent_format, device, vae=None):
+    """Latents (n, c, h, w), in the model's own scale, as quick PIL pictures: by the host's previewer, else by ``vae``; else none."""
+    previewer = latent_preview.get_previewer(device, latent_format)
+    if previewer is not None:
+        return [previewer.decode_latent_to_preview_image("JPEG", latent[None])[1] for latent in latents]
+    if vae is None:
+        return []
+    decoded = vae.decode(latent_format.process_out(latents)).float().clamp(0, 1).cpu().numpy()
+    return [Image.fromarray((image * 255).astype(np.uint8)) for image in decoded]
+
+
+def strip(images):
+    """PIL pictures side by side; None if there are none."""
+    if not images:
+        return None
+    joined = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)))
+    at = 0
+    for image in images:
+        joined.paste(image, (at, 0))
+        at += image.width
+    return joined

@@ -1,0 +1,96 @@
+"""Training inside the host: gradients through a loaded model that comes out untouched."""
+import contextlib
+
+import comfy.model_management
+import comfy.samplers
+import torch
+
+from . import rail
+
+
+@contextlib.contextmanager
+def gradients():
+    """Within it autograd works although the host runs nodes in inference mode."""
+    in_training = getattr(comfy.model_management, "in_training", None)
+    with torch.inference_mode(False), torch.enable_grad():
+        if in_training is None:                 # older hosts
+            yield
+            return
+        comfy.model_management.in_training = True               # switches off in-place shortcuts of some models
+        try:
+            yield
+        finally:
+            comfy.model_management.in_training = in_training
+
+
+@contextlib.contextmanager
+def ordinary_weights(module):
+    """Within it no parameter or buffer of ``module`` is an inference tensor, which autograd refuses, and none asks for gradients.
+
+    Nothing is copied: each is replaced by an ordinary tensor on the same memory, and put back afterwards.
+    """
+    replaced = []
+    try:
+        for part in module.modules():
+            for table in (part._parameters, part._buffers):
+                for name, old in table.items():
+                    if old is None or not (old.is_inference() or old.requires_grad):
+                        continue
+                    new = torch.empty(0, dtype=old.dtype, device=old.device)
+                    new.set_(old.untyped_storage(), old.storage_offset(), old.size(), old.stride())
+                    replaced.append((table, name, old))
+                    table[name] = torch.nn.Parameter(new, requires_grad=False) if table is part._parameters else new
+        yield
+    finally:
+        for table, name, old in reversed(replaced):
+            table[name] = old
+
+
+def ordinary(value):
+    """A copy of a (nested) value whose tensors are no inference tensors."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: ordinary(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [ordinary(entry) for entry in value]
+    return value
+
+
+class _Loop(comfy.samplers.Sampler):
+    """In the host's eyes a sampler: so the host loads the model and prepares the conditionings as for any run."""
+
+    def __init__(self, train):
+        self.train = train
+
+    def sample(self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+        options = extra_args["model_options"]
+
+        def denoise(x, sigma, role="positive", patches=None):
+            transformer = dict(options["transformer_options"])
+            present = transformer.get("patches", {})
+            transformer["patches"] = {**present, **{name: [*new, *present.get(name, [])] for name, new in (patches or {}).items()}}
+            return comfy.samplers.calc_cond_batch(guider.inner_model, [guider.conds[role]], x, sigma,
+                                                  {**options, "transformer_options": transformer})[0]
+
+        with ordinary_weights(guider.inner_model):
+            self.train(denoise, noise.device)
+        return noise
+
+
+def run(model, conditionings, latents, train):
+    """Call ``train(denoise, device)`` with the model loaded.
+
+    ``denoise(x, sigma, role="positive", patches=None)`` is the model's denoised prediction (n, c, h, w) for latents at noise levels
+    ``sigma`` (n,), with gradients; ``role`` names one of ``conditionings``, a dict of CONDITIONINGs; ``patches`` (name -> functions,
+    as in transformer_options) hold for this call. ``latents``: a tensor of the shape that ``denoise`` will be called with. Guards on
+    the model are left out. The model comes out as it was, however this ends.
+    """
+    patcher = model.clone()
+    patcher.model_options.get("transformer_options", {}).pop(rail.KEY, None)
+    with gradients():
+        guider = comfy.samplers.CFGGuider(patcher)
+        guider.inner_set_conds({role: ordinary(conditioning) for role, conditioning in conditionings.items()})
+        guider.set_cfg(1.0)
+        shape = torch.zeros(latents.shape)
+        guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
