@@ -39,14 +39,15 @@ def _load_ours(path: str, name: str, concept: str) -> Direction:
             metadata = file.metadata() or {}
             keys = [key for key in file.keys() if key.startswith(PREFIX)]      # noqa: SIM118 - not a dictionary
             if not keys:
-                raise ValueError(f"file: {name} holds no direction (a tensor named {PREFIX}<concept>). Choose a file that Save Direction wrote.")
+                raise ValueError(f"file: {name} holds no direction (a tensor named {PREFIX}<concept>). Choose one of Save Direction's.")
             key = _choose([key[len(PREFIX):] for key in keys], concept, name)
             values = file.get_tensor(PREFIX + key)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"file: {name} is no sound safetensors file ({str(error).splitlines()[0][:200]}). Download or save it again.") from error
+        reason = str(error).splitlines()[0][:200]
+        raise ValueError(f"file: {name} is no sound safetensors file ({reason}). Download or save it again.") from error
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"file: the format of {name} is {metadata.get('format')!r}, not {FORMAT!r}. Choose a file that Save Direction of this "
-                         "version wrote.")
+        raise ValueError(f"file: the format of {name} is {metadata.get('format')!r}, not {FORMAT!r}. Choose a file that Save Direction of "
+                         "this version wrote.")
     if metadata.get("block", "middle") != "middle":
         raise ValueError(f"file: {name} is a direction of the block {metadata['block']!r}; only the middle block can be steered.")
     size = metadata.get("trained_size", "")
@@ -67,7 +68,7 @@ def _load_official(path: str, name: str, concept: str) -> Direction:
     rows = OFFICIAL_SHAPE[0] * OFFICIAL_SHAPE[1] * OFFICIAL_SHAPE[2]
     if not isinstance(matrix, Tensor) or matrix.ndim != 2 or matrix.shape[0] != rows:
         found = "no such key" if not isinstance(matrix, Tensor) else f"of shape {tuple(matrix.shape)}"
-        raise ValueError(f"file: {name} should hold {OFFICIAL_KEY!r} of shape ({rows}, n), as the authors' unet.pth does; it holds {found}.")
+        raise ValueError(f"file: {name} should hold {OFFICIAL_KEY!r} of shape ({rows}, n), as the authors' unet.pth does; found: {found}.")
     columns = _official_names(os.path.join(os.path.dirname(path), OFFICIAL_NAMES), name)
     key = _choose(list(columns), concept, f"{OFFICIAL_NAMES} beside {name}")
     column = columns[key]

@@ -4,12 +4,9 @@ from comfy_api.latest import io, ui
 from ..guards import direction_files, fairness
 from ..guards.directions import combine
 from ..guards.host import checks, directions, folders
+from ..guards.host import direction_library as library
 
-FOLDER = "concept_directions"
 Direction = io.Custom("GUARD_DIRECTION")
-
-folders.register(FOLDER, direction_files.EXTENSIONS, shipped="directions")
-
 
 class GuardLoadDirection(io.ComfyNode):
     @classmethod
@@ -19,7 +16,7 @@ class GuardLoadDirection(io.ComfyNode):
             description="Reads a latent direction: one that Discover Direction found and Save Direction wrote, or a column of the paper's "
                         "released unet.pth. Directions of the demo model come with the pack.",
             inputs=[
-                io.Combo.Input("file", options=folders.files(FOLDER),
+                io.Combo.Input("file", options=folders.files(library.FOLDER),
                                tooltip="A file in models/concept_directions. A unet.pth needs its concept_dict.json beside it."),
                 io.String.Input("concept", default="",
                                 tooltip="Which of the file's directions, by name. Empty: the only or first one."),
@@ -28,11 +25,11 @@ class GuardLoadDirection(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file, concept):
-        return folders.fingerprint(FOLDER, file)
+        return folders.fingerprint(library.FOLDER, file)
 
     @classmethod
     def execute(cls, file, concept):
-        return io.NodeOutput(direction_files.load(folders.find(FOLDER, file, "file"), concept))
+        return io.NodeOutput(library.load(file, concept))
 
 
 class GuardSaveDirection(io.ComfyNode):
@@ -40,10 +37,11 @@ class GuardSaveDirection(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardSaveDirection", display_name="Save Direction", category="guards/directions", is_output_node=True,
-            description="Writes a direction to models/concept_directions, where Load Direction finds it (press R there to read the list again).",
+            description="Writes a direction to models/concept_directions, where Load Direction finds it (press R to read the list again).",
             inputs=[
                 Direction.Input("direction", tooltip="The direction to keep."),
-                io.String.Input("filename", default="my_direction", tooltip="A plain name, without a folder. The ending .safetensors is added."),
+                io.String.Input("filename", default="my_direction",
+                                tooltip="A plain name, without a folder. The ending .safetensors is added."),
                 io.Boolean.Input("overwrite", default=False, optional=True,
                                  tooltip="Off: a file of that name is never replaced; the node says so instead."),
             ],
@@ -51,9 +49,9 @@ class GuardSaveDirection(io.ComfyNode):
 
     @classmethod
     def execute(cls, direction, filename, overwrite=False):
-        path = folders.new_file(FOLDER, filename, ".safetensors", overwrite)
+        path = folders.new_file(library.FOLDER, filename, ".safetensors", overwrite)
         folders.write(path, lambda temporary: direction_files.save(direction, temporary))
-        return io.NodeOutput(ui=ui.PreviewText(f"Saved {direction.concept} as {FOLDER}/{filename}"))
+        return io.NodeOutput(ui=ui.PreviewText(f"Saved {direction.concept} as {library.FOLDER}/{filename}"))
 
 
 class GuardCombineDirections(io.ComfyNode):
@@ -82,16 +80,17 @@ class GuardSteerDirection(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardSteerDirection", display_name="Steer with Direction", category="guards/directions",
-            description="Adds a latent direction to the UNet's middle block while sampling, for the prompt's own rows alone. Costs nothing to "
-                        "speak of. Several of these in a row add up.",
+            description="Adds a latent direction to the UNet's middle block while sampling, for the prompt's own rows alone. Costs "
+                        "nothing to speak of. Several of these in a row add up.",
             inputs=[
                 io.Model.Input("model", tooltip="A UNet model of the direction's family: SD1.x, SD2.x, SDXL, or the demo model."),
                 Direction.Input("direction", tooltip="From Load, Discover or Combine Directions."),
                 io.Float.Input("strength", default=1.0, min=-100.0, max=100.0, step=0.05,
-                               tooltip="1 is what the direction was found with. Less mixes in less, much more breaks the picture, 0 switches the "
-                                       "guard off."),
+                               tooltip="1 is what the direction was found with. Less mixes in less, much more breaks the picture, 0 "
+                                       "switches the guard off."),
                 io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.01,
-                               tooltip="Where in the diffusion schedule it sets in (0: from the start), counted as in the host's ControlNet nodes."),
+                               tooltip="Where in the diffusion schedule it sets in (0: from the start), counted as in the host's "
+                                       "ControlNet nodes."),
                 io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.01,
                                tooltip="Where it ends (1: never). With few steps, no step may fall into a short range."),
             ],
@@ -107,22 +106,23 @@ class GuardFairSteer(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardFairSteer", display_name="Steer Fairly", category="guards/directions",
-            description="Gives every image of a batch one of up to four directions, in given shares: exactly, wherever the number of images "
-                        "allows it. For attributes that a model shows one-sidedly.",
+            description="Gives every image of a batch one of up to four directions, in given shares: exactly, wherever the number of "
+                        "images allows it. For attributes that a model shows one-sidedly.",
             inputs=[
-                io.Model.Input("model", tooltip="A UNet model of the directions' family: SD1.x, SD2.x, SDXL, or the demo model."),
+                io.Model.Input("model", tooltip="A UNet model of the directions' family: SD1.x, SD2.x, SDXL or the demo model."),
                 Direction.Input("a", tooltip="One side of the attribute, such as female."),
                 Direction.Input("b", tooltip="Another side, such as male."),
                 Direction.Input("c", optional=True, tooltip="A third side, if there is one."),
                 Direction.Input("d", optional=True, tooltip="A fourth side, if there is one."),
                 io.String.Input("shares", default="", optional=True,
-                                tooltip="A number for each connected direction, such as 1:1, 0.7, 0.3 or 50% 30% 20%. Empty: equal shares."),
+                                tooltip="A number for each connected direction, such as 1:1, 0.7, 0.3 or 50% 30% 20%. Empty: equal."),
                 io.Float.Input("strength", default=1.0, min=-100.0, max=100.0, step=0.05, optional=True,
                                tooltip="As in Steer with Direction. 0 switches the guard off."),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, optional=True,
-                             tooltip="Seeds who gets what. With batches of one, let it change from run to run, or every picture gets the same side."),
+                             tooltip="Seeds who gets what. With batches of one, let it change from run to run, or every picture gets the "
+                                     "same side."),
                 io.Int.Input("images", default=64, min=1, max=4096, optional=True,
-                             tooltip="How many lines the assignment lists. The first image gets the first line, whatever the batch's size."),
+                             tooltip="How many lines the assignment lists. The first image has the first line, however large the batch."),
             ],
             outputs=[io.Model.Output(display_name="model"), io.String.Output(display_name="assignment")])
 

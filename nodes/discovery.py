@@ -21,21 +21,23 @@ class GuardDiscoverDirection(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardDiscoverDirection", display_name="Discover Direction", category="guards/directions",
-            description="Finds a direction on the loaded model by itself: makes pictures of the target, then trains one vector in the middle "
-                        "block until the base prompt explains them. The model is not changed. Stop keeps the best vector so far.",
+            description="Finds a direction on the loaded model by itself: makes pictures of the target, then trains one vector in the "
+                        "middle block until the base prompt explains them. The model is not changed. Stop keeps the best vector so far.",
             inputs=[
                 io.Model.Input("model", tooltip="A UNet model: SD1.x, SD2.x, SDXL, or the demo model. Its weights stay as they are."),
                 io.Conditioning.Input("target", tooltip="The prompt whose pictures show the concept, encoded: a photo of a woman. For an "
                                                         "anti-concept: the base prompt itself."),
                 io.Conditioning.Input("base", tooltip="The same prompt without the concept, encoded: a photo of a person."),
-                io.Conditioning.Input("negative", tooltip="The negative prompt for making the pictures, encoded. Empty for a concept; for an "
-                                                          "anti-concept, the concept that must stay away."),
+                io.Conditioning.Input("negative",
+                                      tooltip="The negative prompt for making the pictures, encoded. Empty for a concept; for an "
+                                              "anti-concept, the concept that must stay away."),
                 io.String.Input("name", default="my concept", tooltip="What the direction is called, such as female or no-violence."),
-                io.Int.Input("images", default=64, min=1, max=10000, tooltip="How many pictures to make and learn from. The paper makes 1,000."),
+                io.Int.Input("images", default=64, min=1, max=10000,
+                             tooltip="How many pictures to make and learn from. The paper makes 1,000."),
                 io.Int.Input("steps", default=600, min=1, max=100000, tooltip="Training steps. The paper's release trains 2,500."),
                 io.Float.Input("learning_rate", default=0.1, min=0.00001, max=10.0, step=0.001, tooltip="Of Adam. The paper uses 0.1."),
-                io.Int.Input("batch_size", default=8, min=1, max=256, tooltip="Pictures in a step, in training and when they are made. The paper "
-                                                                              "uses 8. Fewer need less memory."),
+                io.Int.Input("batch_size", default=8, min=1, max=256,
+                             tooltip="Pictures in a step, in training and when they are made. The paper uses 8. Fewer need less memory."),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
                              tooltip="Of the pictures and of the training. The same seed finds the same direction."),
                 io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler",
@@ -48,15 +50,16 @@ class GuardDiscoverDirection(io.ComfyNode):
                              tooltip="Of the pictures. Use the size that you will steer; other sizes are resampled."),
                 io.Int.Input("height", default=512, min=16, max=4096, step=8, tooltip="Of the pictures."),
                 io.Combo.Input("form", options=["every place", "one for all places"], default="every place", optional=True,
-                               tooltip="every place: the paper's vector, its own value at each place of the middle block. one for all places: a "
-                                       "value for each channel, which fits any picture size."),
+                               tooltip="every place: the paper's vector, its own value at each place of the middle block. one for all "
+                                       "places: a value for each channel, which fits any picture size."),
                 io.Combo.Input("recipe", options=[OWN, PAPER], default=OWN, optional=True,
-                               tooltip="paper: images, steps, learning_rate and batch_size as in the paper's release, whatever is set above."),
-                io.Latent.Input("latents", optional=True, tooltip="Pictures to learn from instead of made ones, such as from VAE Encode. They must "
-                                                                  "show the concept."),
-                io.Custom("GUARD_DIRECTION").Input("start", optional=True, tooltip="A direction to go on from, such as one whose training was "
-                                                                                   "stopped."),
-                io.Vae.Input("vae", optional=True, tooltip="Only for the preview of models that the host has no quick preview for."),
+                               tooltip="paper: images, steps, learning_rate and batch_size as in the paper's release, whatever is set "
+                                       "above."),
+                io.Latent.Input("latents", optional=True,
+                                tooltip="Pictures to learn from instead of made ones, as from VAE Encode. They must show the concept."),
+                io.Custom("GUARD_DIRECTION").Input("start", optional=True,
+                                                   tooltip="A direction to go on from, such as one whose training was stopped."),
+                io.Vae.Input("vae", optional=True, tooltip="Only for the preview, with models that the host has no quick preview for."),
             ],
             outputs=[io.Custom("GUARD_DIRECTION").Output(display_name="direction"), io.Image.Output(display_name="loss_plot")],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id])
@@ -81,8 +84,8 @@ class GuardDiscoverDirection(io.ComfyNode):
             x0 = model.model.process_latent_in(latents["samples"].float().cpu())
             checks.latents(model, x0, "latents")
         else:
-            x0 = host_discovery.make_images(model, target, negative, images, width, height, sampler_name, scheduler, sample_steps, cfg, seed,
-                                            lambda done: progress.at(done, f"made {done} of {images} pictures"), batch_size)
+            x0 = host_discovery.make_images(model, target, negative, images, width, height, sampler_name, scheduler, sample_steps, cfg,
+                                            seed, lambda done: progress.at(done, f"made {done} of {images} pictures"), batch_size)
         settings = discovery.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)
         result = host_discovery.discover(model, base, negative, x0, settings, start, form == "every place",
                                          cls._watch(progress, progress.total - steps, steps, model, vae))
@@ -106,8 +109,8 @@ class GuardDiscoverDirection(io.ComfyNode):
             if done and done % every == 0:
                 with torch.no_grad():
                     picture = strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
-            loss = result.checks[-1][1]
-            progress.at(before + done, f"step {done} of {steps}, loss {loss:.5g} (best {result.best:.5g} at step {result.best_step})", picture)
+            loss = f"loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
+            progress.at(before + done, f"step {done} of {steps}, {loss}", picture)
         return show
 
 

@@ -27,12 +27,12 @@ def within(low, high, **values):
 
 def model_name(model):
     """A plain name for a MODEL's family, for messages."""
-    base = model.model
-    return FAMILIES.get(type(base.model_config).__name__, type(base).__name__)
+    kinds = (kind.__name__ for kind in type(model.model.model_config).__mro__)
+    return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), type(model.model).__name__)
 
 
 def family(model):
-    """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger. Subclasses count as what they derive from."""
+    """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger."""
     return next((SHORT[kind.__name__] for kind in type(model.model.model_config).__mro__ if kind.__name__ in SHORT), "")
 
 
@@ -54,8 +54,8 @@ def latents(model, value, name):
     """Refuse latents (n, c, h, w) that are not this model's, or hold values that are no numbers."""
     channels = model.model.latent_format.latent_channels
     if value.ndim != 4 or value.shape[1] != channels:
-        raise ValueError(f"{name} has the shape {tuple(value.shape)}, this model's latents have {channels} channels: encode the pictures with "
-                         "the VAE that belongs to this model.")
+        raise ValueError(f"{name} has the shape {tuple(value.shape)}, this model's latents have {channels} channels: encode the pictures "
+                         "with the VAE that belongs to this model.")
     if not bool(value.isfinite().all()):
         raise ValueError(f"{name} holds values that are no finite numbers: make or encode the pictures again.")
 

@@ -1,5 +1,5 @@
 """Latent directions on the rail: added after the middle block, for the rows of the positive prompt alone."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,9 +20,8 @@ class Steer(rail.Guard):
 
     def begin(self, run):
         sampling = run.model.model_sampling
-        whole = (self.start_percent, self.end_percent) == (0.0, 1.0)
-        limits = None if whole else (float(sampling.percent_to_sigma(self.start_percent)), float(sampling.percent_to_sigma(self.end_percent)))
-        return _State(limits)
+        ends = self.start_percent, self.end_percent
+        return _State(None if ends == (0.0, 1.0) else tuple(float(sampling.percent_to_sigma(end)) for end in ends))
 
     def steer(self, run, state, rows):
         if state.limits and not state.limits[0] >= run.level >= state.limits[1]:
@@ -55,11 +54,11 @@ def check_fit(model, direction, name="direction"):
     """Refuse a direction that belongs to another family of models or has another number of channels."""
     channels, family = middle_channels(model), checks.family(model)
     if direction.family and family and direction.family != family:
-        raise ValueError(f"{name} ({direction.concept}) was found on {direction.family} models, this is {checks.model_name(model)}: what a "
-                         "direction means depends on the model. Use one for this family, or find it with Discover Direction.")
+        raise ValueError(f"{name} ({direction.concept}) was found on {direction.family} models, this is {checks.model_name(model)}: "
+                         "what a direction means depends on the model. Use one for this family, or find it with Discover Direction.")
     if direction.channels != channels:
         raise ValueError(f"{name} ({direction.concept}) has {direction.channels} channels, the middle block of this model "
-                         f"({checks.model_name(model)}) has {channels}. Use a direction for this family, or find it with Discover Direction.")
+                         f"({checks.model_name(model)}) has {channels}. Use one for this family, or find it with Discover Direction.")
 
 
 def steer(model, direction, strength, start_percent=0.0, end_percent=1.0):
@@ -84,6 +83,11 @@ def steer_fairly(model, directions, shares, strength, seed):
     if strength == 0:
         return model
     return rail.attach(model, Steer(tuple(directions), strength, shares=tuple(shares), seed=draw_name(directions, seed)))
+
+
+def scaled(direction, strength):
+    """The direction times a number."""
+    return direction if strength == 1 else replace(direction, values=direction.values * strength)
 
 
 def draw_name(directions, seed):

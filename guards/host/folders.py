@@ -28,8 +28,8 @@ def find(folder, name, what):
     """The path of a listed file. Raises FileNotFoundError naming the folder."""
     path = folder_paths.get_full_path(folder, name)
     if path is None:
-        raise FileNotFoundError(f"{what}: there is no file {name!r} in models/{folder}. Put it there, or choose another one (press R to read "
-                                "the folders again).")
+        raise FileNotFoundError(f"{what}: there is no file {name!r} in models/{folder}. Put it there, or choose another one (press R to "
+                                "read the folders again).")
     return path
 
 
@@ -39,8 +39,8 @@ def new_file(folder, filename, extension, overwrite=False):
     name = filename.strip()
     name = name[:-len(extension)] if name.lower().endswith(extension) else name
     if not re.fullmatch(r"[^\W_][\w\-. ()+]{0,99}", name) or name.endswith((".", " ")) or name.split(".")[0].lower() in RESERVED:
-        raise ValueError(f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts with "
-                         "a letter or digit, without a folder.")
+        raise ValueError(f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts "
+                         "with a letter or digit, without a folder.")
     path = os.path.join(folder_paths.folder_names_and_paths[folder][0][0], name + extension)
     if os.path.exists(path) and not overwrite:
         raise FileExistsError(f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on.")
@@ -55,8 +55,8 @@ def write(path, save):
         save(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or the "
-                      "file open elsewhere?") from error
+        raise OSError(f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
+                      "the file open elsewhere?") from error
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
