@@ -70,23 +70,33 @@ class Examples:
         return x0, torch.randn(x0.shape, generator=generator), times
 
 
-def discover(error: Callable, examples: Examples, start: Tensor, settings: Settings, device, on_step: Callable) -> Result:
+@dataclass(frozen=True)
+class Task:
+    """What is minimised: ``error(values, x0, noise, times)`` gives the loss image by image, with a gradient to ``values``."""
+    examples: Examples
+    error: Callable
+    weight: float = 1.0
+
+
+def discover(task: Task, keeps: list[Task], start: Tensor, settings: Settings, device, on_step: Callable) -> Result:
     """Train one vector, (C, H, W) or (C,), from ``start``; the best one by the loss on fixed examples is kept.
 
-    ``error(values, x0, noise, times)`` gives the loss image by image, with a gradient to ``values``. ``on_step(done, result)`` is called
-    after every step and may raise to stop: ``result`` then holds the best so far, so hand one in by keeping the reference.
+    ``keeps``: tasks of which one takes its turn in each step beside ``task`` (ours: what must stay as it is). ``on_step(done, result)``
+    is called after every step and may raise to stop: ``result`` holds the best so far, so keep the reference.
     """
     values = start.detach().clone().to(device, torch.float32).requires_grad_(True)
     optimiser = torch.optim.Adam([values], settings.learning_rate)
-    fixed = examples.fixed(2 * settings.batch_size)
     every = max(settings.steps // 40, 10)
+    size = settings.batch_size
+    fixed = [(one, one.examples.fixed(2 * size if one is task else max(2 * size // len(keeps), 2))) for one in (task, *keeps)]
     result = Result(start.detach().clone().float().cpu())
 
     def check(step):
+        loss = 0.0
         with torch.no_grad():
-            parts = [error(values, *(part[i:i + settings.batch_size] for part in fixed))
-                     for i in range(0, len(fixed[0]), settings.batch_size)]
-        loss = torch.cat(parts).mean().item()
+            for one, parts in fixed:
+                losses = [one.error(values, *(part[i:i + size] for part in parts)) for i in range(0, len(parts[0]), size)]
+                loss += torch.cat(losses).mean().item() * (1.0 if one is task else one.weight / len(keeps))
         result.checks.append((step, loss))
         if loss < result.best:
             result.best, result.best_step, result.values = loss, step, values.detach().float().cpu().clone()
@@ -94,15 +104,21 @@ def discover(error: Callable, examples: Examples, start: Tensor, settings: Setti
     check(0)
     on_step(0, result)
     for step in range(1, settings.steps + 1):
-        losses = error(values, *examples.draw(settings.batch_size))
+        losses = task.error(values, *task.examples.draw(size))
         optimiser.zero_grad(set_to_none=True)
         # A sum, not the mean: with half precision weights the mean's tiny gradients would vanish.
         losses.sum().backward()
-        values.grad /= len(losses)
+        loss = losses.detach().mean().item()
+        if keeps:
+            keep = keeps[step % len(keeps)]
+            kept = keep.weight * keep.error(values, *keep.examples.draw(size))
+            kept.sum().backward()
+            loss += kept.detach().mean().item()
+        values.grad /= size
         if not bool(torch.isfinite(values.grad).all()):
             raise FloatingPointError(f"the gradient is no finite number at step {step}")
         optimiser.step()
-        result.losses.append((step, losses.detach().mean().item()))
+        result.losses.append((step, loss))
         if step % every == 0 or step == settings.steps:
             check(step)
         on_step(step, result)

@@ -60,13 +60,20 @@ class GuardDiscoverDirection(io.ComfyNode):
                 io.Custom("GUARD_DIRECTION").Input("start", optional=True,
                                                    tooltip="A direction to go on from, such as one whose training was stopped."),
                 io.Vae.Input("vae", optional=True, tooltip="Only for the preview, with models that the host has no quick preview for."),
+                io.Conditioning.Input("keep", optional=True,
+                                      tooltip="Prompts that must stay as they are, encoded; join several with Conditioning (Combine). "
+                                              "Ours, not the paper's."),
+                io.Float.Input("keep_weight", default=10.0, min=0.0, max=10000.0, step=0.5, optional=True,
+                               tooltip="Counts when keep is connected: how hard it holds. More keeps other pictures better and takes less "
+                                       "of the concept away."),
             ],
             outputs=[io.Custom("GUARD_DIRECTION").Output(display_name="direction"), io.Image.Output(display_name="loss_plot")],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id])
 
     @classmethod
     def execute(cls, model, target, base, negative, name, images, steps, learning_rate, batch_size, seed, sampler_name, scheduler, cfg,
-                sample_steps, width, height, form="every place", recipe=OWN, latents=None, start=None, vae=None):
+                sample_steps, width, height, form="every place", recipe=OWN, latents=None, start=None, vae=None,
+                keep=None, keep_weight=10.0):
         if recipe == PAPER:
             images, steps, learning_rate, batch_size = 1000, 2500, 0.1, 8
         middle_channels(model)
@@ -78,20 +85,34 @@ class GuardDiscoverDirection(io.ComfyNode):
         checks.within(1, 256, batch_size=batch_size)
         for socket, conditioning in (("target", target), ("base", base), ("negative", negative)):
             checks.conditioning(conditioning, socket)
-        given = latents is not None
-        progress = Progress((0 if given else images) + steps, cls.hidden.unique_id)
+        checks.within(0, 10000, keep_weight=keep_weight)
+        given, held = latents is not None, [[entry] for entry in keep or ()]
+        each = max(images // max(len(held), 1), min(images, batch_size))        # pictures for every prompt that is kept
+        pictures_due = (0 if given else images) + each * len(held)
+        progress = Progress(pictures_due + steps, cls.hidden.unique_id)
+
+        def make(prompt, against, count, first, before):
+            return host_discovery.make_images(
+                model, prompt, against, count, width, height, sampler_name, scheduler, sample_steps, cfg, first,
+                lambda done: progress.at(before + done, f"made {before + done} of {pictures_due} pictures"), batch_size)
+
         if given:
             x0 = model.model.process_latent_in(latents["samples"].float().cpu())
             checks.latents(model, x0, "latents")
         else:
-            x0 = host_discovery.make_images(model, target, negative, images, width, height, sampler_name, scheduler, sample_steps, cfg,
-                                            seed, lambda done: progress.at(done, f"made {done} of {images} pictures"), batch_size)
+            x0 = make(target, negative, images, seed, 0)
+        if given and held:
+            width, height = (side * host_discovery.latent_scale(model) for side in (x0.shape[-1], x0.shape[-2]))
+        kept = [(entry, make(entry, negative, each, seed + images + i * each, pictures_due - each * (len(held) - i)))
+                for i, entry in enumerate(held)]
         settings = discovery.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)
-        result = host_discovery.discover(model, base, negative, x0, settings, start, form == "every place",
-                                         cls._watch(progress, progress.total - steps, steps, model, vae))
+        result = host_discovery.discover(model, base, negative, x0, settings, start, form == "every place", kept, keep_weight,
+                                         cls._watch(progress, pictures_due, steps, model, vae))
         made = {"prompts": {socket: text_behind(cls.hidden.prompt, cls.hidden.unique_id, socket)
-                            for socket in ("target", "base", "negative")},
+                            for socket in ("target", "base", "negative", "keep")},
                 "images": len(x0), "steps": steps, "learning_rate": learning_rate, "batch_size": settings.batch_size, "seed": seed}
+        if held:
+            made["keep_weight"] = keep_weight
         if not given:
             made |= {"sampler": sampler_name, "scheduler": scheduler, "cfg": cfg, "sample_steps": sample_steps}
         direction: Direction = host_discovery.as_direction(model, result, name.strip(), x0, made)

@@ -14,8 +14,7 @@ from .directions import check_fit, middle_channels
 def make_images(model, positive, negative, count, width, height, sampler, scheduler, steps, cfg, seed, on_images, chunk=8):
     """Latents (count, c, height / 8, width / 8) on the CPU in the model's own scale, sampled by the host. Each picture's noise depends
     on its own seed. ``on_images(done)`` is called after every batch and may raise to stop."""
-    base = model.model
-    factor = getattr(base.latent_format, "spacial_downscale_ratio", 8)
+    base, factor = model.model, latent_scale(model)
     shape = (base.latent_format.latent_channels, height // factor, width // factor)
     latents = []
     for at in range(0, count, chunk):
@@ -26,6 +25,11 @@ def make_images(model, positive, negative, count, width, height, sampler, schedu
         latents.append(base.process_latent_in(sampled.float().cpu()))
         on_images(min(at + chunk, count))
     return torch.cat(latents)
+
+
+def latent_scale(model):
+    """Pixels to a latent's place."""
+    return getattr(model.model.latent_format, "spacial_downscale_ratio", 8)
 
 
 def prediction(model):
@@ -46,9 +50,11 @@ def middle_size(model, latents):
     return height, width
 
 
-def discover(model, base, negative, latents, settings, start=None, per_place=True, on_step=lambda done, result, preview: None):
+def discover(model, base, negative, latents, settings, start=None, per_place=True, keep=(), keep_weight=1.0,
+             on_step=lambda done, result, preview: None):
     """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
 
+    ``keep``: (CONDITIONING, latents) pairs of prompts whose predictions are held where they are without the direction (ours).
     ``start``: a Direction to go on from. ``per_place``: (C, H, W) values, else (C,). ``on_step(done, result, preview)`` may raise the
     host's interruption: the best so far is then the result. ``preview()`` samples one noise with 0, half and all of the present vector:
     latents (3, c, h, w). The model comes out as it was.
@@ -66,10 +72,16 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
         sampling, kind = model.get_model_object("model_sampling"), prediction(model)
         sigmas = sampling.sigmas.to(device)
 
-        def error(direction, x0, noise, times):
-            x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
-            denoised = denoise(discovery.noised(x0, noise, sigma, kind == "flow"), sigma, patches=_adding(direction))
-            return discovery.errors(denoised, x0, sigma, kind)
+        def task(role, images, seed, weight=1.0):
+            """Match the pictures, or, to keep a prompt as it is, the model's own prediction for it."""
+            def error(direction, x0, noise, times):
+                x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
+                x = discovery.noised(x0, noise, sigma, kind == "flow")
+                if role != "positive":
+                    with torch.no_grad():
+                        x0 = denoise(x, sigma, role)
+                return discovery.errors(denoise(x, sigma, role, _adding(direction)), x0, sigma, kind)
+            return discovery.Task(discovery.Examples(training.ordinary(images), len(sigmas), seed), error, weight)
 
         def watch(done, latest):
             nonlocal result
@@ -77,11 +89,12 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
             comfy.model_management.throw_exception_if_processing_interrupted()
             on_step(done, latest, lambda: _preview(denoise, sampling, latest.values.to(device), latents, settings.seed))
 
-        discovery.discover(error, discovery.Examples(training.ordinary(latents), len(sigmas), settings.seed), values.clone(), settings,
-                           device, watch)
+        keeps = [task(f"keep {i}", images, settings.seed + i, keep_weight) for i, (_, images) in enumerate(keep)]
+        discovery.discover(task("positive", latents, settings.seed), keeps, values.clone(), settings, device, watch)
 
     try:
-        training.run(model, {"positive": base, "negative": negative}, latents[:settings.batch_size], train)
+        prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
+        training.run(model, {"positive": base, "negative": negative, **prompts}, latents[:settings.batch_size], train)
     except comfy.model_management.InterruptProcessingException:
         if result is None:
             raise
@@ -118,6 +131,5 @@ def _preview(denoise, sampling, direction, latents, seed, steps=12, cfg=5.0):
 
 def as_direction(model, result, name, latents, info):
     """A Result as the Direction ``name`` of this model's family, with what it was made with."""
-    factor = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)
-    return Direction(name, result.values, checks.family(model), latents.shape[-1] * factor,
+    return Direction(name, result.values, checks.family(model), latents.shape[-1] * latent_scale(model),
                      {**info, "steps_done": len(result.losses), "best_step": result.best_step, "best_loss": round(result.best, 6)})

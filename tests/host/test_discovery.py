@@ -64,17 +64,17 @@ def test_the_model_comes_out_bit_identical(node, inference, host):
 
 
 def test_the_same_seed_finds_the_same_direction_and_the_loss_falls(node, tiny):
-    first, again, other = (discover(node, tiny, steps=40, seed=seed)[0] for seed in (0, 0, 1))
+    first, again, other = (discover(node, tiny, steps=20, seed=seed)[0] for seed in (0, 0, 1))
     assert torch.equal(first.values, again.values) and not torch.equal(first.values, other.values)
-    assert first.info["best_step"] > 0 and first.info["steps_done"] == 40
+    assert first.info["best_step"] > 0 and first.info["steps_done"] == 20
     untrained = discover(node, tiny, steps=1, learning_rate=0.00001)[0]
-    assert first.info["best_loss"] < 0.98 * untrained.info["best_loss"]
+    assert first.info["best_loss"] < 0.99 * untrained.info["best_loss"]
 
 
 def test_the_form_for_every_place_size_and_going_on_from_a_direction(node, tiny):
     everywhere = discover(node, tiny, form="one for all places")[0]
     assert everywhere.values.shape == (64,)
-    first = discover(node, tiny, steps=30)[0]
+    first = discover(node, tiny, steps=10)[0]
     more = discover(node, tiny, steps=1, start=first, learning_rate=0.00001)[0]
     assert torch.allclose(more.values, first.values, atol=1e-4)
     assert discover(node, tiny, steps=1, start=everywhere)[0].values.shape == (64, 4, 4)
@@ -116,6 +116,15 @@ def test_given_latents_are_learnt_from_and_guards_on_the_model_do_not_disturb(no
         discover(node, tiny, latents={"samples": torch.full((1, 4, 8, 8), float("nan"))})
 
 
+def test_prompts_to_keep_hold_the_direction_back(node, tiny):
+    latents = {"samples": models.noise(tiny, 4, seed=3)}
+    free, held, loose = (discover(node, tiny, steps=20, latents=latents, **changes)[0] for changes in (
+        {}, dict(keep=OTHER + NEGATIVE, keep_weight=1000.0), dict(keep=OTHER + NEGATIVE, keep_weight=0.0)))
+    assert held.values.norm() < 0.7 * free.values.norm()
+    assert torch.allclose(loose.values, free.values, atol=1e-4)
+    assert held.info["keep_weight"] == 1000 and "keep_weight" not in free.info
+
+
 @pytest.mark.parametrize("family", ["sdxl", "v", "half"])
 def test_other_unets_can_be_explored(node, family, host):
     model = {"sdxl": models.sdxl, "v": lambda: models.sd1("V_PREDICTION"), "half": lambda: models.sd1(dtype=torch.bfloat16)}[family]()
@@ -129,8 +138,9 @@ def test_other_unets_can_be_explored(node, family, host):
 def test_what_cannot_be_explored_is_refused_before_anything_is_made(node, tiny, host):
     with pytest.raises(ValueError, match="Flux has no UNet"):
         discover(node, models.flux())
-    for changes, message in ((dict(name=" "), "name: give"), (dict(steps=0), "steps is 0"),
-                             (dict(learning_rate=float("nan")), "learning_rate"), (dict(batch_size=0), "batch_size"), (dict(images=0), "images is 0"), (dict(base=[]), "base is empty")):
+    for changes, message in ((dict(name=" "), "name: give"), (dict(steps=0), "steps is 0"), (dict(base=[]), "base is empty"),
+                             (dict(learning_rate=float("nan")), "learning_rate"), (dict(batch_size=0), "batch_size"),
+                             (dict(images=0), "images is 0")):
         with pytest.raises(ValueError, match=message):
             discover(node, tiny, **changes)
 

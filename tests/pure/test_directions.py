@@ -52,8 +52,8 @@ def test_shares_are_read_in_the_usual_ways(text, shares):
 
 
 @pytest.mark.parametrize("text, message", [("1:1", "2 numbers.*3 directions"), ("a b c", "numbers of at most four decimals"),
-                                           ("1 -1 1", "numbers of at most four"), ("0 0 0", "above 0"), ("1e999999999 1 1", "numbers of at"),
-                                           ("nan 1 1", "numbers of at"), ("0.123456 1 1", "four decimals")])
+                                           ("1 -1 1", "numbers of at most four"), ("0 0 0", "above 0"), ("nan 1 1", "numbers of at"),
+                                           ("0.123456 1 1", "four decimals"), ("1e999999999 1 1", "numbers of at")])
 def test_shares_that_mean_nothing_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         fairness.parse_shares(text, 3)
@@ -244,7 +244,8 @@ def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
         return (values - goal).square().sum().expand(len(x0))
     examples = discovery.Examples(torch.zeros(8, 1, 1, 1), 10, 0)
     settings = discovery.Settings(200, 0.1, 4, 0)
-    result = discovery.discover(error, examples, torch.zeros(3), settings, "cpu", lambda done, result: None)
+    task = discovery.Task(examples, error)
+    result = discovery.discover(task, [], torch.zeros(3), settings, "cpu", lambda done, result: None)
     assert torch.allclose(result.values, goal, atol=0.02) and result.best < 1e-3 and len(result.losses) == 200
 
     kept = {}
@@ -254,7 +255,20 @@ def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
         if done == 57:
             raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
-        discovery.discover(error, examples, torch.zeros(3), settings, "cpu", stop)
+        discovery.discover(task, [], torch.zeros(3), settings, "cpu", stop)
     assert kept["result"].best_step == 50 and 0 < kept["result"].best < goal.square().sum()
     with pytest.raises(FloatingPointError, match="step 1"):
-        discovery.discover(lambda v, *_: (v * float("nan")).sum().expand(4), examples, torch.ones(3), settings, "cpu", lambda *_: None)
+        wild = discovery.Task(examples, lambda v, *_: (v * float("nan")).sum().expand(4))
+        discovery.discover(wild, [], torch.ones(3), settings, "cpu", lambda *_: None)
+
+
+def test_what_must_stay_holds_the_vector_back_by_its_weight():
+    goal, home = torch.tensor([1.0, -2.0]), torch.tensor([-1.0, -2.0])
+
+    def towards(place):
+        return lambda values, x0, *_: (values - place).square().sum().expand(len(x0))
+    examples = [discovery.Examples(torch.zeros(8, 1, 1, 1), 10, seed) for seed in range(3)]
+    keeps = [discovery.Task(one, towards(home), 3.0) for one in examples[1:]]
+    result = discovery.discover(discovery.Task(examples[0], towards(goal)), keeps, torch.zeros(2), discovery.Settings(300, 0.05, 4), "cpu",
+                                lambda *_: None)
+    assert torch.allclose(result.values, (goal + 3 * home) / 4, atol=0.02)
