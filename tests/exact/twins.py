@@ -169,12 +169,15 @@ class Twins:
         out = self.sample(model, self.conditioning(*PROMPTS[:batch]), noise, sigmas)
         return self.model.model.process_latent_in(out) / math.hypot(1, last)
 
-    def sample(self, model, positive, noise, sigmas, cfg=CFG, callback=None):
-        """SamplerCustomAdvanced's own call in the host."""
+    def sample(self, model, positive, noise, sigmas, cfg=CFG, callback=None, third=None):
+        """SamplerCustomAdvanced's own call in the host; ``third``: a further prompt, as DualCFGGuider mixes it in."""
         import comfy.samplers
         guider = comfy.samplers.CFGGuider(model)
         guider.set_conds(positive, self.conditioning(NEGATIVE))
         guider.set_cfg(cfg)
+        if third:
+            from comfy_extras.nodes_custom_sampler import DualCFGGuider
+            guider = DualCFGGuider.execute(model, positive, third, self.conditioning(NEGATIVE), cfg, cfg, "regular")[0]
         with torch.inference_mode():
             return guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("ddim"), sigmas, callback=callback,
                                  disable_pbar=True, seed=0).clone()
