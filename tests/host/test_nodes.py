@@ -15,6 +15,14 @@ FROZEN = {
     "GuardSafeLatentDiffusion": ["model", "safety_concept", "preset", "guidance_scale", "warmup_steps", "threshold", "momentum_scale",
                                  "momentum_beta"],
     "GuardPromptIntervention": ["model", "query", "rewritten", "ratio"],
+    "GuardLoadDirection": ["file", "concept"],
+    "GuardSaveDirection": ["direction", "filename"],
+    "GuardCombineDirections": ["a", "b", "weight_a", "weight_b"],
+    "GuardSteerDirection": ["model", "direction", "strength", "start_percent", "end_percent"],
+    "GuardFairSteer": ["model", "a", "b"],
+    "GuardDiscoverDirection": ["model", "target", "base", "negative", "name", "images", "steps", "learning_rate", "batch_size", "seed",
+                               "sampler_name", "scheduler", "cfg", "sample_steps", "width", "height"],
+    "GuardResponsiblePrompt": ["model", "prompt", "mapping", "strength", "seed", "remove_words"],
 }
 
 
