@@ -21,7 +21,9 @@ def save(direction: Direction, path: str) -> None:
     """Write one direction: tensor ``direction.<concept>``, float32, and its metadata."""
     metadata = {"format": FORMAT, "family": direction.family, "block": "middle", "trained_size": str(direction.trained_size),
                 "info": json.dumps(direction.info, ensure_ascii=True)}
-    safetensors.torch.save_file({PREFIX + direction.concept: direction.values.float().contiguous()}, path, metadata)
+    data = safetensors.torch.save({PREFIX + direction.concept: direction.values.float().contiguous()}, metadata)
+    with open(path, "wb") as file:              # the library's own writer would make it readable for its owner alone
+        file.write(data)
 
 
 def load(path: str, concept: str = "") -> Direction:
