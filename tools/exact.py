@@ -1,6 +1,7 @@
-"""Compare Safe Latent Diffusion with the published pipeline at full size: the same random weights of Stable Diffusion 1.5's
-shape (860 million, float32) in diffusers' StableDiffusionPipelineSafe and in ComfyUI under the guard; the same noise, texts,
-negative prompt and DDIM schedule. The error is the relative distance of the final latents."""
+"""Compare the guards with the published algorithms at full size: the same random weights of Stable Diffusion 1.5's shape (860
+million, float32) in diffusers and in ComfyUI under the guard; the same noise, texts, negative prompt and DDIM schedule. Safe Latent
+Diffusion against StableDiffusionPipelineSafe; a steered picture against the same pipeline's with the direction added after the
+middle block, by hand. The error is the relative distance of the final latents."""
 from __future__ import annotations
 
 import argparse
@@ -17,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py exact", description=__doc__)
     parser.add_argument("--size", type=int, default=8, help="side of the latents, a multiple of 8; 64 is a picture of 512x512 (default: 8, "
                         "which keeps the whole table to about 20 minutes)")
+    parser.add_argument("--what", nargs="+", default=["sld", "direction"], choices=["sld", "direction"])
     parser.add_argument("--presets", nargs="+", default=["weak", "medium", "strong", "max"])
     parser.add_argument("--steps", nargs="+", type=int, default=[20, 50])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 3], choices=[1, 2, 3])
@@ -39,15 +41,25 @@ def main() -> int:
     print(f"ComfyUI {host_version}, diffusers {diffusers.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads\n"
           f"{sum(p.numel() for p in pair.unet.parameters()) / 1e6:.0f} M weights, latents {options.size}x{options.size}, DDIM, "
           f"cfg {twins.CFG}, with a negative prompt\n\n"
-          "preset  steps  batch      error  what the guard changes", flush=True)
+          "guard      steps  batch      error  what the guard changes", flush=True)
     started, worst = time.monotonic(), 0.0
+    values = torch.randn(1280, options.size // 8, options.size // 8, generator=torch.Generator().manual_seed(7))
+    direction = hosting.module("guards.directions").Direction("random", values, "sd1", 8 * options.size)
+    steered = hosting.module("guards.host.directions").steer(pair.model, direction, 1.0)
     for steps, batch in itertools.product(options.steps, options.batch):
         unguarded = pair.published(None, steps, batch)
-        for preset in options.presets:
-            published = pair.published(presets[preset], steps, batch)
-            error = twins.error(pair.hosted(presets[preset], steps, batch), published)
+
+        def compare(name, published, hosted):
+            nonlocal worst
+            error = twins.error(hosted, published)
             worst = max(worst, error)
-            print(f"{preset:6}  {steps:5}  {batch:5}  {error:9.1e}  {twins.error(unguarded, published):.1e}", flush=True)
+            print(f"{name:9}  {steps:5}  {batch:5}  {error:9.1e}  {twins.error(unguarded, published):.1e}", flush=True)   # noqa: B023
+        for preset in options.presets if "sld" in options.what else ():
+            compare(preset, pair.published(presets[preset], steps, batch), pair.hosted(presets[preset], steps, batch))
+        if "direction" in options.what:
+            with twins.after_middle_block(pair.unet, values):
+                published = pair.published(None, steps, batch)
+            compare("direction", published, pair.hosted(None, steps, batch, model=steered))
     print(f"\nLargest error {worst:.1e}, allowed {twins.TOLERANCE:.0e} ({(time.monotonic() - started) / 60:.0f} minutes)")
     return int(not worst <= twins.TOLERANCE)
 
