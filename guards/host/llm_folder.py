@@ -47,7 +47,8 @@ def path_of(name):
     if name in found:
         return found[name]
     place = " or ".join(places()) or os.path.join(folder_paths.models_dir, FOLDER)
-    how = (f"Put a language model into {place}: a folder with config.json, tokenizer files and .safetensors weights, or a single .gguf file. Then press R in ComfyUI. Nothing is downloaded by this pack.")
+    how = (f"Put a language model into {place}: a folder with config.json, tokenizer files and .safetensors "
+           "weights, or a single .gguf file. Then press R in ComfyUI. Nothing is downloaded by this pack.")
     if not found:
         raise ValueError(f"model_name: there is no language model in models/{FOLDER}. {how}")
     raise ValueError(f"model_name {name!r} is not in models/{FOLDER}. There are: {', '.join(found)}. {how}")

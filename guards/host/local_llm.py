@@ -92,8 +92,8 @@ def _read(path):
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise RewriterError(f"{what} in models/LLM cannot be loaded as a language model: {reason} What works: chat models (Llama, Qwen, "
-                            "Gemma, Mistral, SmolLM and others that this transformers knows) as a folder with config.json, tokenizer files and "
-                            ".safetensors weights, or as one .gguf file. Code inside a model folder is never run.") from error
+                            "Gemma, Mistral, SmolLM and others that this transformers knows) as a folder with config.json, tokenizer "
+                            "files and .safetensors weights, or as one .gguf file. Code inside a model folder is never run.") from error
     return tokenizer, model.eval().requires_grad_(False)
 
 
