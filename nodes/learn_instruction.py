@@ -1,7 +1,7 @@
 """Learning an instruction for Rewrite Prompt (ORES), as a node."""
 from comfy_api.latest import io, ui
 
-from ..guards.host import learning, sample_folder
+from ..guards.host import learning, rewriting, sample_folder
 
 
 class GuardLearnInstruction(io.ComfyNode):
@@ -11,8 +11,8 @@ class GuardLearnInstruction(io.ComfyNode):
         return io.Schema(
             node_id="GuardLearnInstruction", display_name="Learn Instruction (ORES)", category="guards/rewriters",
             description="Lets a language model improve the instruction that it rewrites prompts with, from samples of captions and "
-                        "accepted rewrites. Each instruction is scored on samples it was not taught with; the best comes out. Connect it to Rewrite "
-                        "Prompt.",
+                        "accepted rewrites. Each instruction is scored on samples it was not taught with; the best comes out. Connect it to "
+                        "Rewrite Prompt.",
             inputs=[
                 io.Custom("GUARD_REWRITER").Input("rewriter",
                                                   tooltip="The language model to learn for: an instruction suits the model that wrote it. "
@@ -30,7 +30,8 @@ class GuardLearnInstruction(io.ComfyNode):
                                tooltip="What the instructions are scored on: the samples that the file marks as held out (a quarter of "
                                        "them where none is marked), or another file, such as the ORES dataset."),
             ],
-            outputs=[io.String.Output(display_name="instruction"), io.String.Output(display_name="report")])
+            outputs=[io.String.Output(display_name="instruction"), io.String.Output(display_name="report")],
+            hidden=[io.Hidden.unique_id])
 
     @classmethod
     def fingerprint_inputs(cls, samples, epochs, batch_size, seed, evaluation=learning.HELD_OUT):
@@ -39,6 +40,7 @@ class GuardLearnInstruction(io.ComfyNode):
     @classmethod
     async def execute(cls, rewriter, samples, epochs, batch_size, seed, evaluation=learning.HELD_OUT):
         instruction, report = await learning.learn(rewriter, samples, epochs, batch_size, seed, evaluation)
+        rewriting.show(report.split("\n{")[0], cls.hidden.unique_id)
         return io.NodeOutput(instruction, report, ui=ui.PreviewText(report))
 
 
