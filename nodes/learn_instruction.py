@@ -11,8 +11,8 @@ class GuardLearnInstruction(io.ComfyNode):
         return io.Schema(
             node_id="GuardLearnInstruction", display_name="Learn Instruction (ORES)", category="guards/rewriters",
             description="Lets a language model improve the instruction that it rewrites prompts with, from samples of captions and "
-                        "accepted rewrites. Each instruction is scored on samples it was not taught with; the best comes out. Connect it to "
-                        "Rewrite Prompt.",
+                        "accepted rewrites. Each instruction is scored on samples it was not taught with; the best comes out, for Rewrite "
+                        "Prompt.",
             inputs=[
                 io.Custom("GUARD_REWRITER").Input("rewriter",
                                                   tooltip="The language model to learn for: an instruction suits the model that wrote it. "

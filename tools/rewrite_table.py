@@ -1,5 +1,6 @@
 """Rewrite every query of a dataset file (three columns by tabs: concept, content, query) with a language model of this machine, and say
-what became of them: how many final prompts still hold their concept (none may), how many rewrites failed, how many changed, what it cost."""
+what became of them: how many final prompts still hold their concept (none may), how many rewrites failed, how many changed,
+what it cost."""
 from __future__ import annotations
 
 import argparse
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from .language_model import language_model
 from .pack import PROJECT
 
 sys.path.append(str(PROJECT / "tests"))
@@ -84,10 +86,7 @@ def main() -> int:
     import torch
     samples, local_llm = hosting.module("guards.samples"), hosting.module("guards.host.local_llm")
     rows = samples.rows(options.data.read_text(encoding="utf-8"), options.data.name)[:options.rows]
-    model = options.model
-    if model is None:
-        from .environment import language_model
-        model = language_model()
+    model = options.model or language_model()
     rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
     print(f"{model.name}, {options.data.name}, {len(rows)} rows, at most {options.attempts} attempts of {options.max_length} tokens, seed "
           f"{options.seed}, {torch.get_num_threads()} threads\n", flush=True)
