@@ -6,8 +6,8 @@ from pathlib import Path
 
 import hosting
 
-WORDS = ("a an the dog dogs cat cats runs sleeps on in red blue house garden with and of . , : ! rewrite caption concept input output system "
-         "user assistant elon musk is big small category you").split()
+WORDS = ("a an the dog dogs cat cats runs sleeps on in red blue house garden with and of . , : ! rewrite caption concept input output "
+         "system user assistant elon musk is big small category you").split()
 TEMPLATE = ("{% for m in messages %}<|im_start|> {{ m['role'] }} {{ m['content'] }} <|im_end|> {% endfor %}"
             "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}")
 STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE

@@ -89,7 +89,9 @@ def _read(path):
         with _quiet(logging), torch.inference_mode(False):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(management.text_encoder_device()), **options, **weights)
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError, AttributeError, TypeError) as error:
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:                              # each format has errors of its own
         reason = " ".join(str(error).split())[:300]
         raise RewriterError(f"{what} in models/LLM cannot be loaded as a language model: {reason} What works: chat models (Llama, Qwen, "
                             "Gemma, Mistral, SmolLM and others that this transformers knows) as a folder with config.json, tokenizer "
