@@ -159,9 +159,10 @@ class _Run:
         return _named(self.watch.find(text), "it still holds ")
 
     def _unchanged(self):
-        asked = f"{self.done} calls for synonyms" if self.done else "no language model was asked"
+        asked = f"{self.done} call{'s' if self.done > 1 else ''} for synonyms" if self.done else "no language model was asked"
         count = f"none of the {len(self.names)} forbidden concepts is" if len(self.names) > 1 else f"{_quoted(self.names[0])} is not"
-        return self._end("unchanged", f"Unchanged: {count} in the query ({asked}).", self.query)
+        warned = " Warning: " + "; ".join(self.warnings) if self.warnings else ""
+        return self._end("unchanged", f"Unchanged: {count} in the query ({asked}).{warned}", self.query)
 
     def _rewritten(self, text):
         if text == self.query:

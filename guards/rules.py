@@ -78,10 +78,11 @@ def _inflected(word, left, right):
 
 
 def _article(before, new):
-    """The text before a replacement, its last word a or an as the replacement needs it."""
-    match = re.search(r"\b(a)(n?)(\s+)$", before, re.I)
-    if not match or not new[:1].isalpha() or re.match(r"(?:a|an|the)\s", new, re.I):
-        return before[:match.start()] if match and re.match(r"(?:a|an|the)\s", new, re.I) else before
-    vowel = new[0].lower() in "aeiou" and not re.match(r"(?:uni|use|eu|one\b|u[^aeiou]i)", new, re.I)
-    n = ("N" if match[1].isupper() and before.isupper() else "n") if vowel else ""
-    return before[:match.start()] + match[1] + n + match[3]
+    """The text before a replacement: a or an as the replacement needs it, no article before one that brings its own."""
+    match = re.search(r"\b(?:(a)(n?)|the)(\s+)$", before, re.I)
+    if match and re.match(r"(?:a|an|the)\s", new, re.I):
+        return before[:match.start()]
+    if not match or not match[1] or not new[:1].isalpha():
+        return before
+    vowel = new[0].lower() in "aeiou" and not re.match(r"(?:uni|use|eu|one\b)", new, re.I)
+    return before[:match.start()] + match[1] + ("n" if vowel else "") + match[3]

@@ -12,7 +12,7 @@ import unicodedata
 from collections import OrderedDict
 from pathlib import Path
 
-from .answers import LONGEST, _THINKING, _THOUGHT_ENDS, plain
+from .answers import LONGEST, plain, said
 from .concept_text import Watch, words_of
 from .wordforms import STOP_WORDS
 
@@ -40,8 +40,7 @@ def parse(answer: str, concept: str) -> tuple[str, ...]:
     Refused: more than four words, stop words and words as general as *photo* or *person*, the concept itself, single common words for a proper
     name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
     """
-    text = _THOUGHT_ENDS.sub("", _THINKING.sub("\n", answer[:LONGEST]))
-    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", text)]
+    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", said(answer[:LONGEST]))]
     parts = [part for part in parts if part]
     different = {part.casefold() for part in parts}
     if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:
