@@ -15,20 +15,26 @@ _TURN = re.compile(r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|
                    r"(?:assistant|model)\s*(?:\n|<\|end_header_id\|>|(?=:)))+", re.S | re.I)
 _STOP = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos)>|\[/?INST\]|<</?SYS>>|"
                    r"\n\s*(?:user|human|system|### ?instruction|input caption|concepts?)\s*:", re.I)
-_MARKUP = re.compile(r"<\|[^|<>\n]{0,40}\|>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn)>|\[/?(?:INST|THINK)\]|<</?SYS>>", re.I)
+_MARKUP = re.compile(r"<\|[^|<>\n]{0,40}\|>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn)>|"
+                     r"\[/?(?:INST|THINK)\]|<</?SYS>>", re.I)
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
-_LABEL = re.compile(r"""^[\s>*_#"'`-]*(?:(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|alternative|image)\s+)*
-                    (?:caption|output|prompt|answer|response|result|rewrite|sentence|query|description|text)|assistant|model|rewritten)
+_LABEL = re.compile(r"""^[\s>*_#"'`-]*(?:(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
+                    alternative|image)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
+                    query|description|text)|assistant|model|rewritten)
                     (?:\s*\([^)]*\))?[*_"'`]*\s*[:：][*_]*\s*""", re.I | re.X)
 _STRONG = re.compile(r"^[\s>*_#\"'`-]*(?:output|new|rewritten|revised|final|safe)\s+(?:caption|prompt|query)[*_\"'`]*\s*[:：]", re.I | re.M)
-_FIELDS = ("output_caption", "output caption", "caption", "rewritten", "rewrite", "output", "prompt", "answer", "result", "text", "response")
-_CHATTER = re.compile(r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|i (?:have|can|will|would|rewrote|changed|replaced)|"
-                      r"understood|got it|great)\b", re.I)
-_REFUSAL = re.compile(r"^\W*(?:i['’]?\s?a?m (?:really |very |so )?sorry|sorry\b|i apologi[sz]e|unfortunately|i (?:can(?:no|['’]?)t|am (?:not able|unable)|"
-                      r"won['’]?t|will not|must decline|do not|don['’]t)\b|i['’]m (?:not able|unable)|as an? (?:ai|language|large)\b)", re.I)
-_NO_CAPTION = frozenset("""ok okay sure yes no none n/a na null nothing done unchanged same empty understood hello hi thanks caption output prompt answer
-    input concept concepts error true false""".split())
-_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』", "`": "`", "*": "*", "_": "_", "‹": "›"}
+_FIELDS = ("output_caption", "output caption", "caption", "rewritten", "rewrite", "output", "prompt", "answer", "result", "text",
+           "response")
+_CHATTER = re.compile(r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|understood|got it|great|"
+                      r"i (?:have|can|will|would|rewrote|changed|replaced))\b", re.I)
+_REFUSAL = re.compile(r"^\W*(?:i['’]?\s?a?m (?:really |very |so )?sorry|sorry\b|i apologi[sz]e|unfortunately|as an? "
+                      r"(?:ai|language|large)\b|"
+                      r"i (?:can(?:no|['’]?)t|am (?:not able|unable)|won['’]?t|will not|must decline|do not|don['’]t)\b|"
+                      r"i['’]m (?:not able|unable))", re.I)
+_NO_CAPTION = frozenset("""ok okay sure yes no none n/a na null nothing done unchanged same empty understood hello hi thanks caption
+    output prompt answer input concept concepts error true false""".split())
+_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』", "`": "`", "*": "*", "_": "_",
+           "‹": "›"}
 
 
 def plain(text: str) -> str:
