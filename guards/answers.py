@@ -8,27 +8,33 @@ import unicodedata
 LONGEST = 20_000        # characters of an answer that are looked at
 _THINKING = re.compile(r"<(think|thinking|thought|reasoning|reflection|analysis)\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
                        r"|\[THINK\].*?(?:\[/THINK\]|\Z)", re.S | re.I)
-_THOUGHT_ENDS = re.compile(r".*(?:</(?:think|thinking|thought|reasoning|reflection|analysis)>|◁/think▷|\[/THINK\])", re.S | re.I)
-_FINAL_CHANNEL = re.compile(r".*<\|channel\|>\s*final\s*<\|message\|>", re.S | re.I)
+_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning|reflection|analysis)>|◁/think▷|\[/THINK\]", re.I)
+_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>", re.I)
 _TURN = re.compile(r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|assistant\|>|<bos>|<s>|<\|begin_of_text\|>|"
                    r"<\|end_header_id\|>|<\|message\|>|\[INST\].*?\[/INST\]|\[/INST\]|<<SYS>>.*?<</SYS>>|"
                    r"(?:assistant|model)\s*(?:\n|<\|end_header_id\|>|(?=:)))+", re.S | re.I)
 _STOP = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos)>|\[/?INST\]|<</?SYS>>|"
                    r"\n\s*(?:user|human|system|### ?instruction|input caption|concepts?)\s*:", re.I)
-_MARKUP = re.compile(r"<\|[^|<>\n]{0,40}\|>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn)>|\[/?(?:INST|THINK)\]|<</?SYS>>", re.I)
+_MARKUP = re.compile(r"<\|[^|<>\n]{0,40}\|>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn)>|"
+                     r"\[/?(?:INST|THINK)\]|<</?SYS>>", re.I)
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
-_LABEL = re.compile(r"""^[\s>*_#"'`-]*(?:(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|alternative|image)\s+)*
-                    (?:caption|output|prompt|answer|response|result|rewrite|sentence|query|description|text)|assistant|model|rewritten)
+_LABEL = re.compile(r"""^[\s>*_#"'`-]*(?:(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
+                    alternative|image)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
+                    query|description|text)|assistant|model|rewritten)
                     (?:\s*\([^)]*\))?[*_"'`]*\s*[:：][*_]*\s*""", re.I | re.X)
 _STRONG = re.compile(r"^[\s>*_#\"'`-]*(?:output|new|rewritten|revised|final|safe)\s+(?:caption|prompt|query)[*_\"'`]*\s*[:：]", re.I | re.M)
-_FIELDS = ("output_caption", "output caption", "caption", "rewritten", "rewrite", "output", "prompt", "answer", "result", "text", "response")
-_CHATTER = re.compile(r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|i (?:have|can|will|would|rewrote|changed|replaced)|"
-                      r"understood|got it|great)\b", re.I)
-_REFUSAL = re.compile(r"^\W*(?:i['’]?\s?a?m (?:really |very |so )?sorry|sorry\b|i apologi[sz]e|unfortunately|i (?:can(?:no|['’]?)t|am (?:not able|unable)|"
-                      r"won['’]?t|will not|must decline|do not|don['’]t)\b|i['’]m (?:not able|unable)|as an? (?:ai|language|large)\b)", re.I)
-_NO_CAPTION = frozenset("""ok okay sure yes no none n/a na null nothing done unchanged same empty understood hello hi thanks caption output prompt answer
-    input concept concepts error true false""".split())
-_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』", "`": "`", "*": "*", "_": "_", "‹": "›"}
+_FIELDS = ("output_caption", "output caption", "caption", "rewritten", "rewrite", "output", "prompt", "answer", "result", "text",
+           "response")
+_CHATTER = re.compile(r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|understood|got it|great|"
+                      r"i (?:have|can|will|would|rewrote|changed|replaced))\b", re.I)
+_REFUSAL = re.compile(r"^\W*(?:i['’]?\s?a?m (?:really |very |so )?sorry|sorry\b|i apologi[sz]e|unfortunately|as an? "
+                      r"(?:ai|language|large)\b|"
+                      r"i (?:can(?:no|['’]?)t|am (?:not able|unable)|won['’]?t|will not|must decline|do not|don['’]t)\b|"
+                      r"i['’]m (?:not able|unable))", re.I)
+_NO_CAPTION = frozenset("""ok okay sure yes no none n/a na null nothing done unchanged same empty understood hello hi thanks caption
+    output prompt answer input concept concepts error true false""".split())
+_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』", "`": "`", "*": "*", "_": "_",
+           "‹": "›"}
 
 
 def plain(text: str) -> str:
@@ -39,12 +45,23 @@ def plain(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
 
 
+def said(text: str) -> str:
+    """An answer without its thinking, whether that is closed, left open or begun before the answer."""
+    return _behind(_THOUGHT_ENDS, _THINKING.sub("\n", text))
+
+
+def _behind(pattern, text):
+    """What stands behind the last match; the text where there is none."""
+    end = 0
+    for match in pattern.finditer(text):
+        end = match.end()
+    return text[end:]
+
+
 def caption(answer: str) -> str:
     """The caption in a language model's answer, one line; empty where there is none."""
     text = answer[:LONGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    text = _FINAL_CHANNEL.sub("", text)
-    text = _THINKING.sub("\n", text)
-    text = _THOUGHT_ENDS.sub("", text).lstrip()
+    text = said(_behind(_FINAL_CHANNEL, text)).lstrip()
     turn = _TURN.match(text)
     text = text[turn.end():].lstrip(" :\n") if turn else text
     strong = _STRONG.search(text)                 # the first one: weak models go on with examples of their own
@@ -53,8 +70,8 @@ def caption(answer: str) -> str:
     if stop and text[:stop.start()].strip():
         text = text[:stop.start()]
     fence = _FENCE.search(text)
-    if fence and fence[1].strip():
-        text = fence[1]
+    if fence:
+        text = fence[1] if fence[1].strip() else text.replace("```", "")
     text = _from_json(text.strip())
     return plain(_bare(_line(text)))
 
@@ -91,18 +108,22 @@ def _line(text):
 
 
 def _bare(line):
-    """Without list marks, quotes and emphasis around it."""
+    """Without list marks, quotes, emphasis and labels around it."""
     line = re.sub(r"^(?:[-*•>#]+|\d{1,2}[.)])\s+", "", line.strip()).strip()
-    while len(line) > 1 and _QUOTES.get(line[0]) == line[-1] and (line[0] in "*_" or line[1:-1].count(line[-1]) == 0 or line[0] != line[-1]):
-        line = line[1:-1].strip()
-    while True:
+    for _ in range(8):                                                  # "**Caption:** 'a dog'" has four layers
+        before = line
+        closing = _QUOTES.get(line[:1])
+        if len(line) > 1 and closing == line[-1] and (line[0] in "*_" or line[0] != closing or line[0] not in line[1:-1]):
+            line = line[1:-1].strip()
         label = _LABEL.match(line)
-        if not label or not line[label.end():]:
+        if label and line[label.end():].strip():
+            line = line[label.end():].strip()
+        if line == before:
             break
-        line = _bare(line[label.end():])
-    if line[:1] in ('"', "“", "'") and line[1:].find(_QUOTES[line[0]]) > 2 and re.match(r"[\"”']\s*(?:\(|—|-|$)", line[1 + line[1:].find(
-            _QUOTES[line[0]]):]):
-        return line[1:1 + line[1:].find(_QUOTES[line[0]])]          # "a dog" (I replaced the cat)
+    if line[:1] in ('"', "“"):
+        end = line.find(_QUOTES[line[0]], 1)
+        if end > 3 and re.match(r"\s*(?:\(|—|-\s|$)", line[end + 1:]):
+            return line[1:end]                                          # "a dog" (I replaced the cat)
     return line.strip("\"“”") if line.count('"') + line.count("“") + line.count("”") == 1 else line
 
 

@@ -1,6 +1,7 @@
 """Does a text hold a forbidden concept? Judged on whole words and their forms, never on substrings: *cat* meets *cats*, not *category*.
 
-Texts are folded first: case, accents, full-width and other styled letters, invisible characters, look-alike letters of another script within
+Texts are folded first: case, accents, full-width and other styled letters, invisible characters, look-alike letters of another script
+within
 a word. Also met: compounds (cat-like), joined words (#starwars), s-p-a-c-e-d letters, simple leetspeak (c4t), emoji by their Unicode name.
 Scripts written without spaces (Chinese, Japanese, Thai ...) are searched as running text: there a concept meets every word it is part of.
 """
@@ -22,9 +23,11 @@ _JOINT = re.compile(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
 _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
 _LEET_MARK = re.compile(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
 _LOOKS = dict(zip("аеорсухіѕјкмтнвгαορτυνικε", "aeopcyxisjkmthbraoptuvike"))        # Cyrillic and Greek letters that pass for Latin ones
-_LETTERS = {**dict(zip("øłđæœıŋðþᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split()))}
-_EMOJI_NOISE = frozenset("""face with white black heavy medium small large sign symbol mark selector emoji variation open closed closing of and the in
-    on for over modifier component type smiling grinning eyes mouth left right pointing rightwards leftwards upwards downwards""".split())
+_LETTERS = {**dict(zip("øłđæœıŋðþᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split()))}
+_EMOJI_NOISE = frozenset("""face with white black heavy medium small large sign symbol mark selector emoji variation open closed closing
+    of and the in on for over modifier component type smiling grinning eyes mouth left right pointing rightwards leftwards upwards
+    downwards""".split())
 
 
 @lru_cache(8192)
@@ -250,7 +253,7 @@ _BEFORE = re.compile(rf"(?:(?<=\s)|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)]|{_SMALL}\
 
 
 def _mend(text):
-    """Close the seams (NUL) that removed words leave: possessives, articles and prepositions without their noun, doubled commas and spaces."""
+    """Close the seams (NUL) that removed words leave: possessives, articles and prepositions without a noun, doubled commas, spaces."""
     text = re.sub(r"\0['’]s\b|\0['’](?=\s|$)", "\0", text)
     text = re.sub(r"\0[-_](?:like|shaped|themed|styled?|inspired|print(?:ed)?)\b|#\0|[-_]+\0|\0[-_]+", "\0", text)
     text = re.sub(r"\0(?:[\s,]*\0)+", "\0", text)

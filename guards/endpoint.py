@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible address: one POST to /chat/completions, with a deadline, few retries and no secrets in messages.
+"""A language model behind an OpenAI-compatible address: one POST to /chat/completions, with a deadline and few retries.
 
 Nothing of what the server says in an error is passed on: it may repeat the prompt or the key.
 """
@@ -30,7 +30,7 @@ class _Later(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A ChatRewriter. ``stop`` is called while waiting and raises when the user wants an end. The key is read when it is sent, and kept nowhere."""
+    """A ChatRewriter. ``stop`` is called while waiting and raises when the user wants an end. The key is read when sent, and never kept."""
 
     profile_name: str
     profile: Profile = field(repr=False)
@@ -44,8 +44,9 @@ class Endpoint:
     def name(self) -> str:
         return f"endpoint {self.profile_name} ({self.model or self.profile.model or 'its first model'})"
 
-    async def chat(self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()) -> Answer:
-        """See `rewriter.ChatRewriter`. ``banned`` cannot be passed on: the answer is checked anyway. The time-out holds for all tries together."""
+    async def chat(self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0,
+                   banned: Sequence[str] = ()) -> Answer:
+        """See `rewriter.ChatRewriter`. ``banned`` cannot be passed on. The time-out holds for all tries together."""
         work = asyncio.ensure_future(self._tries(list(messages), self.temperature if temperature is None else temperature, seed))
         try:
             while not work.done():
@@ -71,7 +72,8 @@ class Endpoint:
             raise self._say(f"needs a key, but the environment variable {self.profile.key_env} is not set on this server",
                             "Set it where ComfyUI is started.")
         if not (key.isascii() and key.isprintable()):
-            raise self._say(f"has a key that cannot be sent: the environment variable {self.profile.key_env} holds characters that no header may hold")
+            raise self._say(f"has a key that cannot be sent: the environment variable {self.profile.key_env} holds characters that no "
+                            "header may hold")
         return {"Authorization": f"Bearer {key}"}
 
     async def _tries(self, messages, temperature, seed):
@@ -101,8 +103,8 @@ class Endpoint:
                     break
                 pause = PAUSES[number] if wait is None else wait
                 if loop.time() + pause >= end:
-                    raise self._say(f"{last}; {'it asks to wait ' if wait is not None else 'waiting '}{pause:g} s more, beyond the time-out of "
-                                    f"{self.timeout:g} s", "Try again later, or raise timeout.")
+                    raise self._say(f"{last}; {'it asks to wait ' if wait is not None else 'waiting '}{pause:g} s more, beyond the "
+                                    f"time-out of {self.timeout:g} s", "Try again later, or raise timeout.")
                 await asyncio.sleep(pause)
         raise self._say(f"{last} ({TRIES} tries)", _mend(last))
 
@@ -121,8 +123,8 @@ class Endpoint:
             body = {"model": model, "messages": messages, "max_completion_tokens": self.max_length, "stream": False}
             status, data = await self._call(session, "POST", "/chat/completions", body, model)
         if status in (400, 422):
-            raise self._say(f"does not accept the request ({status})", "Look into the log of that server: it may be a model that cannot chat, or a "
-                                                                       "prompt too long for it.")
+            raise self._say(f"does not accept the request ({status})",
+                "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.")
         return self._read(data)
 
     async def _first_model(self, session):
@@ -139,7 +141,8 @@ class Endpoint:
             if status in (400, 422):
                 return status, None
             if status in (401, 403):
-                has = f"the key in {self.profile.key_env}" if self.profile.key_env else "a request without a key (its profile has no key_env)"
+                env = self.profile.key_env
+                has = f"the key in {env}" if env else "a request without a key (its profile has no key_env)"
                 raise self._say(f"does not accept {has} ({status})", "Check the key and what it is allowed to do.")
             if status == 404:
                 raise self._say(f"knows no model {model!r}, or its base_url is wrong (404)" if model else "has no list of models (404)",
@@ -170,7 +173,8 @@ class Endpoint:
         message = choices[0].get("message")
         content = message.get("content") if isinstance(message, dict) else choices[0].get("text")
         if isinstance(content, list):
-            content = "".join(part.get("text") or "" for part in content if isinstance(part, dict) and isinstance(part.get("text") or "", str))
+            texts = [part.get("text") for part in content if isinstance(part, dict)]
+            content = "".join(text for text in texts if isinstance(text, str))
         content = content if isinstance(content, str) else ""
         if not content.strip():
             reason = choices[0].get("finish_reason")

@@ -92,14 +92,16 @@ def load(path: Path) -> dict[str, Profile]:
     except FileNotFoundError:
         return dict(LOCAL)
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {type(error).__name__}. It is to be a UTF-8 text file with JSON such as {EXAMPLE}") from None
-    return {**parse(text, str(path)), **{name: profile for name, profile in LOCAL.items() if name not in parse(text, str(path))}}
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}. It is to be a UTF-8 text file with JSON such as "
+                         f"{EXAMPLE}") from None
+    found = parse(text, str(path))
+    return {**found, **{name: profile for name, profile in LOCAL.items() if name not in found}}
 
 
 def unknown(name: str, known, path: Path) -> str:
     """What to say of a name that no profile has."""
-    return (f"endpoint: this server has no profile {name!r}. It knows: {', '.join(known)}. To make one, write {path} on the server, such as "
-            f"{EXAMPLE} (key_env names the environment variable that holds the key), and reload the page.")
+    return (f"endpoint: this server has no profile {name!r}. It knows: {', '.join(known)}. To make one, write {path} on the server, such "
+            f"as {EXAMPLE} (key_env names the environment variable that holds the key), and reload the page.")
 
 
 def _line(text, name):

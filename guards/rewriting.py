@@ -1,7 +1,8 @@
 """Rewrite a query so that no forbidden concept is left in it, and prove it.
 
-Ni et al., "ORES: Open-vocabulary Responsible Visual Synthesis", AAAI 2024 (arXiv 2308.13785), stage 1. The paper takes the language model's answer as
-it is; here it is cleaned, checked, asked for again, and where nothing helps the graph stops, the words go, or the query passes with a warning.
+Ni et al., "ORES: Open-vocabulary Responsible Visual Synthesis", AAAI 2024 (arXiv 2308.13785), stage 1. The paper takes the language
+model's answer as it is; here it is cleaned, checked and asked for again, and where nothing helps the graph stops, the words go, or the
+query passes with a warning.
 """
 from __future__ import annotations
 
@@ -64,8 +65,8 @@ async def rewrite(rewriter, query: str, concepts: str, instruction: str = "", on
                   memory: other_words.Memory | None = None, progress=lambda done, total: None) -> Outcome:
     """Rewrite ``query`` with a ChatRewriter or Rules.
 
-    ``memory``: synonyms asked before. ``progress(done, total)``: counts calls. Raises RewriteBlocked where on_failure is block and no rewrite is
-    acceptable, RewriterError where it is block and the back end fails, ValueError for inputs that cannot be used.
+    ``memory``: synonyms asked before. ``progress(done, total)``: counts calls. Raises RewriteBlocked where on_failure is block and no
+    rewrite is acceptable, RewriterError where it is block and the back end fails, ValueError for inputs that cannot be used.
     """
     if on_failure not in ON_FAILURE:
         raise ValueError(f"on_failure is {on_failure!r}: choose one of {', '.join(ON_FAILURE)}.")
@@ -108,8 +109,8 @@ class _Run:
         if failure:
             return self._failed("", str(failure), failure)
         if len(self.query) > LONGEST_QUERY:
-            return self._failed("", f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is given: "
-                                    f"shorten it")
+            return self._failed("",
+                f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is given: shorten it")
         concerned = list(dict.fromkeys(hit.concept for hit in self.hits))
         messages = conversation(instruction, self.query, concerned)
         said, banned, text, problem = [], self.watch.surface(), "", ""
@@ -129,8 +130,9 @@ class _Run:
             if not problem:
                 return self._rewritten(text)
             said += [{"role": "assistant", "content": text[:400] or "(nothing)"},
-                     {"role": "user", "content": f"That cannot be used: {problem}. Concepts to avoid: {', '.join(map(plain, concerned))}. Write the "
-                                                 f"input caption again with something else in their place. Answer with the new caption only."}]
+                     {"role": "user", "content": f"That cannot be used: {problem}. Concepts to avoid: {', '.join(map(plain, concerned))}. "
+                                                 "Write the input caption again with something else in their place. Answer with the new "
+                                                 "caption only."}]
         return self._failed(text, problem)
 
     async def _learn_synonyms(self):
@@ -159,9 +161,10 @@ class _Run:
         return _named(self.watch.find(text), "it still holds ")
 
     def _unchanged(self):
-        asked = f"{self.done} calls for synonyms" if self.done else "no language model was asked"
+        asked = f"{self.done} call{'s' if self.done > 1 else ''} for synonyms" if self.done else "no language model was asked"
         count = f"none of the {len(self.names)} forbidden concepts is" if len(self.names) > 1 else f"{_quoted(self.names[0])} is not"
-        return self._end("unchanged", f"Unchanged: {count} in the query ({asked}).", self.query)
+        warned = " Warning: " + "; ".join(self.warnings) if self.warnings else ""
+        return self._end("unchanged", f"Unchanged: {count} in the query ({asked}).{warned}", self.query)
 
     def _rewritten(self, text):
         if text == self.query:
@@ -183,7 +186,8 @@ class _Run:
             text = self.watch.strip(self.query)
             empty = " Nothing was left of it." if not text else ""
             return self._end("stripped", f"Warning: no rewrite after {tries} ({problem}); taken out of the query: {found}.{empty}", text)
-        return self._end("original", f"WARNING: no rewrite after {tries} ({problem}); the query passes as it is, with {found} in it.", self.query)
+        sentence = f"WARNING: no rewrite after {tries} ({problem}); the query passes as it is, with {found} in it."
+        return self._end("original", sentence, self.query)
 
     def _end(self, decision, sentence, text):
         """The outcome. Whatever the path, the text is checked once more; only `original` may hold a concept."""
@@ -207,7 +211,8 @@ class _Run:
 
 def _named(hits, before):
     """The offending words with their concepts: "cats" (cat); empty where there is none."""
-    parts = dict.fromkeys(_quoted(_short(hit.word, 60)) + (f" ({_short(hit.concept, 60)})" if hit.word != hit.concept else "") for hit in hits)
+    parts = dict.fromkeys(_quoted(_short(hit.word, 60)) + (f" ({_short(hit.concept, 60)})" if hit.word != hit.concept else "")
+                          for hit in hits)
     if not parts:
         return ""
     shown = list(parts)[:5]

@@ -20,7 +20,7 @@ class Rules:
     _watch: Watch = field(default=None, repr=False, compare=False)
 
     def apply(self, text: str) -> str:
-        """The text with every left side's words, in any form, replaced by its right side in the same form. The result is not replaced again."""
+        """The text with every left side's words, in any form, replaced by its right side in the same form, once."""
         text = unicodedata.normalize("NFC", text)
         right = dict(self.pairs)
         for hit in reversed(self._watch.find(text)):
@@ -42,15 +42,16 @@ def parse(text: str) -> Rules:
         sides = ARROW.split(line)
         if len(sides) != 2:
             said = "has no arrow" if len(sides) == 1 else "has more than one arrow"
-            raise ValueError(f"rules: line {number} ({_short(line)}) {said}: write what to replace, ->, and what to put instead, "
-                             f"such as: cat -> dog")
+            raise ValueError(f"rules: line {number} ({_short(line)}) {said}: write what to replace, ->, and what to put instead, such as: "
+                             "cat -> dog")
         left, right = (" ".join(side.split()) for side in sides)
         if not words_of(left):
-            raise ValueError(f"rules: line {number} ({_short(line)}) has no word left of the arrow: write what to replace, such as: cat -> dog")
+            raise ValueError(f"rules: line {number} ({_short(line)}) has no word left of the arrow: write what to replace, such as: cat "
+                             "-> dog")
         known = next((one for one in pairs if words_of(one) == words_of(left)), None)
         if known is not None and pairs[known] != right:
-            raise ValueError(f"rules: line {number} replaces {left!r}, which an earlier line replaces by {pairs[known]!r} already. "
-                             f"Keep one of the two.")
+            raise ValueError(f"rules: line {number} replaces {left!r}, which an earlier line replaces by {pairs[known]!r} already. Keep "
+                             "one of the two.")
         pairs.setdefault(left, right)
     if not pairs:
         raise ValueError("rules is empty: write one replacement a line, such as: cat -> dog")
@@ -78,10 +79,11 @@ def _inflected(word, left, right):
 
 
 def _article(before, new):
-    """The text before a replacement, its last word a or an as the replacement needs it."""
-    match = re.search(r"\b(a)(n?)(\s+)$", before, re.I)
-    if not match or not new[:1].isalpha() or re.match(r"(?:a|an|the)\s", new, re.I):
-        return before[:match.start()] if match and re.match(r"(?:a|an|the)\s", new, re.I) else before
-    vowel = new[0].lower() in "aeiou" and not re.match(r"(?:uni|use|eu|one\b|u[^aeiou]i)", new, re.I)
-    n = ("N" if match[1].isupper() and before.isupper() else "n") if vowel else ""
-    return before[:match.start()] + match[1] + n + match[3]
+    """The text before a replacement: a or an as the replacement needs it, no article before one that brings its own."""
+    match = re.search(r"\b(?:(a)(n?)|the)(\s+)$", before, re.I)
+    if match and re.match(r"(?:a|an|the)\s", new, re.I):
+        return before[:match.start()]
+    if not match or not match[1] or not new[:1].isalpha():
+        return before
+    vowel = new[0].lower() in "aeiou" and not re.match(r"(?:uni|use|eu|one\b)", new, re.I)
+    return before[:match.start()] + match[1] + ("n" if vowel else "") + match[3]

@@ -12,36 +12,38 @@ import unicodedata
 from collections import OrderedDict
 from pathlib import Path
 
-from .answers import LONGEST, _THINKING, _THOUGHT_ENDS, plain
+from .answers import LONGEST, plain, said
 from .concept_text import Watch, words_of
 from .wordforms import STOP_WORDS
 
-QUESTION = ('List at most 12 other words, names and short phrases for "{concept}": its synonyms, nicknames, well-known descriptions. Only what means the '
+QUESTION = ('List at most 12 other words, names and short phrases for "{concept}": its synonyms, nicknames, well-known descriptions. Only '
+            'what means the '
             "very same, nothing that is merely related. Separate them by commas. Write nothing else.")
 MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
 FORMAT = "concept-guards.synonyms/1"
 # Words so general that a model's list may not forbid them, unless the concept itself is one of them.
-GENERIC = frozenset("""image images picture pictures photo photos photograph painting drawing art artwork style scene view shot portrait illustration
-    render design background foreground detail details quality color colour light shadow line shape texture pattern object objects thing things item
-    items stuff kind type sort part piece group number lot many few more less most least first last new old big small large little long short high low
-    good bad best beautiful pretty nice great man men woman women person people human humans child children kid kids boy boys girl girls baby guy lady
-    someone anyone everyone nobody one animal animals pet pets creature creatures being plant plants nature world place places area space room house
-    home building city town street road park land sky water sea air earth ground day night morning time year life body head face hand hands eye eyes
-    hair food car work job play game name word words synonym synonyms list example phrase concept term meaning other another similar same opposite
-    red green blue yellow orange purple pink brown black white grey gray gold silver dark bright warm cold hot open closed full empty real famous
-    popular modern ancient king queen lake mount mountain river united states star power school university company founder leader artist actor singer
-    president player character figure hero model sit sitting stand standing walk walking look looking hold holding wear wearing make made take go get
-    see say show use used set put let run top bottom left right front back side middle center north south east west none unknown""".split())
+GENERIC = frozenset("""image images picture pictures photo photos photograph painting drawing art artwork style scene view shot portrait
+    illustration render design background foreground detail details quality color colour light shadow line shape texture pattern object
+    objects thing things item items stuff kind type sort part piece group number lot many few more less most least first last new old big
+    small large little long short high low good bad best beautiful pretty nice great man men woman women person people human humans child
+    children kid kids boy boys girl girls baby guy lady someone anyone everyone nobody one animal animals pet pets creature creatures
+    being plant plants nature world place places area space room house home building city town street road park land sky water sea air
+    earth ground day night morning time year life body head face hand hands eye eyes hair food car work job play game name word words
+    synonym synonyms list example phrase concept term meaning other another similar same opposite red green blue yellow orange purple pink
+    brown black white grey gray gold silver dark bright warm cold hot open closed full empty real famous popular modern ancient king queen
+    lake mount mountain river united states star power school university company founder leader artist actor singer president player
+    character figure hero model sit sitting stand standing walk walking look looking hold holding wear wearing make made take go get see
+    say show use used set put let run top bottom left right front back side middle center north south east west none unknown""".split())
 
 
 def parse(answer: str, concept: str) -> tuple[str, ...]:
     """The acceptable synonyms in a language model's answer, in its order; () where the answer is no list.
 
-    Refused: more than four words, stop words and words as general as *photo* or *person*, the concept itself, single common words for a proper
+    Refused: more than four words, stop words and words as general as *photo* or *person*, the concept itself, single common words for a
+    proper
     name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
     """
-    text = _THOUGHT_ENDS.sub("", _THINKING.sub("\n", answer[:LONGEST]))
-    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", text)]
+    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", said(answer[:LONGEST]))]
     parts = [part for part in parts if part]
     different = {part.casefold() for part in parts}
     if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:

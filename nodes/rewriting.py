@@ -12,19 +12,19 @@ class GuardRewritePrompt(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardRewritePrompt", display_name="Rewrite Prompt (ORES)", category="guards",
-            description="Has a language model (or rules) rewrite the query without the forbidden concepts, checks that they are gone, and says what "
-                        "it did. Encode query and rewritten prompt for Prompt Intervention.",
+            description="Has a language model (or rules) rewrite the query without the forbidden concepts, checks that they are gone, "
+                        "and says what it did. Encode query and rewritten prompt for Prompt Intervention.",
             inputs=[
                 Rewriter.Input("rewriter", tooltip="Who rewrites: any of the Rewriter nodes."),
                 io.String.Input("query", multiline=True, default="", tooltip="The prompt as it was asked for."),
                 io.String.Input("concepts", multiline=True, default="",
                                 tooltip="What must not appear, separated by commas or lines: from Forbidden Concepts, or typed."),
                 io.String.Input("instruction", multiline=True, default="",
-                                tooltip="What the language model is told to do. Empty: the instruction that comes with the pack. Rules do not "
-                                        "need one."),
+                                tooltip="What the language model is told to do. Empty: the instruction that comes with the pack. Rules "
+                                        "do not need one."),
                 io.Combo.Input("on_failure", options=list(rewriting.rewriting.ON_FAILURE), default="block",
-                               tooltip="When every answer still holds a concept. block: stop the graph. strip: take the words out of the query. "
-                                       "original: let the query pass as it is, with a warning in the report."),
+                               tooltip="When every answer still holds a concept. block: stop the graph. strip: take the words out of the "
+                                       "query. original: let the query pass as it is, with a warning in the report."),
                 io.Int.Input("attempts", default=3, min=1, max=rewriting.rewriting.MOST_ATTEMPTS,
                              tooltip="How often the language model is asked, each time a little warmer and told what was wrong."),
                 io.Int.Input("seed", default=0, min=0, max=2 ** 31 - 1, control_after_generate=False,
@@ -46,13 +46,14 @@ class GuardRewriterEndpoint(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardRewriterEndpoint", display_name="Rewriter: OpenAI-compatible Endpoint", category="guards/rewriters",
-            description="A language model behind an OpenAI-compatible address that the server's operator has set up: Ollama, LM Studio, llama.cpp, "
-                        "vLLM, a service. Address and key stay on the server; the graph holds the profile's name only.",
+            description="A language model behind an OpenAI-compatible address that the server's operator has set up: Ollama, LM Studio, "
+                        "llama.cpp, vLLM, a service. Address and key stay on the server; the graph holds the profile's name only.",
             inputs=[
                 io.Combo.Input("endpoint", options=endpoints.names(),
-                               tooltip="A profile that this server knows. Its operator adds more in concept_guards/endpoints.json in ComfyUI's user "
-                                       "folder."),
-                io.String.Input("model_name", default="", tooltip="Which model to ask. Empty: the profile's, else the first that the endpoint lists."),
+                               tooltip="A profile that this server knows. Its operator adds more in concept_guards/endpoints.json in "
+                                       "ComfyUI's user folder."),
+                io.String.Input("model_name", default="",
+                tooltip="Which model to ask. Empty: the profile's, else the first that the endpoint lists."),
                 io.Int.Input("max_length", default=96, min=1, max=4096,
                              tooltip="Most tokens of an answer. Models that think before they answer need many more."),
                 io.Float.Input("temperature", default=0.0, min=0.0, max=2.0, step=0.05,
@@ -83,8 +84,8 @@ class GuardRewriterRules(io.ComfyNode):
             description="Rewrites by rules instead of a language model: always the same, at once, without any download.",
             inputs=[
                 io.String.Input("rules", multiline=True, default="cat -> dog",
-                                tooltip="One replacement a line, such as: cat -> dog. Other forms follow (cats -> dogs). Nothing right of the arrow "
-                                        "takes the word out. Lines that start with # are notes."),
+                                tooltip="One replacement a line, such as: cat -> dog. Other forms follow (cats -> dogs). Nothing right "
+                                        "of the arrow takes the word out. Lines that start with # are notes."),
             ],
             outputs=[Rewriter.Output(display_name="rewriter")])
 

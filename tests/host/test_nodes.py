@@ -15,6 +15,9 @@ FROZEN = {
     "GuardSafeLatentDiffusion": ["model", "safety_concept", "preset", "guidance_scale", "warmup_steps", "threshold", "momentum_scale",
                                  "momentum_beta"],
     "GuardPromptIntervention": ["model", "query", "rewritten", "ratio"],
+    "GuardRewritePrompt": ["rewriter", "query", "concepts", "instruction", "on_failure", "attempts", "seed"],
+    "GuardRewriterEndpoint": ["endpoint", "model_name", "max_length", "temperature", "timeout"],
+    "GuardRewriterRules": ["rules"],
 }
 
 
