@@ -1,5 +1,6 @@
 """Language models for the tests: a random one of a few thousand weights as a safetensors folder, and a scripted one for pure logic."""
 import asyncio
+import concurrent.futures
 import dataclasses
 import json
 from pathlib import Path
@@ -56,6 +57,12 @@ class Scripted:
 
 def run(coroutine):
     return asyncio.run(coroutine)
+
+
+def run_in_a_thread(coroutine):
+    """The same where this thread has an event loop already."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def lines(report):
