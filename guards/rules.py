@@ -22,11 +22,13 @@ class Rules:
     def apply(self, text: str) -> str:
         """The text with every left side's words, in any form, replaced by its right side in the same form, once."""
         text = unicodedata.normalize("NFC", text)
-        right = dict(self.pairs)
-        for hit in reversed(self._watch.find(text)):
+        right, parts, end = dict(self.pairs), [], 0
+        for hit in self._watch.find(text):
             new = _inflected(hit.word, hit.concept, right[hit.concept])
-            before = text[:hit.start]
-            text = (_article(before, new) if new else before.rstrip(" ")) + new + text[hit.end:]
+            before = text[end:hit.start]
+            parts += [_article(before, new) if new else before.rstrip(" "), new]
+            end = hit.end
+        text = "".join([*parts, text[end:]])
         return re.sub(r"^\s+|(?<=\s) +", "", text).rstrip(" ") if "" in right.values() else text
 
 
@@ -80,10 +82,10 @@ def _inflected(word, left, right):
 
 def _article(before, new):
     """The text before a replacement: a or an as the replacement needs it, no article before one that brings its own."""
-    match = re.search(r"\b(?:(a)(n?)|the)(\s+)$", before, re.I)
+    match = re.search(r"\b(?:(a)(n?)|the)(\s+)$", before[-20:], re.I)
     if match and re.match(r"(?:a|an|the)\s", new, re.I):
-        return before[:match.start()]
+        return before[:len(before) - len(match[0])]
     if not match or not match[1] or not new[:1].isalpha():
         return before
     vowel = new[0].lower() in "aeiou" and not re.match(r"(?:uni|use|eu|one\b)", new, re.I)
-    return before[:match.start()] + match[1] + ("n" if vowel else "") + match[3]
+    return before[:len(before) - len(match[0])] + match[1] + ("n" if vowel else "") + match[3]

@@ -1,6 +1,7 @@
 """Rewriting the query (ORES, first stage) and two of its back ends as nodes."""
 from comfy_api.latest import io, ui
 
+from ..guards import rewriting as rewrites
 from ..guards import rules as written_rules
 from ..guards.host import endpoints, rewriting
 
@@ -22,10 +23,10 @@ class GuardRewritePrompt(io.ComfyNode):
                 io.String.Input("instruction", multiline=True, default="",
                                 tooltip="What the language model is told to do. Empty: the instruction that comes with the pack. Rules "
                                         "do not need one."),
-                io.Combo.Input("on_failure", options=list(rewriting.rewriting.ON_FAILURE), default="block",
+                io.Combo.Input("on_failure", options=list(rewrites.ON_FAILURE), default="block",
                                tooltip="When every answer still holds a concept. block: stop the graph. strip: take the words out of the "
                                        "query. original: let the query pass as it is, with a warning in the report."),
-                io.Int.Input("attempts", default=3, min=1, max=rewriting.rewriting.MOST_ATTEMPTS,
+                io.Int.Input("attempts", default=3, min=1, max=rewrites.MOST_ATTEMPTS,
                              tooltip="How often the language model is asked, each time a little warmer and told what was wrong."),
                 io.Int.Input("seed", default=0, min=0, max=2 ** 31 - 1, control_after_generate=False,
                              tooltip="The same inputs and seed give the same rewrite where the back end can."),

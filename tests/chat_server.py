@@ -66,8 +66,15 @@ class ChatServer:
         assert ready.wait(10)
         return self
 
+    async def _stop(self):
+        waiting = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await self.runner.cleanup()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
     def __exit__(self, *_):
-        asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()

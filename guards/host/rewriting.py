@@ -1,4 +1,5 @@
 """Rewriting inside the host: the synonyms' file, the progress bar, the report on the node."""
+import sys
 from pathlib import Path
 
 import comfy.model_management
@@ -39,8 +40,8 @@ async def rewrite(rewriter, query, concepts, instruction, on_failure, attempts, 
 
 
 def show(text, node_id):
-    """Text on the node itself. The host's front end shows a node's `text` output only on its own text nodes."""
-    from server import PromptServer
-    server = getattr(PromptServer, "instance", None)
-    if server is not None and node_id is not None and hasattr(server, "send_progress_text"):
+    """Text on the node itself, where a server runs. The host's front end shows a `text` output only on its own text nodes."""
+    host = getattr(sys.modules.get("server"), "PromptServer", None)
+    server = getattr(host, "instance", None)
+    if node_id is not None and hasattr(server, "send_progress_text"):
         server.send_progress_text(text, node_id)

@@ -77,16 +77,19 @@ def status(number, **headers):
 
 @pytest.mark.parametrize("fail, said, tries", [
     (status(401), "does not accept the key in TEST_LLM_KEY (401)", 1), (status(403), "(403). Check the key", 1),
-    (status(404), "knows no model 'm', or its base_url is wrong (404)", 1), (status(429), "is busy or its quota is used up (429) (3 tries)", 3),
+    (status(404), "knows no model 'm', or its base_url is wrong (404)", 1), (status(429),
+    "is busy or its quota is used up (429) (3 tries)", 3),
     (status(500), "reports an error of its own (500) (3 tries). Try again later", 3), (status(503), "(503) (3 tries)", 3),
     (status(418), "answers with status 418", 1), (status(400), "does not accept the request (400)", 2), (status(422), "(422)", 1),
     (status(302, Location="http://127.0.0.1:1/x"), "redirects to another address (302), which is not followed", 1),
     (status(307, Location="/v1/chat/completions"), "redirects", 1), (status(308, Location="//evil"), "redirects", 1),
     (lambda r: web.Response(text="<html>no</html>"), "does not answer in JSON", 1), (lambda r: web.Response(text=""), "JSON", 1),
-    (lambda r: web.Response(text='{"choices": [{"message": {"cont'), "does not answer in JSON", 1), (lambda r: web.Response(body=b"\xff\xfe"), "JSON", 1),
+    (lambda r: web.Response(text='{"choices": [{"message": {"cont'), "does not answer in JSON", 1),
+    (lambda r: web.Response(body=b"\xff\xfe"), "JSON", 1),
     (lambda r: web.Response(text="[" * 200_000), "does not answer in JSON", 1), (lambda r: web.json_response({}), "without a choice", 1),
     (lambda r: web.json_response({"choices": []}), "without a choice", 1), (lambda r: web.json_response([1]), "without a choice", 1),
-    (lambda r: web.json_response({"choices": [None]}), "without a choice", 1), (lambda r: web.json_response({"choices": "x"}), "without a choice", 1),
+    (lambda r: web.json_response({"choices": [None]}), "without a choice", 1), (lambda r: web.json_response({"choices": "x"}),
+    "without a choice", 1),
     (lambda r: web.json_response({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}), "Raise max_length", 1),
     (lambda r: web.json_response({"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}), "its own filter", 1),
     (lambda r: web.Response(body=b"x" * 1_500_000), "sends more than 1 MB", 1),
@@ -216,14 +219,20 @@ def test_profiles_are_read_from_the_operators_file(tmp_path):
 
 
 @pytest.mark.parametrize("text, said", [
-    ('{\n "a": {"base_url": "https://x"},\n "b" {}\n}', "line 3: Expecting"), ("", "line 1: Expecting"), ("[]", "line 1: it is to hold profiles by name"),
-    ("[" * 100_000, "nested"), ('{\n"a": 3}', "line 2: profile 'a' needs a base_url"), ('{\n\n"a": {}}', "line 3: profile 'a' needs a base_url"),
+    ('{\n "a": {"base_url": "https://x"},\n "b" {}\n}', "line 3: Expecting"), ("", "line 1: Expecting"),
+    ("[]", "line 1: it is to hold profiles by name"),
+    ("[" * 100_000, "nested"), ('{\n"a": 3}', "line 2: profile 'a' needs a base_url"),
+    ('{\n\n"a": {}}', "line 3: profile 'a' needs a base_url"),
     ('{"a": {"base_url": "ftp://x"}}', "is to begin with http"), ('{"a": {"base_url": "file:///etc/passwd"}}', "is to begin with http"),
     ('{"a": {"base_url": "https://"}}', "is no address"), ('{"a": {"base_url": "https://x:99999/"}}', "is no address"),
-    ('{"a": {"base_url": "https://u:hidden@x/v1"}}', "holds a user name or password"), ('{"a": {"base_url": "https://x/v1?k=hidden"}}', "without ?"),
-    ('{"a": {"base_url": "https://x", "api_key": "hidden"}}', "take 'api_key' out"), ('{"a": {"base_url": "https://x", "Token": "hidden"}}', "take 'Token'"),
-    ('{"a": {"base_url": "https://x", "modle": "m"}}', "has a field 'modle'"), ('{"a": {"base_url": "https://x", "model": 3}}', "model is to be"),
-    ('{"a": {"base_url": "https://x", "key_env": "sk-hidden"}}', "not the key itself"), ('{"": {"base_url": "https://x"}}', "needs a name")])
+    ('{"a": {"base_url": "https://u:hidden@x/v1"}}', "holds a user name or password"),
+    ('{"a": {"base_url": "https://x/v1?k=hidden"}}', "without ?"),
+    ('{"a": {"base_url": "https://x", "api_key": "hidden"}}', "take 'api_key' out"),
+    ('{"a": {"base_url": "https://x", "Token": "hidden"}}', "take 'Token'"),
+    ('{"a": {"base_url": "https://x", "modle": "m"}}', "has a field 'modle'"),
+    ('{"a": {"base_url": "https://x", "model": 3}}', "model is to be"),
+    ('{"a": {"base_url": "https://x", "key_env": "sk-hidden"}}', "not the key itself"),
+    ('{"": {"base_url": "https://x"}}', "needs a name")])
 def test_a_faulty_file_is_named_with_its_line(tmp_path, text, said):
     path = tmp_path / "endpoints.json"
     path.write_text(text, encoding="utf-8")
