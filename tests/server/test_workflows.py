@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import llms
 import pytest
 from PIL import Image
 
@@ -28,10 +29,25 @@ def shortened(graph: dict, steps: int = 2) -> dict:
     return graph
 
 
+def with_a_tiny_model(graph: dict, folder: Path) -> dict:
+    """The same graph with a random language model in place of the user's, and a few samples in place of many."""
+    if not graphs.find(graph, type="GuardRewriterLocal"):
+        return graph
+    if not (folder / "LLM" / "tiny").is_dir():
+        llms.tiny_folder(folder / "LLM" / "tiny", context=8192)
+        lines = (PROJECT / "models" / "rewrite_samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / "concept_guards_samples").mkdir()
+        (folder / "concept_guards_samples" / "few.jsonl").write_text("".join([*lines[:3], lines[-1]]), encoding="utf-8")
+    graphs.change(graph, {"model_name": "tiny", "max_length": 8}, type="GuardRewriterLocal")
+    if graphs.find(graph, type="GuardLearnInstruction"):
+        graphs.change(graph, {"samples": "few.jsonl", "epochs": 1}, type="GuardLearnInstruction")
+    return graph
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_runs_and_its_picture_gives_it_back(server, object_info, path):
     workflow = graphs.load(path)
-    graph = shortened(graphs.to_api(workflow, object_info))
+    graph = with_a_tiny_model(shortened(graphs.to_api(workflow, object_info)), server.folder / "models")
     try:
         result = server.run(graph, workflow=workflow)
     except Refused as refused:
