@@ -147,6 +147,8 @@ class Watch:
         for entry, start, stop in sorted(found, key=lambda hit: (hit[1], -hit[2])):
             if start >= end:
                 first, last = places[start], places[stop - 1] + 1
+                if entry[1].isupper() and folded[start:stop] in STOP_WORDS and not text[first:last].isupper():
+                    continue                                              # it and us are not IT and US
                 hits.append(Hit(*entry, first, last, text[first:last]))
                 end = stop
         return hits
@@ -269,11 +271,11 @@ def _mend(text):
     return text if _WORD.search(text) else ""
 
 
-@lru_cache(256)
+@lru_cache(32)
 def _watch(key):
     return Watch(dict(key))
 
 
 def watch(concepts: Mapping[str, Sequence[str]]) -> Watch:
-    """A Watch for these concepts and synonyms; the last few hundred are kept."""
+    """A Watch for these concepts and synonyms; the last few are kept."""
     return _watch(tuple((concept, tuple(synonyms)) for concept, synonyms in concepts.items()))

@@ -7,6 +7,7 @@ query passes with a warning.
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def shipped_instruction(path: Path = INSTRUCTION) -> str:
 
 def forbidden(text: str) -> list[str]:
     """The concepts of a text (see `concepts.split`). Raises ValueError where there is none or far too many."""
-    found = split(text)
+    found = split(re.sub("[，、；،;]", ",", text))
     found = [concept[len(PREFIX):] if concept.lower().startswith(PREFIX) else concept for concept in found]
     if not found:
         raise ValueError("concepts is empty: write what must not appear, such as: weapons, blood. Or connect Forbidden Concepts.")

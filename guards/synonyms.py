@@ -50,6 +50,7 @@ def parse(answer: str, concept: str) -> tuple[str, ...]:
         return ()
     known = Watch({concept: ()})
     general = set(words_of(concept)) & GENERIC
+    echo = set(words_of(QUESTION)) - set(words_of(concept))
     capitals = [word[:1].isupper() for word in concept.split()]
     proper = len(capitals) > 1 and all(capitals)
     found = {}
@@ -59,7 +60,7 @@ def parse(answer: str, concept: str) -> tuple[str, ...]:
             continue
         if known.find(part) or not part.isprintable():
             continue                                                       # met already
-        if all(word in STOP_WORDS or word.isdigit() or word in GENERIC and not general for word in words):
+        if all(word in STOP_WORDS or word.isdigit() or word in echo or word in GENERIC and not general for word in words):
             continue
         if len(words) == 1 and (len(words[0]) < 3 and words[0].isascii() or proper and not part[:1].isupper()):
             continue

@@ -178,6 +178,10 @@ def test_the_published_list_is_read_as_single_concepts():
             assert rewriting.forbidden(text)[:2] == ["hate", "harassment"]
 
 
+def test_commas_of_other_scripts_separate_concepts_too():
+    assert rewriting.forbidden("猫，狗、鸟；cat; dog") == ["猫", "狗", "鸟", "cat", "dog"]
+
+
 @pytest.mark.parametrize("options, said", [
     (dict(concepts=""), "concepts is empty"), (dict(concepts="# note"), "concepts is empty"), (dict(concepts="!!!"), "no word to look for"),
     (dict(concepts=",".join(f"c{n}" for n in range(201))), "201 concepts"), (dict(attempts=0), "attempts is 0"), (dict(on_failure="x"),
@@ -216,7 +220,8 @@ def test_the_query_is_data_on_one_line():
     ("", "cat", ()),
     ("kitty, " * 50, "cat", ()), (", ".join(f"word{n}" for n in range(100)), "cat", ()),
     ("<think>photo, dog</think>kitty", "cat", ("kitty",)), ("x" * 50_000, "cat", ()),
-    ("ab, to, ox", "bull", ()), ("小猫, 猫咪", "cat", ("小猫", "猫咪"))])
+    ("synonyms, nicknames, well-known descriptions, short phrases", "cat", ()), ("ab, to, ox", "bull", ()),
+    ("小猫, 猫咪", "cat", ("小猫", "猫咪"))])
 def test_only_sensible_synonyms_are_taken(answer, concept, expected):
     assert synonyms.parse(answer, concept) == expected
 

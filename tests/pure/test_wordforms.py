@@ -70,6 +70,11 @@ def test_what_is_another_word_is_not_met(concept, text):
     assert not found(concept, text)
 
 
+def test_an_abbreviation_is_not_taken_for_a_small_word():
+    assert found("US", "a map of the US") and found("IT", "an IT office")
+    assert not found("US", "a picture of us") and not found("IT", "it and its shadow")
+
+
 def test_a_synonym_is_met_and_named_with_its_concept():
     hit, = concept_text.watch({"Elon Musk": ("SpaceX founder",)}).find("a selfie of SpaceX\u2019s founder")
     assert (hit.concept, hit.phrase, hit.word) == ("Elon Musk", "SpaceX founder", "SpaceX\u2019s founder")
