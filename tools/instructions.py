@@ -62,7 +62,8 @@ def main() -> int:
     learner = learning.Learner(rewriter, teaching, held_out, options.epochs, options.batch_size, options.seed)
     shipped = rewriting.shipped_instruction()
     files = [(file.name, rewriting.shipped_instruction(file)) for file in options.files]
-    asyncio.run(learn(learner, shipped, learning.report) if options.learn else score(learner, files, shipped, learning.judge, learning.total))
+    asyncio.run(learn(learner, shipped, learning.report) if options.learn else
+                score(learner, files, shipped, learning.judge, learning.total))
     return 0
 
 
