@@ -29,6 +29,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--instruction", type=Path, help="a text file with another instruction than the shipped one")
     parser.add_argument("--out", type=Path, help="write one JSON line a row into this file")
+    parser.add_argument("--read", type=Path, help="only print the table of such a file, also of an unfinished one")
     return parser.parse_args()
 
 
@@ -80,6 +81,9 @@ def summary(made) -> str:
 
 def main() -> int:
     options = arguments()
+    if options.read:
+        print(summary([json.loads(line) for line in options.read.read_text(encoding="utf-8").splitlines()]))
+        return 0
     import hosting
     hosting.start()
     import comfy.model_management  # noqa: F401 - the host reads its options before torch starts
