@@ -4,7 +4,6 @@ import json
 import shutil
 import socket
 import time
-from pathlib import Path
 
 import hosting
 import llms
@@ -216,16 +215,3 @@ def test_a_gguf_file_without_its_packages_names_the_command(local, folder, monke
             chat(local.rewriter("x.gguf", 8, 0.0))
     finally:
         (folder / "x.gguf").unlink()
-
-
-def test_importing_the_nodes_imports_nothing_of_transformers_generation(host):
-    """In a process of its own: the pack's modules beside a bare host."""
-    import subprocess
-    import sys
-    code = ("import sys; sys.path[:0] = ['.', 'tests']; import hosting; hosting.start(); import comfy.sd; before = set(sys.modules); "
-            "[hosting.module(n) for n in ('nodes.rewriters_llm', 'nodes.learn_instruction')]; "
-            "new = sorted(m for m in set(sys.modules) - before if m.split('.')[0] in ('transformers', 'gguf', 'accelerate')); "
-            "assert not new, new")
-    project = Path(__file__).resolve().parent.parent.parent
-    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
