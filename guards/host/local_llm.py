@@ -22,6 +22,14 @@ from . import checks, llm_folder
 _loaded = {}                                                # at most one: (path, time of change) -> Loaded
 
 
+class LanguageModel(torch.nn.Module):
+    """What the host manages: it sets attributes (`device`) that a transformers model forbids, and logs the name of this class."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.language_model = model
+
+
 class Loaded:
     """A model and its tokenizer. ``patcher`` hands the weights to the host, which moves and counts them like any other model."""
 
@@ -29,9 +37,7 @@ class Loaded:
         self.tokenizer, model = _read(path)
         self.limit = _context(model.config)
         self.special = sorted({*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}, key=len, reverse=True)
-        holder = torch.nn.Module()                          # the host sets attributes (`device`) that a transformers model forbids
-        holder.language_model = model
-        self.patcher = comfy.model_patcher.ModelPatcher(holder, management.text_encoder_device(), torch.device("cpu"))
+        self.patcher = comfy.model_patcher.ModelPatcher(LanguageModel(model), management.text_encoder_device(), torch.device("cpu"))
 
     def free(self):
         """Take the weights from the host and drop them."""
