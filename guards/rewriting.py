@@ -16,7 +16,7 @@ from . import synonyms as other_words
 from .answers import caption, fault, plain
 from .concept_text import watch, words_of
 from .concepts import split
-from .rewriter import Answer, RewriterError
+from .rewriter import RewriterError
 from .wordforms import STOP_WORDS, forms
 
 INSTRUCTION = Path(__file__).resolve().parent.parent / "models" / "rewrite_instruction.txt"
@@ -87,17 +87,17 @@ class _Run:
     def __init__(self, rewriter, query, names, on_failure, attempts, seed, memory, progress):
         self.rewriter, self.query, self.names, self.on_failure = rewriter, query, names, on_failure
         self.attempts, self.seed, self.memory, self.progress = attempts, seed, memory, progress
-        self.tried, self.warnings, self.answers, self.done, self.started = [], [], [], 0, time.perf_counter()
+        self.tried, self.warnings, self.answers, self.started = [], [], [], time.perf_counter()
         self.hits, self.implied = [], False
         self.words = {name: other_words.Words() for name in names}
 
-    def _watch_for(self):
+    def _make_watches(self):
         """What a rewrite may not hold, and what makes a query be rewritten."""
         self.watch = watch({name: words.same for name, words in self.words.items()})
         self.hints = watch({name: (*words.same, *words.shows) for name, words in self.words.items()})
 
     def by_rules(self):
-        self._watch_for()
+        self._make_watches()
         self.hits = self.watch.find(self.query)
         text = self.rewriter.apply(self.query)
         if text == self.query and not self.hits:
@@ -108,7 +108,7 @@ class _Run:
 
     async def by_model(self, instruction):
         failure = await self._learn_synonyms()
-        self._watch_for()
+        self._make_watches()
         said_so = self.watch.find(self.query)
         self.hits = self.hints.find(self.query)
         self.implied = not said_so
@@ -119,8 +119,8 @@ class _Run:
         if failure:
             return self._failed("", str(failure), failure)
         if len(self.query) > LONGEST_QUERY:
-            return self._failed("",
-                f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is given: shorten it")
+            return self._failed("", f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is "
+                                    "given: shorten it")
         concerned = list(dict.fromkeys(hit.concept for hit in self.hits))
         messages = conversation(instruction, self.query, concerned)
         said, banned, text, problem = [], self.watch.surface(), "", ""
@@ -131,7 +131,7 @@ class _Run:
                 answer = await self.rewriter.chat([*messages, *said[-4:]], temperature=temperature, seed=self.seed + attempt, banned=banned)
             except RewriterError as error:
                 return self._failed(text, str(error), error)
-            self._count(answer)
+            self.answers.append(answer)
             text = caption(answer.text)
             problem = fault(text, self.query) or self._problem(text) or (_stray(text, self.query) if self.implied else "")
             self.tried.append({"attempt": attempt + 1, "answer": _short(text), **({"refused": problem} if problem else {}),
@@ -157,21 +157,18 @@ class _Run:
             except RewriterError as error:
                 self.warnings.append(f"synonyms of {name!r} could not be asked for: {error}")
                 return error
-            self._count(answer)
+            self.answers.append(answer)
             self.memory.put(self.rewriter.name, name, words)
             self.words[name] = words
         return None
-
-    def _count(self, answer: Answer):
-        self.answers.append(answer)
-        self.done += 1
 
     def _problem(self, text):
         """What a rewrite still holds; empty where it holds nothing forbidden."""
         return _named(self.watch.find(text), "it still holds ")
 
     def _unchanged(self):
-        asked = f"{self.done} call{'s' if self.done > 1 else ''} for synonyms" if self.done else "no language model was asked"
+        calls = len(self.answers)
+        asked = f"{calls} call{'s' if calls > 1 else ''} for synonyms" if calls else "no language model was asked"
         count = f"none of the {len(self.names)} forbidden concepts is" if len(self.names) > 1 else f"{_quoted(self.names[0])} is not"
         sentence = f"Unchanged: {count} in the query ({asked})."
         if self.hits:
@@ -190,9 +187,9 @@ class _Run:
         tries = f"{len(self.tried)} attempt{'s' if len(self.tried) != 1 else ''}"
         found = _named(self.hits or self.watch.find(last), "")
         if self.implied and (error is None or self.on_failure != "block"):
-            return self._end("unchanged", f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says "
-                                          f"none of "
-                                          f"the concepts; it was looked at because of {found}.", self.query)
+            sentence = (f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says none of the "
+                        f"concepts; it was looked at because of {found}.")
+            return self._end("unchanged", sentence, self.query)
         if self.on_failure == "block":
             if error is not None:
                 raise error
