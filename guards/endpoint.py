@@ -124,7 +124,7 @@ class Endpoint:
             status, data = await self._call(session, "POST", "/chat/completions", body, model)
         if status in (400, 422):
             raise self._say(f"does not accept the request ({status})",
-                "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.")
+                            "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.")
         return self._read(data)
 
     async def _first_model(self, session):

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from . import synonyms as other_words
 from .answers import caption, fault, plain
-from .concept_text import watch
+from .concept_text import watch, words_of
 from .concepts import split
-from .rewriter import Answer, RewriterError
+from .rewriter import RewriterError
+from .wordforms import STOP_WORDS, forms
 
 INSTRUCTION = Path(__file__).resolve().parent.parent / "models" / "rewrite_instruction.txt"
 ON_FAILURE = ("block", "strip", "original")
@@ -86,11 +87,17 @@ class _Run:
     def __init__(self, rewriter, query, names, on_failure, attempts, seed, memory, progress):
         self.rewriter, self.query, self.names, self.on_failure = rewriter, query, names, on_failure
         self.attempts, self.seed, self.memory, self.progress = attempts, seed, memory, progress
-        self.tried, self.warnings, self.answers, self.done, self.started = [], [], [], 0, time.perf_counter()
-        self.synonyms = {name: () for name in names}
+        self.tried, self.warnings, self.answers, self.started = [], [], [], time.perf_counter()
+        self.hits, self.implied = [], False
+        self.words = {name: other_words.Words() for name in names}
+
+    def _make_watches(self):
+        """What a rewrite may not hold, and what makes a query be rewritten."""
+        self.watch = watch({name: words.same for name, words in self.words.items()})
+        self.hints = watch({name: (*words.same, *words.shows) for name, words in self.words.items()})
 
     def by_rules(self):
-        self.watch = watch(self.synonyms)
+        self._make_watches()
         self.hits = self.watch.find(self.query)
         text = self.rewriter.apply(self.query)
         if text == self.query and not self.hits:
@@ -101,8 +108,10 @@ class _Run:
 
     async def by_model(self, instruction):
         failure = await self._learn_synonyms()
-        self.watch = watch(self.synonyms)
-        self.hits = self.watch.find(self.query)
+        self._make_watches()
+        said_so = self.watch.find(self.query)
+        self.hits = self.hints.find(self.query)
+        self.implied = not said_so
         if not self.hits:
             if failure and self.on_failure == "block":
                 raise failure
@@ -110,8 +119,8 @@ class _Run:
         if failure:
             return self._failed("", str(failure), failure)
         if len(self.query) > LONGEST_QUERY:
-            return self._failed("",
-                f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is given: shorten it")
+            return self._failed("", f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is "
+                                    "given: shorten it")
         concerned = list(dict.fromkeys(hit.concept for hit in self.hits))
         messages = conversation(instruction, self.query, concerned)
         said, banned, text, problem = [], self.watch.surface(), "", ""
@@ -122,9 +131,9 @@ class _Run:
                 answer = await self.rewriter.chat([*messages, *said[-4:]], temperature=temperature, seed=self.seed + attempt, banned=banned)
             except RewriterError as error:
                 return self._failed(text, str(error), error)
-            self._count(answer)
+            self.answers.append(answer)
             text = caption(answer.text)
-            problem = fault(text, self.query) or self._problem(text)
+            problem = fault(text, self.query) or self._problem(text) or (_stray(text, self.query) if self.implied else "")
             self.tried.append({"attempt": attempt + 1, "answer": _short(text), **({"refused": problem} if problem else {}),
                                "prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.answer_tokens,
                                "seconds": round(time.perf_counter() - start, 3)})
@@ -139,7 +148,7 @@ class _Run:
     async def _learn_synonyms(self):
         """Ask for the synonyms that are not known yet, one call a concept. Returns the error of a back end that does not answer."""
         known = {name: self.memory.get(self.rewriter.name, name) for name in self.names}
-        self.synonyms = {name: words or () for name, words in known.items()}
+        self.words = {name: words or other_words.Words() for name, words in known.items()}
         new = [name for name, words in known.items() if words is None]
         for number, name in enumerate(new):
             self.progress(number, len(new) + 1)
@@ -148,27 +157,27 @@ class _Run:
             except RewriterError as error:
                 self.warnings.append(f"synonyms of {name!r} could not be asked for: {error}")
                 return error
-            self._count(answer)
+            self.answers.append(answer)
             self.memory.put(self.rewriter.name, name, words)
-            self.synonyms[name] = words
+            self.words[name] = words
         return None
-
-    def _count(self, answer: Answer):
-        self.answers.append(answer)
-        self.done += 1
 
     def _problem(self, text):
         """What a rewrite still holds; empty where it holds nothing forbidden."""
         return _named(self.watch.find(text), "it still holds ")
 
     def _unchanged(self):
-        asked = f"{self.done} call{'s' if self.done > 1 else ''} for synonyms" if self.done else "no language model was asked"
+        calls = len(self.answers)
+        asked = f"{calls} call{'s' if calls > 1 else ''} for synonyms" if calls else "no language model was asked"
         count = f"none of the {len(self.names)} forbidden concepts is" if len(self.names) > 1 else f"{_quoted(self.names[0])} is not"
+        sentence = f"Unchanged: {count} in the query ({asked})."
+        if self.hits:
+            sentence = f"Unchanged: {self.rewriter.name} left the query as it is; it was asked because of {_named(self.hits, '')}."
         warned = " Warning: " + "; ".join(self.warnings) if self.warnings else ""
-        return self._end("unchanged", f"Unchanged: {count} in the query ({asked}).{warned}", self.query)
+        return self._end("unchanged", sentence + warned, self.query)
 
     def _rewritten(self, text):
-        if text == self.query:
+        if text == self.query or text.casefold().strip(" .") == self.query.casefold().strip(" ."):
             return self._unchanged()
         at = f" at attempt {len(self.tried)} of {self.attempts}" if len(self.tried) > 1 else ""
         found = _named(self.hits, "; the query held ")
@@ -177,6 +186,10 @@ class _Run:
     def _failed(self, last, problem, error=None):
         tries = f"{len(self.tried)} attempt{'s' if len(self.tried) != 1 else ''}"
         found = _named(self.hits or self.watch.find(last), "")
+        if self.implied and (error is None or self.on_failure != "block"):
+            sentence = (f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says none of the "
+                        f"concepts; it was looked at because of {found}.")
+            return self._end("unchanged", sentence, self.query)
         if self.on_failure == "block":
             if error is not None:
                 raise error
@@ -204,7 +217,8 @@ class _Run:
                    "answer_tokens": sum(one.answer_tokens for one in self.answers),
                    "seconds": round(time.perf_counter() - self.started, 3)}
         lines = [summary, *self.tried]
-        lines += [{"concept": name, "synonyms": list(words)} for name, words in self.synonyms.items() if words]
+        lines += [{"concept": name, "same": list(words.same), "shows": list(words.shows)} for name, words in self.words.items()
+                  if words.same or words.shows]
         lines += [{"warning": warning} for warning in self.warnings]
         sentence = " ".join(sentence.split())
         return Outcome(text, text != self.query, "\n".join([sentence, *(json.dumps(line, ensure_ascii=False) for line in lines)]))
@@ -218,6 +232,13 @@ def _named(hits, before):
         return ""
     shown = list(parts)[:5]
     return before + ", ".join(shown) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
+
+
+def _stray(text, query):
+    """Whether an answer to a query that only implies a concept has left the query behind; empty where it has not."""
+    asked = {word for word in words_of(query) if word not in STOP_WORDS}
+    kept = sum(any(form in asked for form in forms(word)) for word in set(words_of(text)))
+    return "it has little to do with the query" if kept * 3 < len(asked) else ""
 
 
 def _quoted(text):

@@ -1,6 +1,7 @@
 """Other words for a concept: asked of the language model once, checked, remembered.
 
-They serve two ends: a query that means a concept without naming it is noticed, and a rewrite that says it in other words is refused.
+They serve two ends: a query that means a concept without naming it is noticed, and a rewrite that says it in other words is refused. Words
+that only imply a concept serve the first end alone: a silly one among them costs a call, and never a good rewrite.
 """
 from __future__ import annotations
 
@@ -10,15 +11,16 @@ import re
 import tempfile
 import unicodedata
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 from .answers import LONGEST, plain, said
 from .concept_text import Watch, words_of
 from .wordforms import STOP_WORDS
 
-QUESTION = ('List at most 12 other words, names and short phrases for "{concept}": its synonyms, nicknames, well-known descriptions. Only '
-            'what means the '
-            "very same, nothing that is merely related. Separate them by commas. Write nothing else.")
+QUESTION = ('Concept: "{concept}"\nAnswer in two lines and nothing else, words separated by commas.\n'
+            "Same: at most 8 other words, names and descriptions that mean the very same\n"
+            "Shows: at most 8 things or scenes whose picture nearly always shows it")
 MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
 FORMAT = "concept-guards.synonyms/1"
 # Words so general that a model's list may not forbid them, unless the concept itself is one of them.
@@ -36,21 +38,37 @@ GENERIC = frozenset("""image images picture pictures photo photos photograph pai
     say show use used set put let run top bottom left right front back side middle center north south east west none unknown""".split())
 
 
-def parse(answer: str, concept: str) -> tuple[str, ...]:
-    """The acceptable synonyms in a language model's answer, in its order; () where the answer is no list.
+@dataclass(frozen=True)
+class Words:
+    """Other words for a concept. ``same``: they say it, so no rewrite may hold them. ``shows``: they imply it, so a query with them is
+    rewritten."""
 
-    Refused: more than four words, stop words and words as general as *photo* or *person*, the concept itself, single common words for a
-    proper
-    name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
+    same: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+
+
+def parse(answer: str, concept: str) -> Words:
+    """The acceptable words in a language model's answer, in its order; none where the answer is no list.
+
+    Refused: more than four words, stop words and words as general as *photo* or *person*, words of the question, the concept itself, single
+    common words for a proper name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
+    Without the line *Shows* everything counts as *same*.
     """
-    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", said(answer[:LONGEST]))]
+    same, _, shows = (re.split(r"(?im)^\W*(shows?)\W*[:：]", said(answer[:LONGEST]), maxsplit=1) + ["", ""])[:3]
+    same = _accepted(same, concept)
+    return Words(same, tuple(one for one in _accepted(shows, concept) if one not in same))
+
+
+def _accepted(text, concept):
+    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", text)]
     parts = [part for part in parts if part]
     different = {part.casefold() for part in parts}
     if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:
         return ()
     known = Watch({concept: ()})
     general = set(words_of(concept)) & GENERIC
-    echo = set(words_of(QUESTION)) - set(words_of(concept))
+    echo = {"synonyms", "nickname", "nicknames", "phrase", "phrases", "description", "well", "known", *words_of(QUESTION)}
+    echo -= set(words_of(concept))
     capitals = [word[:1].isupper() for word in concept.split()]
     proper = len(capitals) > 1 and all(capitals)
     found = {}
@@ -76,19 +94,19 @@ def _bare(part):
     return re.sub(r"\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`")
 
 
-async def ask(rewriter, concept: str, seed: int = 0) -> tuple[tuple[str, ...], object]:
-    """(synonyms, the Answer they came with). One call; RewriterError where there is none."""
+async def ask(rewriter, concept: str, seed: int = 0) -> tuple[Words, object]:
+    """(words, the Answer they came with). One call; RewriterError where there is none."""
     answer = await rewriter.chat([{"role": "user", "content": QUESTION.format(concept=plain(concept)[:200])}], temperature=0.0, seed=seed)
     return parse(answer.text, concept), answer
 
 
 class Memory:
-    """Synonyms by rewriter and concept: the last thousand in memory, and in a file where a path is given. Holds no query, ever."""
+    """Words by rewriter and concept: the last thousand in memory, and in a file where a path is given. Holds no query, ever."""
 
     def __init__(self, path: Path | None = None, most: int = 1000):
         self.path, self.most, self._known, self._stamp = path, most, OrderedDict(), None
 
-    def get(self, rewriter: str, concept: str) -> tuple[str, ...] | None:
+    def get(self, rewriter: str, concept: str) -> Words | None:
         """What is known; None where it was never asked."""
         self._read()
         key = _key(rewriter, concept)
@@ -96,10 +114,10 @@ class Memory:
             self._known.move_to_end(key)
         return self._known.get(key)
 
-    def put(self, rewriter: str, concept: str, synonyms: tuple[str, ...]) -> None:
+    def put(self, rewriter: str, concept: str, words: Words) -> None:
         """Remember an answer, an empty one too."""
         self._read()
-        self._known[_key(rewriter, concept)] = tuple(synonyms)
+        self._known[_key(rewriter, concept)] = words
         while len(self._known) > self.most:
             self._known.popitem(last=False)
         self._write()
@@ -119,8 +137,7 @@ class Memory:
         try:
             stored = json.loads(self.path.read_text(encoding="utf-8"))
             rows = stored["rewriters"].items() if stored.get("format") == FORMAT else ()
-            self._known = OrderedDict(((name, concept), tuple(one for one in words if isinstance(one, str) and words_of(one)))
-                                      for name, concepts in rows for concept, words in concepts.items() if isinstance(words, list))
+            self._known = OrderedDict(((name, concept), _stored(words)) for name, concepts in rows for concept, words in concepts.items())
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             self._known = OrderedDict()
 
@@ -129,7 +146,7 @@ class Memory:
             return
         rows = {}
         for (name, concept), words in self._known.items():
-            rows.setdefault(name, {})[concept] = list(words)
+            rows.setdefault(name, {})[concept] = {"same": list(words.same), "shows": list(words.shows)}
         data = json.dumps({"format": FORMAT, "rewriters": rows}, ensure_ascii=False, indent=1)
         partial = None
         try:
@@ -143,6 +160,10 @@ class Memory:
         except OSError:                                                    # a read-only folder: memory alone serves
             if partial and os.path.exists(partial):
                 os.unlink(partial)
+
+
+def _stored(entry):
+    return Words(*(tuple(one for one in entry.get(part, ()) if isinstance(one, str) and words_of(one)) for part in ("same", "shows")))
 
 
 def _key(rewriter, concept):

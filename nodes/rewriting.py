@@ -54,7 +54,7 @@ class GuardRewriterEndpoint(io.ComfyNode):
                                tooltip="A profile that this server knows. Its operator adds more in concept_guards/endpoints.json in "
                                        "ComfyUI's user folder."),
                 io.String.Input("model_name", default="",
-                tooltip="Which model to ask. Empty: the profile's, else the first that the endpoint lists."),
+                                tooltip="Which model to ask. Empty: the profile's, else the first that the endpoint lists."),
                 io.Int.Input("max_length", default=96, min=1, max=4096,
                              tooltip="Most tokens of an answer. Models that think before they answer need many more."),
                 io.Float.Input("temperature", default=0.0, min=0.0, max=2.0, step=0.05,

@@ -63,7 +63,7 @@ def test_the_answer_of_a_model_that_writes_nonsense_is_still_checked(clip, host_
     rewriting = hosting.module("guards.rewriting")
     memory = hosting.module("guards.synonyms").Memory()
     rewriter = host_llm.rewriter(clip, 8, 0.0)
-    memory.put(rewriter.name, "dog", ())
+    memory.put(rewriter.name, "dog", hosting.module("guards.synonyms").Words())
     outcome = llms.run(rewriting.rewrite(rewriter, "a dog in the garden", "dog", "rewrite", "strip", 2, 0, memory))
     assert "dog" not in outcome.text.lower()
 

@@ -84,7 +84,7 @@ def test_it_answers_and_counts_its_tokens_and_banned_words_change_the_answer(rea
 def test_no_concept_gets_through_without_control_of_decoding(real, query, concept):
     rewriting, watch = hosting.module("guards.rewriting"), hosting.module("guards.concept_text").watch
     memory = hosting.module("guards.synonyms").Memory()
-    memory.put("free", concept, ())
+    memory.put("free", concept, hosting.module("guards.synonyms").Words())
     outcome = llms.run(rewriting.rewrite(Free(real[0]), query, concept, SHORT, "strip", 1, 0, memory))
     assert not watch({concept: ()}).find(outcome.text) and outcome.changed
     assert llms.lines(outcome.report)[0]["decision"] in ("rewritten", "stripped")
@@ -99,7 +99,7 @@ def test_through_an_openai_compatible_server_no_concept_gets_through(real):
             return llms.run_in_a_thread(real[0].chat(request["messages"], temperature=request["temperature"], seed=request["seed"])).text
         server.answer = answer
         rewriter = endpoint.Endpoint("test", profiles.Profile(server.url, "smollm2"), "", 32, 0.0, 120.0)
-        memory.put(rewriter.name, "dog", ())
+        memory.put(rewriter.name, "dog", hosting.module("guards.synonyms").Words())
         try:
             outcome = llms.run(rewriting.rewrite(rewriter, "a dog running on the beach", "dog", SHORT, "block", 1, 0, memory))
             assert not hosting.module("guards.concept_text").watch({"dog": ()}).find(outcome.text)

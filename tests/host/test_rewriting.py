@@ -221,8 +221,9 @@ def test_a_clean_query_with_twenty_concepts_takes_under_five_milliseconds(nodes)
     model = Model(WORST["parrot"], "clean")
     model.chat = None                                     # asking it would fail
     memory = hosting.module("guards.host.rewriting").memory()
+    words = hosting.module("guards.synonyms").Words(("one synonym", "another", "third"), ("fourth", "a fifth word"))
     for concept in hosting.module("guards.rewriting").forbidden(concepts):
-        memory.put("clean", concept, ("one synonym", "another", "third"))
+        memory.put("clean", concept, words)
     work = nodes["GuardRewritePrompt"]
     clone = work.PREPARE_CLASS_CLONE(None)
 

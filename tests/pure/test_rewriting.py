@@ -49,7 +49,7 @@ def test_a_query_is_rewritten_and_the_report_says_how():
     assert summary["decision"] == "rewritten" and summary["rewritten"] == outcome.text and summary["left"] == []
     assert summary["found"] == {"cat": [{"word": "cats"}]} and summary["calls"] == 2
     assert (summary["prompt_tokens"], summary["answer_tokens"]) == (20, 10)
-    assert further[0]["answer"] == "a dog on a mat" and {"concept": "cat", "synonyms": ["kitty"]} in further
+    assert further[0]["answer"] == "a dog on a mat" and {"concept": "cat", "same": ["kitty"], "shows": []} in further
 
 
 def test_a_clean_query_asks_for_synonyms_once_and_then_nothing():
@@ -75,6 +75,33 @@ def test_an_implied_concept_is_noticed_by_its_synonyms():
     outcome = run(Scripted("SpaceX founder, founder, Musk", "a selfie of an unknown man"), "a selfie of SpaceX's founder", "Elon Musk")
     assert outcome.text == "a selfie of an unknown man"
     assert read(outcome)[1]["found"] == {"Elon Musk": [{"word": "SpaceX's founder", "meaning": "SpaceX founder"}]}
+
+
+LISTS = "Same: overcast, clouded\nShows: misty veil, photo, thunderstorm"
+
+
+def test_a_query_that_implies_a_concept_is_rewritten_and_may_keep_what_implied_it():
+    assert synonyms.parse(LISTS, "cloudy") == synonyms.Words(("overcast", "clouded"), ("misty veil", "thunderstorm"))
+    back_end = Scripted(LISTS, "a clear blue sky over the hills")
+    outcome = run(back_end, "a misty veil over the hills", "cloudy")
+    assert outcome.text == "a clear blue sky over the hills"
+    assert read(outcome)[1]["found"] == {"cloudy": [{"word": "misty veil", "meaning": "misty veil"}]}
+    outcome = run(Scripted(LISTS, "a misty veil of sunlit hills"), "a misty veil over the hills", "cloudy")
+    assert outcome.text == "a misty veil of sunlit hills"
+    outcome = run(Scripted(LISTS, "A misty veil over the hills."), "a misty veil over the hills", "cloudy")
+    assert not outcome.changed and "left the query as it is" in read(outcome)[0]
+
+
+@pytest.mark.parametrize("answer", ["I'm sorry, I can't", "an overcast day", "buy our product now"])
+def test_a_query_that_says_no_concept_passes_where_its_rewrite_is_no_good(answer):
+    """A silly hint of a weak model must not stop or spoil a harmless query; the word itself still does."""
+    outcome = run(Scripted(LISTS, answer, answer), "a misty veil over the hills", "cloudy", attempts=2)
+    assert (outcome.text, outcome.changed) == ("a misty veil over the hills", False)
+    assert read(outcome)[0].startswith("Warning: unchanged, without an acceptable rewrite after 2 attempts")
+    fails = rewriter.RewriterError("down")
+    assert run(Scripted(LISTS, fails), "a misty veil over the hills", "cloudy", on_failure="strip").text == "a misty veil over the hills"
+    with pytest.raises(rewriting.RewriteBlocked):
+        run(Scripted(LISTS, "cloudy", "cloudy"), "a misty veil over cloudy hills", "cloudy", attempts=2)
 
 
 def test_an_answer_that_says_it_in_other_words_is_refused():
@@ -223,19 +250,23 @@ def test_the_query_is_data_on_one_line():
     ("synonyms, nicknames, well-known descriptions, short phrases", "cat", ()), ("ab, to, ox", "bull", ()),
     ("小猫, 猫咪", "cat", ("小猫", "猫咪"))])
 def test_only_sensible_synonyms_are_taken(answer, concept, expected):
-    assert synonyms.parse(answer, concept) == expected
+    assert synonyms.parse(answer, concept) == synonyms.Words(expected)
 
 
 def test_synonyms_are_kept_in_a_file_that_a_person_can_edit(tmp_path):
     path = tmp_path / "deep" / "synonyms.json"
-    synonyms.Memory(path).put("m", "Cat", ("kitty",))
+    synonyms.Memory(path).put("m", "Cat", synonyms.Words(("kitty",), ("cat basket",)))
     again = synonyms.Memory(path)
-    assert again.get("m", "cat") == ("kitty",) and again.get("m", "dog") is None and again.get("n", "cat") is None
+    assert again.get("m", "cat") == synonyms.Words(("kitty",), ("cat basket",))
+    assert again.get("m", "dog") is None and again.get("n", "cat") is None
     stored = json.loads(path.read_text(encoding="utf-8"))
-    stored["rewriters"]["m"]["cat"] = ["tomcat"]
+    stored["rewriters"]["m"]["cat"] = {"same": ["tomcat", 3, "!"]}
     path.write_text(json.dumps(stored, indent=4), encoding="utf-8")
-    assert again.get("m", "cat") == ("tomcat",)
-    for broken in ("{", "[]", '{"format": 1}', '{"format": "concept-guards.synonyms/1", "rewriters": 3}', "\0"):
+    assert again.get("m", "cat") == synonyms.Words(("tomcat",))
+    for broken in ("{", "[]", '{"format": 1}', '{"format": "concept-guards.synonyms/1", "rewriters": 3}', '{"format": '
+                                                                                                          '"concept-guards.synonyms/1", '
+                                                                                                          '"rewriters": {"m": {"cat": '
+                                                                                                          '3}}}', "\0"):
         path.write_text(broken, encoding="utf-8")
         assert synonyms.Memory(path).get("m", "cat") is None
     assert not list(path.parent.glob("*.part"))
@@ -244,5 +275,5 @@ def test_synonyms_are_kept_in_a_file_that_a_person_can_edit(tmp_path):
 def test_the_memory_forgets_the_oldest():
     memory = synonyms.Memory(most=2)
     for concept in ("a", "b", "c"):
-        memory.put("m", concept, (concept * 3,))
-    assert memory.get("m", "a") is None and memory.get("m", "c") == ("ccc",)
+        memory.put("m", concept, synonyms.Words((concept * 3,)))
+    assert memory.get("m", "a") is None and memory.get("m", "c") == synonyms.Words(("ccc",))
