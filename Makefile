@@ -2,6 +2,6 @@
 # More arguments: make test ARGS="-k sld"
 PYTHON ?= python3
 
-.PHONY: demo test serve bench soak exact setup
-demo test serve bench soak exact setup:
+.PHONY: demo test serve bench soak exact rewrite setup
+demo test serve bench soak exact rewrite setup:
 	@$(PYTHON) run.py $@ $(ARGS)

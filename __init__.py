@@ -1,4 +1,6 @@
 """Concept Guards: keep forbidden concepts out of images while they are made. A custom-node pack for ComfyUI."""
+from importlib import import_module
+
 from comfy_api.latest import ComfyExtension
 
 WEB_DIRECTORY = "./web"
@@ -6,8 +8,10 @@ WEB_DIRECTORY = "./web"
 
 class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
-        from .nodes import concepts, demo_model, directions, discovery, prompt_intervention, responsible, safe_latent_diffusion
-        modules = (demo_model, concepts, safe_latent_diffusion, prompt_intervention, directions, discovery, responsible)
+        from . import nodes
+        names = ("demo_model", "concepts", "safe_latent_diffusion", "prompt_intervention", "rewriting", "rewriters_llm", "learn_instruction",
+                 "directions", "discovery", "responsible")
+        modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]
 
 

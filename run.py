@@ -11,6 +11,7 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
     "bench": ("tools.bench", True, "measure what the guards cost, against unguarded sampling in the same run"),
     "soak": ("tools.soak", True, "queue 300 prompts in one server: flat memory, identical images"),
     "exact": ("tools.exact", True, "compare with the published pipelines at full size"),
+    "rewrite": ("tools.rewrite_table", True, "rewrite 100 queries with a local language model and count what is left"),
     "setup": (None, True, "only set up, so that the other commands start at once"),
 }
 EPILOG = """Environment variables:

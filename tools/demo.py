@@ -1,8 +1,11 @@
-"""The demo: run the quick-start workflow in a real ComfyUI and lay what it makes without and with the guard side by side."""
+"""The demo: run the graph that rewrites the prompt and guards the sampling in a real ComfyUI, and lay what it makes without and with
+that side
+by side."""
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 import tempfile
 import time
@@ -17,7 +20,7 @@ from .story import Story, tell
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py demo", description=__doc__)
-    parser.add_argument("--workflow", type=Path, default=PROJECT / "workflows" / "quick_start.json",
+    parser.add_argument("--workflow", type=Path, default=PROJECT / "workflows" / "rewrite_then_guard.json",
                         help='a workflow with save nodes titled "before" and "after" (default: %(default)s)')
     parser.add_argument("--seed", type=int, help="another seed than the workflow's")
     parser.add_argument("--output", type=Path, default=PROJECT / "output" / "demo", help="where the sheet goes (default: %(default)s)")
@@ -34,7 +37,7 @@ def main() -> int:
             if options.seed is not None:
                 set_seed(graph, options.seed)
             before, after = save_node(graph, "before"), save_node(graph, "after")
-            say(f"Sampling {options.workflow.name}: the same seed without and with the guard ...")
+            say(f"Sampling {options.workflow.name}: the same seeds without and with the guards ...")
             result = server.run(graph, progress=ProgressLine(), workflow=workflow)
             if result.status != "success":
                 raise SetupError(f"The graph ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
@@ -75,7 +78,7 @@ def make_sheet(result: Result, before: str, after: str, story: Story, path: Path
         if not images:
             raise SetupError(f"The graph saved no picture on the side {name!r}.")
         rows.append(Row(name, images, seen(images)))
-    notes = [f"forbidden concept: {story.concepts}", f"guard: {' + '.join(story.guards) or 'none found in the graph'}",
+    notes = [f"forbidden: {story.concepts}", *rewritten(result), f"guards: {' + '.join(story.guards) or 'none found in the graph'}",
              f"sampler: {story.sampler}; the same starting noise in each column"]
     notes += count(story.concepts, rows)
     print()
@@ -87,6 +90,20 @@ def make_sheet(result: Result, before: str, after: str, story: Story, path: Path
             print(f"    {number}. {caption}")
     print()
     return draw(f"Prompt: \u201c{story.prompt}\u201d", notes, rows, path)
+
+
+def rewritten(result: Result) -> list[str]:
+    """What a rewriting node made of the prompt, from its report: JSON lines below a sentence."""
+    for output in result.outputs.values():
+        lines = "".join(part for part in output.get("text", []) if isinstance(part, str)).splitlines()
+        for line in lines[1:2]:
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict) and "decision" in found:
+                return [f"{found['decision']}: \u201c{found['rewritten']}\u201d"]
+    return []
 
 
 def count(concepts: str, rows: list) -> list[str]:

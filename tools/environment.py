@@ -144,7 +144,7 @@ def make_test_libraries(python: Path, cache: Path) -> Path:
     if folder.is_dir():
         return folder
     need_space(cache, TEST_SPACE_GB, "the test libraries")
-    say("Installing the test libraries (pytest, ruff, diffusers, comfy-cli, playwright) ...")
+    say("Installing the test libraries (pytest, ruff, diffusers, comfy-cli, playwright, a small language model) ...")
     with scratch(cache, "testlibs") as place:
         pip_install(python, cache, ["--no-deps", "--target", str(place / "libs"), "-r", str(TEST_LOCK)], "Installing the test libraries")
         os.replace(place / "libs", folder)

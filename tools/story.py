@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .graph import is_link, upstream
 
-HELPERS = {"GuardDemoModel", "GuardForbiddenConcepts"}
+HELPERS = {"GuardDemoModel", "GuardForbiddenConcepts", "GuardLearnInstruction"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
     made_from = upstream(graph, end)
     sampler = next((key for key in made_from if _takes(graph[key], "positive") and "Sampler" in graph[key]["class_type"]), None)
     prompt = text_of(graph, graph[sampler]["inputs"].get("positive")) if sampler else ""
-    guards = [key for key in made_from if graph[key]["class_type"].startswith("Guard") and graph[key]["class_type"] not in HELPERS]
+    guards = [key for key in made_from if graph[key]["class_type"].startswith("Guard") and graph[key]["class_type"] not in HELPERS
+              and not graph[key]["class_type"].startswith("GuardRewriter")]
     lists = [key for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"]
     concepts = concepts_said or next((_concepts(graph[key]) for key in lists), "")
     if not concepts:
         concepts = next((text_of(graph, graph[key]["inputs"].get("safety_concept")) for key in guards), "")
-    return Story(prompt, concepts, [_settings(graph[key]) for key in reversed(guards)], _sampler(graph[sampler]) if sampler else "")
+    return Story(prompt, concepts, [_settings(graph, graph[key]) for key in reversed(guards)], _sampler(graph[sampler]) if sampler else "")
 
 
 def text_of(graph: dict, value) -> str:
@@ -56,11 +57,17 @@ def _takes(node: dict, name: str) -> bool:
     return is_link(node["inputs"].get(name))
 
 
-def _settings(node: dict) -> str:
+def _settings(graph: dict, node: dict) -> str:
     """A guard's title and its widget values; the numbers of a preset that is not custom do not count and are left out."""
     values = {name: value for name, value in node["inputs"].items() if not is_link(value)}
     if values.get("preset") not in (None, "custom"):
-        values = {"preset": values["preset"]}
+        values = {name: values[name] for name in ("variant", "preset") if name in values}
+    if node["class_type"] == "GuardRewritePrompt":
+        back_end = graph.get((node["inputs"].get("rewriter") or [""])[0])
+        rules = str(back_end["inputs"].get("rules", "")) if back_end else ""
+        values = {"by": (back_end["_meta"]["title"] + ": " if back_end else "") + "; ".join(filter(None, map(str.strip,
+            rules.splitlines())))}
+        values = {"by": values["by"].rstrip(": ")}
     said = ", ".join(f"{name} {value}" for name, value in values.items() if value != "")
     return f"{node['_meta']['title']}" + (f" ({said})" if said else "")
 

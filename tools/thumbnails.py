@@ -3,23 +3,27 @@
     python3 -m tools.thumbnails [quick_start ...]
 
 A thumbnail is square, as the template browser shows it: above what the graph makes without its guard, below with it, in the
-same order. A graph for the user's own checkpoint is run on the demo model instead, and its thumbnail says so.
+same order. A graph for the user's own checkpoint is run on the demo model instead, and its thumbnail says so. Graphs with a language
+model use that of the tests, and learn from a few samples only.
 """
 from __future__ import annotations
 
 import argparse
 import io
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from . import graph as graphs
 from .cache import SetupError, say
+from .language_model import language_model
 
 PROJECT = Path(__file__).resolve().parent.parent
 SIDE, STRIP, COLUMNS, GAP = 512, 28, 4, 4
 MOST_BYTES = 60_000
+LANGUAGE, FEW = ("rewrite_with_local_llm", "learn_instruction"), "few.jsonl"
 INK, PAPER = (235, 235, 235), (32, 32, 34)
 
 
@@ -29,13 +33,25 @@ def main() -> int:
     names = parser.parse_args().names or sorted(path.stem for path in (PROJECT / "workflows").glob("*.json"))
     if "CONCEPT_GUARDS_HOST" not in os.environ:
         from .prepare import prepare
-        return prepare().run("tools.thumbnails", names)
+        return prepare(tests=any(name in LANGUAGE for name in names)).run("tools.thumbnails", names)
     from .server import prepared_server
     with tempfile.TemporaryDirectory(prefix="concept-guards-thumbnails-") as folder, prepared_server(Path(folder)) as server:
+        if any(name in LANGUAGE for name in names):
+            provide(Path(folder) / "models")
         for name in names:
             path = make(server, PROJECT / "workflows" / f"{name}.json")
             say(f"{path.relative_to(PROJECT)}: {path.stat().st_size / 1000:.0f} kB")
     return 0
+
+
+def provide(models: Path) -> None:
+    """The tests' language model, and a few of the included samples, so that learning takes minutes."""
+    for folder in "LLM", "concept_guards_samples":
+        (models / folder).mkdir(parents=True, exist_ok=True)
+    model = language_model()
+    shutil.copyfile(model, models / "LLM" / model.name)
+    lines = (PROJECT / "models" / "rewrite_samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (models / "concept_guards_samples" / FEW).write_text("".join([*lines[:3], lines[-1]]), encoding="utf-8")
 
 
 def make(server, workflow: Path) -> Path:
@@ -45,7 +61,9 @@ def make(server, workflow: Path) -> Path:
     own = bool(graphs.find(graph, type="CheckpointLoaderSimple"))
     if own:
         stand_in(graph, graphs.to_api(graphs.load(PROJECT / "workflows" / "quick_start.json"), known))
-    result = server.run(graph)
+    if graphs.find(graph, type="GuardLearnInstruction"):
+        graphs.change(graph, {"samples": FEW, "epochs": 1}, type="GuardLearnInstruction")
+    result = server.run(graph, timeout=1800)
     if result.status != "success":
         raise SetupError(f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
     sides = {side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]

@@ -15,6 +15,10 @@ WORKFLOWS = sorted((PROJECT / "workflows").glob("*.json"))
 DEMO = [path for path in WORKFLOWS if "GuardDemoModel" in path.read_text(encoding="utf-8")]
 
 
+REPORT = """() => app.graph.nodes.filter((node) => node.type === 'GuardRewritePrompt')     // it says on itself what it did
+    .every((node) => node.widgets.some((widget) => String(widget.value).startsWith('Rewritten')))"""
+
+
 def node_count(path: Path) -> int:
     return len(json.loads(path.read_text(encoding="utf-8"))["nodes"])
 
@@ -77,6 +81,8 @@ def test_the_quick_start_opens_from_the_template_browser_and_runs(front_end):
 def test_a_dropped_workflow_runs_and_its_picture_gives_it_back(front_end, path):
     front_end.drop(path.name, path.read_bytes(), node_count(path))
     run_and_look(front_end)
+    if front_end.nodes("GuardRewritePrompt"):
+        front_end.page.wait_for_function(REPORT)
     drop_its_picture(front_end)
 
 

@@ -77,6 +77,16 @@ def test_only_guards_host_imports_the_host():
     assert not found, "\n".join(found)
 
 
+def test_slow_libraries_are_imported_where_they_are_used_and_not_when_the_pack_loads():
+    slow = {"transformers", "tokenizers", "gguf", "accelerate", "jinja2", "diffusers"}
+    found = []
+    for path in SHIPPED_CODE:
+        tree = ast.parse(path.read_bytes())
+        first = {node.lineno for node in tree.body}
+        found += [f"{name_of(path)}:{line} imports {module}" for line, module in imports(tree) if module in slow and line in first]
+    assert not found, "\n".join(found)
+
+
 def test_inside_the_pack_imports_are_relative():
     """An absolute `import guards` would work here and fail in ComfyUI."""
     own = {"guards", "nodes", "tools", "tests", "demo_model", "concept_guards"}

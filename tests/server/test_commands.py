@@ -20,7 +20,6 @@ def start(host_path, *arguments: str) -> subprocess.Popen:
                             text=True, env={**os.environ, "CONCEPT_GUARDS_HOST": str(host_path), "PYTHONUNBUFFERED": "1"})
 
 
-@pytest.mark.skipif(not (PROJECT / "workflows" / "quick_start.json").is_file(), reason="no quick-start workflow yet")
 def test_the_demo_writes_its_sheet(host_path, tmp_path):
     process = start(host_path, "tools.demo", "--output", str(tmp_path))
     said, _ = process.communicate(timeout=1200)
@@ -29,6 +28,7 @@ def test_the_demo_writes_its_sheet(host_path, tmp_path):
     for side in ("guard off", "guard on"):
         captions = re.search(rf"{side}, as the oracle sees it:\n((?:    \d+\. .*\n)+)", said)
         assert captions and len(captions[1].splitlines()) >= 8, said
+        assert ("star" in captions[1]) == (side == "guard off"), said
     with Image.open(tmp_path / "before_after.png") as sheet:
         assert sheet.width > 1500 and sheet.height > 500
 
