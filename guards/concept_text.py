@@ -194,15 +194,11 @@ class Watch:
         if len(letters) < 3:
             return
         run = "".join(token.word for token in letters)
-        start = 0
-        while start < len(run) - 2:
-            for stop in range(min(len(run), start + 24), start + 2, -1):
-                entry = self.single.get(run[start:stop])
-                if entry:
-                    yield entry, letters[start].start, letters[stop - 1].end
-                    start = stop - 1
-                    break
-            start += 1
+        for form, entry in self.single.items():
+            start = run.find(form) if len(form) > 2 else -1
+            while start >= 0:
+                yield entry, letters[start].start, letters[start + len(form) - 1].end
+                start = run.find(form, start + len(form))
 
     def _emoji(self, sign):
         for word in unicodedata.name(sign, "").lower().replace("-", " ").split():

@@ -109,9 +109,8 @@ class _Run:
     async def by_model(self, instruction):
         failure = await self._learn_synonyms()
         self._make_watches()
-        said_so = self.watch.find(self.query)
         self.hits = self.hints.find(self.query)
-        self.implied = not said_so
+        self.implied = self.hints is not self.watch and not self.watch.find(self.query)
         if not self.hits:
             if failure and self.on_failure == "block":
                 raise failure
