@@ -9,8 +9,8 @@ WEB_DIRECTORY = "./web"
 class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
         from . import nodes
-        names = ("demo_model", "concepts", "safe_latent_diffusion", "prompt_intervention", "rewriting", "rewriters_llm", "learn_instruction",
-                 "directions", "discovery", "responsible")
+        names = ("demo_model", "concepts", "safe_latent_diffusion", "prompt_intervention", "rewriting", "rewriters_llm",
+                 "learn_instruction", "directions", "discovery", "responsible")
         modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]
 

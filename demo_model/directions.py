@@ -18,7 +18,7 @@ FOLDER = os.path.join(common.ROOT, "models", "directions")
 RECIPES = {
     "toy-circle": ("toy", "circle", "", 64, 300, 0, 0.0),
     "toy-square": ("toy", "square", "", 64, 800, 0, 0.0),
-    "no-star": ("zorp", "shape", "", 64, 600, 8, 10.0),
+    "no-star": ("zorp", "circle", "", 64, 600, 8, 10.0),
 }
 CFG, STEPS, SEED = 3.0, 20, 90_000
 
