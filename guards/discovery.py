@@ -47,15 +47,18 @@ def errors(denoised: Tensor, x0: Tensor, sigma: Tensor, prediction: str) -> Tens
 
 
 class Examples:
-    """Draws (x0, noise, t): in epochs, each image once before any comes again, as the paper's loader does."""
+    """Draws (x0, noise, t): in epochs, each image once before any comes again, as the paper's loader does; with ``weights`` (n,), every
+    image in proportion to its weight instead, which minimises the weighted loss."""
 
-    def __init__(self, images: Tensor, times: int, seed: int):
-        self.images, self.times = images, times
+    def __init__(self, images: Tensor, times: int, seed: int, weights: Tensor | None = None):
+        self.images, self.times, self.weights = images, times, weights
         self.generator = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """``count`` images (n, c, h, w), noise of that shape, time steps (n,) uniform in 0 .. times - 1; on the CPU."""
+        if self.weights is not None:
+            self.order = torch.multinomial(self.weights.double(), count, replacement=True, generator=self.generator)
         while len(self.order) < count:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.generator)])
         chosen, self.order = self.order[:count], self.order[count:]
@@ -65,7 +68,9 @@ class Examples:
     def fixed(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """The same for checking: always the same ``count`` of them, times evenly spread."""
         generator = torch.Generator().manual_seed(271828)
-        x0 = self.images[torch.arange(count) % len(self.images)]
+        best = torch.arange(len(self.images)) if self.weights is None else self.weights.argsort(descending=True, stable=True)
+        best = best if self.weights is None else best[:max(int((self.weights > 0).sum()), 1)]
+        x0 = self.images[best[torch.arange(count) % len(best)]]
         times = ((torch.arange(count) + 0.5) / count * self.times).long()
         return x0, torch.randn(x0.shape, generator=generator), times
 

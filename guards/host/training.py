@@ -2,6 +2,7 @@
 import contextlib
 
 import comfy.model_management
+import comfy.sampler_helpers
 import comfy.samplers
 import torch
 
@@ -66,12 +67,18 @@ class _Loop(comfy.samplers.Sampler):
     def sample(self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
         options = extra_args["model_options"]
 
-        def denoise(x, sigma, role="positive", patches=None):
+        def denoise(x, sigma, role="positive", patches=None, conditioning=None):
+            roles = (role,) if isinstance(role, str) else role
+            entries = guider.conds[roles[0]]
+            if conditioning is not None:        # made in this very step
+                entries = comfy.sampler_helpers.convert_cond(conditioning)
+                entries = comfy.samplers.encode_model_conds(guider.inner_model.extra_conds, entries, x, x.device, "positive")
             transformer = dict(options["transformer_options"])
             present = transformer.get("patches", {})
             transformer["patches"] = {**present, **{name: [*new, *present.get(name, [])] for name, new in (patches or {}).items()}}
-            return comfy.samplers.calc_cond_batch(guider.inner_model, [guider.conds[role]], x, sigma,
-                                                  {**options, "transformer_options": transformer})[0]
+            out = comfy.samplers.calc_cond_batch(guider.inner_model, [entries, *(guider.conds[other] for other in roles[1:])], x, sigma,
+                                                 {**options, "transformer_options": transformer})
+            return out[0] if isinstance(role, str) else out
 
         with ordinary_weights(guider.inner_model):
             self.train(denoise, noise.device)
@@ -81,10 +88,11 @@ class _Loop(comfy.samplers.Sampler):
 def run(model, conditionings, latents, train):
     """Call ``train(denoise, device)`` with the model loaded.
 
-    ``denoise(x, sigma, role="positive", patches=None)`` is the model's denoised prediction (n, c, h, w) for latents at noise levels
-    ``sigma`` (n,), with gradients; ``role`` names one of ``conditionings``, a dict of CONDITIONINGs; ``patches`` (name -> functions,
-    as in transformer_options) hold for this call. ``latents``: a tensor of the shape that ``denoise`` will be called with. Guards on
-    the model are left out. The model comes out as it was, however this ends.
+    ``denoise(x, sigma, role="positive", patches=None, conditioning=None)`` is the model's denoised prediction (n, c, h, w) for latents
+    at noise levels ``sigma`` (n,), with gradients; ``role`` names one of ``conditionings``, a dict of CONDITIONINGs, unless another
+    ``conditioning`` is given; a tuple of roles gives a list of predictions from one batch; ``patches`` (name -> functions, as in
+    transformer_options) hold for this call. ``latents``: a tensor of the shape that ``denoise`` will be called with. Guards on the model
+    are left out. The model comes out as it was, however this ends.
     """
     patcher = model.clone()
     patcher.model_options.get("transformer_options", {}).pop(rail.KEY, None)

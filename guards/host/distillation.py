@@ -1,0 +1,160 @@
+"""Safe self-distillation in the host: the loaded model is its own teacher; what it learns comes out as a LoRA."""
+import contextlib
+import random
+from dataclasses import dataclass, field
+
+import comfy.model_management
+import comfy.samplers
+import torch
+
+from .. import discovery, distillation
+from . import checks, training
+from .discovery import prediction
+
+PART = "attn2"
+
+
+@dataclass
+class Result:
+    """What has been learnt so far, and what the plot shows."""
+    changes: dict
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+
+def parameters(model):
+    """Name in the UNet -> (table, key) of every cross-attention parameter. Raises ValueError for models without such blocks."""
+    if not checks.is_unet(model):
+        raise ValueError(f"{checks.model_name(model)} has no UNet with cross-attention blocks, which Distil Away a Concept trains (SD1.x, "
+                         "SD2.x and SDXL have them). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model.")
+    found = {}
+    for name, part in model.model.diffusion_model.named_modules():
+        if PART in name.split("."):
+            found |= {f"{name}.{key}": (part._parameters, key) for key, value in part._parameters.items() if value is not None}
+    return found
+
+
+@contextlib.contextmanager
+def changed(tables, changes, of):
+    """Within it the parameters are their own plus the student's or the teacher's change."""
+    kept = {name: table[key] for name, (table, key) in tables.items()}
+    try:
+        for name, (table, key) in tables.items():
+            table[key] = kept[name] + changes[name].value(of).to(kept[name])
+        yield
+    finally:
+        for name, (table, key) in tables.items():
+            table[key] = kept[name]
+
+
+def joined(concepts):
+    """One CONDITIONING entry of all the concepts' tokens, as the host's Conditioning (Concat) joins them."""
+    first, options = concepts[0]
+    return [[torch.cat([tensor for tensor, _ in concepts], 1), options]]
+
+
+def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None):
+    """Train the change of the cross-attention parameters. Returns a Result; the model comes out as it was.
+
+    ``concepts``: CONDITIONING, each entry one concept. ``shape``: (c, h, w) of a latent. ``start``: a LORA_MODEL of an earlier run to go on
+    from. ``on_step(done, result, preview)`` may raise the host's interruption: what has been learnt so far is then the result.
+    """
+    checks.conditioning(concepts, "concept")
+    checks.conditioning(empty, "empty")
+    parameters(model)
+    prompts = {"empty": empty, "all": joined(concepts)} | {f"concept {i}": [entry] for i, entry in enumerate(concepts)}
+    result = None
+
+    def train(denoise, device):
+        nonlocal result
+        tables = parameters(model)
+        sampling, kind = model.get_model_object("model_sampling"), prediction(model)
+        sigmas = comfy.samplers.calculate_sigmas(sampling, "ddim_uniform", settings.sample_steps).to(device)
+        generator, draw = torch.Generator().manual_seed(settings.seed), random.Random(settings.seed)
+        earlier = from_lora(start, tables) if start is not None else {}
+        changes = {name: distillation.Change(table[key].shape, settings.rank, generator, table[key].device, earlier.get(name))
+                   for name, (table, key) in tables.items()}
+        result = Result(changes)
+        trained = [part for change in changes.values() for part in change.student]
+        optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=1e-4)
+
+        def teacher_sample(role, count, seed_noise):
+            """``count`` guided steps of the teacher from pure noise: plain DDIM, which is Euler in noise levels."""
+            with torch.no_grad(), changed(tables, changes, "teacher"):
+                x = sampling.noise_scaling(sigmas[0], seed_noise.to(device), torch.zeros_like(seed_noise, device=device), True)
+                for i in range(count):
+                    comfy.model_management.throw_exception_if_processing_interrupted()
+                    prompted, without = denoise(x, sigmas[i].expand(len(x)), (role, "empty"))
+                    denoised = without + settings.guidance * (prompted - without)
+                    x = denoised + (x - denoised) * (sigmas[i + 1] / sigmas[i])
+            return x
+
+        def preview():
+            noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+            return teacher_sample("concept 0", settings.sample_steps, noise).cpu()
+
+        on_step(0, result, preview)
+        for step in range(1, settings.steps + 1):
+            sampled, learnt = distillation.roles(settings.roles, step - 1, len(concepts))
+            stop = distillation.stop_step(settings.times, settings.sample_steps, draw)
+            x = teacher_sample(sampled, stop, torch.randn(settings.batch_size, *shape, generator=generator))
+            level = sigmas[stop].expand(len(x))
+            with changed(tables, changes, "student"):
+                with torch.no_grad():
+                    target = denoise(x, level, "empty")
+                losses = discovery.errors(denoise(x, level, learnt), target, level, kind)
+                optimiser.zero_grad(set_to_none=True)
+                losses.sum().backward()
+            for part in trained:
+                part.grad /= len(losses)
+            if not bool(torch.nn.utils.clip_grad_norm_(trained, 1.0).isfinite()):
+                raise FloatingPointError(f"the gradient is no finite number at step {step}")
+            optimiser.step()
+            for change in changes.values():
+                change.follow(settings.average)
+            result.losses.append((step, losses.detach().mean().item()))
+            on_step(step, result, preview)
+
+    try:
+        training.run(model, prompts, torch.zeros(settings.batch_size, *shape), train)
+    except comfy.model_management.InterruptProcessingException:
+        if result is None or not result.losses:
+            raise
+    except FloatingPointError as error:
+        raise ValueError(f"Distil Away a Concept stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
+    return result
+
+
+def to_lora(changes):
+    """The teacher's changes as a LORA_MODEL, in keys that the host's own LoRA loaders know: thin pairs, or full differences."""
+    tensors = {}
+    for name, change in changes.items():
+        path, kind = name.rsplit(".", 1)
+        parts = [part.detach().cpu().contiguous() for part in change.teacher]
+        if len(parts) == 2:
+            tensors[f"diffusion_model.{path}.lora_B.weight"], tensors[f"diffusion_model.{path}.lora_A.weight"] = parts
+        else:
+            tensors[f"diffusion_model.{path}.{'diff_b' if kind == 'bias' else 'diff'}"] = parts[0]
+    return tensors
+
+
+def from_lora(lora, tables):
+    """The parts of each parameter's change in a LORA_MODEL that ``to_lora`` made. Raises ValueError if it is another kind of file."""
+    found = {}
+    for name in tables:
+        path, kind = name.rsplit(".", 1)
+        pair = [lora.get(f"diffusion_model.{path}.lora_{side}.weight") for side in "BA"]
+        full = lora.get(f"diffusion_model.{path}.{'diff_b' if kind == 'bias' else 'diff'}")
+        if full is not None:
+            found[name] = [training.ordinary(full)]
+        elif kind == "weight" and None not in pair:
+            found[name] = training.ordinary(pair)
+    if not found:
+        raise ValueError("start holds no change of this model's cross-attention: connect the lora output of Distil Away a Concept, made "
+                         "with the same model family, or leave start empty.")
+    return found
+
+
+def apply(model, lora):
+    """A clone of the MODEL with the changes as weight patches, as the host's LoRA loader would make it."""
+    import comfy.sd
+    return comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0]
