@@ -201,7 +201,7 @@ class LocalRewriter:
         except RewriterError as error:
             raise RewriterError(f"{self.name}: {error}") from error
         except OSError as error:
-            raise RewriterError(f"{self.name}: its files cannot be read ({error.strerror or error}). Press R and choose it again.") from error
+            raise RewriterError(f"{self.name}: its files cannot be read ({error.strerror or error}). Choose it again.") from error
         except (torch.cuda.OutOfMemoryError, MemoryError) as error:
             free()
             raise RewriterError(f"{self.name}: not enough memory. Use a smaller model, or close what else uses the memory.") from error
