@@ -14,7 +14,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from .answers import _THINKING, _THOUGHT_ENDS, caption, fault, plain
+from .answers import caption, fault, plain, said
 from .concept_text import fold, tokens, watch
 from .rewriting import conversation
 from .samples import Sample
@@ -60,7 +60,7 @@ def trimmed(history: Sequence[dict]) -> list[dict]:
 
 def instruction_in(answer: str) -> str:
     """The instruction in a language model's answer: no thinking, no fence, no label, no markup; '' where there is none."""
-    text = _THOUGHT_ENDS.sub("", _THINKING.sub("\n", answer[:5 * LONGEST]))
+    text = said(answer[:5 * LONGEST])
     fence = re.search(r"```[\w-]*\n(.*?)(?:```|\Z)", text, re.DOTALL)
     text = fence[1] if fence and len(fence[1]) > 40 else text
     lines = [plain(line) for line in text.splitlines()]

@@ -200,6 +200,8 @@ class LocalRewriter:
             return generate(load(self.path), messages, self.max_length, temperature, seed, tuple(banned))
         except RewriterError as error:
             raise RewriterError(f"{self.name}: {error}") from error
+        except OSError as error:
+            raise RewriterError(f"{self.name}: its files cannot be read ({error.strerror or error}). Choose it again.") from error
         except (torch.cuda.OutOfMemoryError, MemoryError) as error:
             free()
             raise RewriterError(f"{self.name}: not enough memory. Use a smaller model, or close what else uses the memory.") from error
