@@ -6,8 +6,8 @@ WEB_DIRECTORY = "./web"
 
 class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
-        from .nodes import concepts, demo_model, directions, discovery, prompt_intervention, responsible, safe_latent_diffusion
-        modules = (demo_model, concepts, safe_latent_diffusion, prompt_intervention, directions, discovery, responsible)
+        from .nodes import concepts, demo_model, directions, discovery, feedback, prompt_intervention, responsible, safe_latent_diffusion
+        modules = (demo_model, concepts, safe_latent_diffusion, prompt_intervention, directions, discovery, responsible, feedback)
         return [node for module in modules for node in module.NODES]
 
 
