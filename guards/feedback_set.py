@@ -80,7 +80,8 @@ def _cover(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 def report(feedback: Feedback, ratings: int, comparisons: int, raters: Sequence[str], agreed: Agreement, quality: Quality | None) -> str:
     """The set in a few lines, for people."""
-    lines = [f"{feedback.name}: {len(feedback)} pictures, {int(feedback.judged.sum())} of them judged by people. Concept: {feedback.concept}.",
+    lines = [f"{feedback.name}: {len(feedback)} pictures, {int(feedback.judged.sum())} of them judged by people. "
+             f"Concept: {feedback.concept}.",
              f"{ratings} ratings and {comparisons} comparisons by {len(raters)} rater{'s' if len(raters) != 1 else ''}."]
     if agreed.pictures:
         alpha = "not defined, all ratings are the same" if agreed.alpha is None else f"{agreed.alpha:.2f} (1 is full, 0 is chance)"

@@ -237,8 +237,8 @@ def warnings(ratings: Ratings, found: Evidence, images: list[str]) -> list[str]:
         said.append("Every comparison is a tie, so nothing tells the pictures apart: compare pictures that differ.")
     shared = agreement({image: given for image, given in ratings.by_image().items() if image in set(images)})
     if shared.pictures >= 5 and shared.alpha is not None and shared.alpha < 0.4:
-        said.append(f"The raters contradict each other (agreement {shared.alpha:.2f} on {shared.pictures} pictures; 1 is full, 0 is chance): "
-                    "settle what counts as the concept, and rate those pictures again.")
+        said.append(f"The raters contradict each other (agreement {shared.alpha:.2f} on {shared.pictures} pictures; 1 is full, 0 is "
+                    "chance): settle what counts as the concept, and rate those pictures again.")
     if len(found.first) >= 5:
         scores = _own_fit(found)
         decided = found.won != 0.5

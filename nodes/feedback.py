@@ -15,8 +15,8 @@ class GuardRateImages(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardRateImages", display_name="Rate Images", category="guards/feedback", is_output_node=True,
-            description="Files pictures into a feedback set and shows them. People rate them in the sidebar's Rate tab, whenever they like: "
-                        "how much does each show the concept?",
+            description="Files pictures into a feedback set and shows them. People rate them in the sidebar's Rate tab, whenever they "
+                        "like: how much does each show the concept?",
             inputs=[
                 io.Image.Input("images", tooltip="The pictures to file. The same picture is filed once."),
                 io.String.Input("prompt", default="", multiline=True,
@@ -42,8 +42,9 @@ class GuardLoadFeedback(io.ComfyNode):
             description="Turns a set's ratings into a reward for each picture, and says what is missing in them. With CLIP Vision, a small "
                         "head learns from the rated pictures and judges the others too.",
             inputs=[
-                io.Combo.Input("set_name", options=sets.all_names(), tooltip="A feedback set that Rate Images has made, or one that comes "
-                                                                            "with the pack. Press R to read the list again."),
+                io.Combo.Input("set_name", options=sets.all_names(),
+                               tooltip="A feedback set that Rate Images has made, or one that comes with the pack. Press R to read the "
+                                       "list again."),
                 io.ClipVision.Input("clip_vision", optional=True,
                                     tooltip="Its features let the reward head judge every picture of the set. Without it, only rated "
                                             "pictures are used, with the ratings themselves."),

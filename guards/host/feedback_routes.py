@@ -25,6 +25,7 @@ PREFIX = "/concept_guards/feedback"
 MOST_JSON = 4_096
 FIELDS = {"image", "rater", "rating", "id", "other"}
 PRIVATE = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "private, no-cache"}
+KEPT = {**PRIVATE, "Cache-Control": "private, max-age=600"}
 _thumbnails = asyncio.Semaphore(2)
 _importing = asyncio.Semaphore(1)
 
@@ -39,6 +40,8 @@ def guarded(handler):
         except Refusal as refusal:
             callers.log(request, refusal)
             return web.json_response({"error": refusal.reason}, status=refusal.status, headers=PRIVATE)
+        except ConnectionError:                 # the caller has gone
+            raise
         except OSError as error:
             logging.error("concept-guards: %s %.120s failed: %s", request.method, ascii(request.path), error)
             return web.json_response({"error": f"the server could not read or write its files ({error.strerror or 'unknown reason'})"},
@@ -95,7 +98,7 @@ def _concept(ratings, images) -> str:
 @guarded
 async def show_picture(request):
     path, image = await _picture(request)
-    return web.FileResponse(os.path.join(path, image), headers={**PRIVATE, "Content-Type": "image/png", "Cache-Control": "private, max-age=600"})
+    return web.FileResponse(os.path.join(path, image), headers={**KEPT, "Content-Type": "image/png"})
 
 
 @guarded
@@ -106,7 +109,7 @@ async def show_thumbnail(request):
             small = await asyncio.to_thread(feedback_sets.thumbnail, path, image)
         except ValueError as error:
             raise Refusal(422, "the picture cannot be read") from error
-    return web.FileResponse(small, headers={**PRIVATE, "Content-Type": "image/jpeg", "Cache-Control": "private, max-age=600"})
+    return web.FileResponse(small, headers={**KEPT, "Content-Type": "image/jpeg"})
 
 
 @guarded
@@ -189,10 +192,11 @@ async def take_in(request):
     if _importing.locked():
         raise Refusal(429, "another import is going on: try again when it is done")
     async with _importing:
-        with tempfile.TemporaryFile() as file:
+        await asyncio.to_thread(os.makedirs, feedback_sets.base(), exist_ok=True)
+        with tempfile.TemporaryFile(dir=feedback_sets.base()) as file:
             size = 0
             async for chunk in request.content.iter_chunked(1 << 18):
-                if size < 4 <= size + len(chunk) and not chunk.startswith(b"PK\x03\x04"):
+                if size == 0 and chunk[:4] != b"PK\x03\x04"[:len(chunk)]:
                     raise Refusal(422, "this is no zip file")
                 size += len(chunk)
                 if size > feedback_zip.MOST_BYTES:

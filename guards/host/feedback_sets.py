@@ -95,8 +95,8 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
         if len(text) > LONGEST_TEXT:
             raise ValueError(f"{name} is {len(text)} characters long: give at most {LONGEST_TEXT}.")
     if not is_set_name(set_name):
-        raise ValueError(f"set_name is {set_name[:80]!r}: give a plain name of at most 60 letters, digits and - _ . ( ) +, that starts with "
-                         "a letter or digit, without a folder.")
+        raise ValueError(f"set_name is {set_name[:80]!r}: give a plain name of at most 60 letters, digits and - _ . ( ) +, that starts "
+                         "with a letter or digit, without a folder.")
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
         raise ValueError(f"images has the shape {tuple(images.shape)}: connect an IMAGE, such as VAE Decode gives.")
     if not bool(images.isfinite().all()):
@@ -206,7 +206,8 @@ def load(name: str, clip_vision=None, keep_ratings: bool = False) -> tuple[Feedb
     concepts = list(dict.fromkeys(entry.concept for entry in filed if entry.concept)) or [name]
     said = found.warnings
     if len(concepts) > 1:
-        said += (f"The set was filed under {len(concepts)} concepts ({', '.join(concepts[:5])}); the first is taken. Keep one set for each.",)
+        said += (f"The set was filed under {len(concepts)} concepts ({', '.join(concepts[:5])}); the first is taken. Keep one set for "
+                 "each.",)
     feedback = Feedback(name, concepts[0], tuple(os.path.join(path, image) for image in images), found.values, found.judged,
                         tuple(entry.prompt for entry in filed), tuple(entry.seed for entry in filed), said)
     agreed = agreement({image: given for image, given in ratings.by_image().items() if image in set(images)})
