@@ -1,0 +1,70 @@
+"""Who may call the pack's routes: pages of this very server, opened on this machine. Everyone else only if the operator says so.
+
+The operator's word is a file in the host's user directory, ``concept_guards/settings.json``: {"rating_from_other_machines": true}.
+It is read at every call, so that no restart is needed. No route writes it.
+"""
+import ipaddress
+import json
+import logging
+import os
+from urllib.parse import urlsplit
+
+import folder_paths
+
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host")
+
+
+class Refusal(Exception):
+    """A request that is not answered: the HTTP status, and the reason in words."""
+
+    def __init__(self, status: int, reason: str):
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+def others_may() -> bool:
+    """Whether the operator has opened the routes to other machines. Anything but a clear yes is a no."""
+    path = os.path.join(folder_paths.get_user_directory(), "concept_guards", "settings.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            settings = json.loads(file.read(100_000))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError) as error:
+        logging.warning("concept-guards: settings.json in the user directory cannot be read (%s): other machines stay refused.", error)
+        return False
+    return isinstance(settings, dict) and settings.get("rating_from_other_machines") is True
+
+
+def check(request) -> None:
+    """Raises Refusal for another machine, a name that is not this machine's (DNS rebinding), and another site's page."""
+    headers = request.headers
+    host = urlsplit("//" + headers.get("Host", ""))
+    if not others_may():
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        if not peer or not _loopback(str(peer[0])) or any(name in headers for name in FORWARDED):
+            raise Refusal(403, "the caller is another machine; the operator can allow that in concept_guards/settings.json")
+        if not _loopback(host.hostname or ""):
+            raise Refusal(403, "the page was opened under a name that is not this machine's: use 127.0.0.1 or localhost")
+    if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Refusal(403, "the call comes from another site's page")
+    origin = headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host.netloc.lower():
+        raise Refusal(403, "the call comes from another site's page")
+
+
+def _loopback(name: str) -> bool:
+    """127.0.0.0/8, ::1, and localhost. No name is looked up."""
+    if name.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name.split("%")[0])
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def log(request, refusal: Refusal) -> None:
+    """One line, in which nothing that the caller sent can break out or flood."""
+    logging.warning("concept-guards: refused %s %.120s from %s: %s (%d)", request.method, ascii(request.path), request.remote,
+                    refusal.reason, refusal.status)

@@ -1,0 +1,66 @@
+// Rating in the browser: a tab in the side bar with the feedback sets, a command, and a button on Rate Images. See docs/GuardRateImages.md.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { exportURL, listSets } from "./rating/server.js";
+import { choose, say } from "./rating/texts.js";
+import { RatingView, make, takeIn } from "./rating/view.js";
+
+let view, tab;
+
+function rating() {
+  view ??= new RatingView();
+  return view;
+}
+
+async function fill(element) {
+  const list = make("div", { className: "cg-sets" }), note = make("p", { className: "cg-status", role: "status" });
+  const file = make("input", { type: "file", accept: ".zip,application/zip", hidden: true, onchange: async () => {
+    if (file.files[0]) await takeIn(file.files[0], (text) => { note.textContent = text; });
+    file.value = "";
+    await read();
+  } });
+  const read = async () => {
+    try {
+      const sets = await listSets();
+      list.replaceChildren(...(sets.length ? sets.map(row) : [make("p", { textContent: say("none") })]));
+    } catch (error) {
+      list.replaceChildren(make("p", { className: "cg-status cg-alarm", textContent: say("failed", { reason: error.message }) }));
+    }
+  };
+  element.replaceChildren(make("div", { className: "cg-tab" }, make("h3", { textContent: say("sets") }), list,
+    make("button", { type: "button", textContent: say("importSet"), onclick: () => file.click() }),
+    make("button", { type: "button", textContent: say("refresh"), onclick: read }), file, note));
+  tab = { read };
+  await read();
+}
+
+function row(found) {
+  return make("div", { className: "cg-set" },
+    make("button", { type: "button", className: "cg-open", textContent: found.set, title: say("open"), onclick: () => rating().open(found.set) }),
+    make("span", { textContent: `${found.pictures} ${say("pictures")}${found.concept ? " · " + found.concept : ""}` }),
+    make("a", { href: exportURL(found.set), download: "", textContent: say("exportSet") }));
+}
+
+function setOf(node) {
+  const widget = node?.widgets?.find((one) => one.name === "set_name");
+  return String(widget?.value ?? "").trim();
+}
+
+app.registerExtension({
+  name: "conceptGuards.rating",
+  commands: [{ id: "ConceptGuards.Rate", icon: "pi pi-star", label: "Concept Guards: Rate pictures",
+               function: () => app.extensionManager.sidebarTab.toggleSidebarTab("concept-guards-rate") }],
+  setup() {
+    choose(app.extensionManager.setting.get("Comfy.Locale"));
+    document.head.append(make("link", { rel: "stylesheet", href: new URL("./rating/style.css", import.meta.url).href }));
+    app.extensionManager.registerSidebarTab({ id: "concept-guards-rate", icon: "pi pi-star", title: say("tab"), tooltip: say("title"),
+                                              type: "custom", render: (element) => { fill(element); } });
+    api.addEventListener("concept_guards.filed", ({ detail }) => { view?.filed(detail?.set); tab?.read(); });
+    if (Object.keys(localStorage).some((key) => key.startsWith("concept-guards.unsaved."))) rating();    // send what was left unsaved
+  },
+  nodeCreated(node) {
+    if (node.comfyClass !== "GuardRateImages") return;
+    const widget = node.addWidget("button", say("button"), null, () => { const set = setOf(node); if (set) rating().open(set); }, { serialize: false });
+    widget.serialize = false;
+  },
+});

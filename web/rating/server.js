@@ -1,0 +1,76 @@
+// Talking to the pack's routes, and the outbox: a rating waits there, and in the browser's own store, until the server has it on its disk.
+import { api } from "../../../scripts/api.js";
+
+const PLACE = "/concept_guards/feedback";
+const KEY = "concept-guards.unsaved.";
+const path = (...parts) => [PLACE, ...parts.map(encodeURIComponent)].join("/");
+
+export const pictureURL = (set, image) => api.apiURL(path(set, "picture", image));
+export const thumbnailURL = (set, image) => api.apiURL(path(set, "thumbnail", image));
+export const exportURL = (set) => api.apiURL(path(set, "export"));
+
+async function answer(reply) {
+  let body = {};
+  try { body = await reply.json(); } catch { /* an answer without words */ }
+  if (!reply.ok) throw Object.assign(new Error(body.error || `HTTP ${reply.status}`), { status: reply.status });
+  return body;
+}
+
+export const listSets = async () => (await answer(await api.fetchApi(PLACE))).sets;
+export const readSet = async (set) => answer(await api.fetchApi(path(set)));
+export const importSet = async (set, file, replace) => answer(await api.fetchApi(path(set, "import") + (replace ? "?replace=1" : ""), {
+  method: "POST", headers: { "Content-Type": "application/zip" }, body: file }));
+
+function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export class Outbox {
+  // onSaved(item), onRefused(item, reason), onWaiting(count)
+  constructor(handlers) {
+    this.handlers = handlers;
+    this.items = [];
+    this.running = false;
+    for (const key of Object.keys(localStorage).filter((name) => name.startsWith(KEY)).sort()) {   // of a browser that was killed
+      try { this.items.push(JSON.parse(localStorage.getItem(key))); } catch { localStorage.removeItem(key); }
+    }
+    this.items.sort((a, b) => a.at - b.at);
+    this.run();
+  }
+
+  add(set, body) {
+    const item = { set, at: Date.now(), body: { ...body, id: newId() } };
+    localStorage.setItem(KEY + item.body.id, JSON.stringify(item));
+    this.items.push(item);
+    this.run();
+    return item;
+  }
+
+  async run() {
+    if (this.running) return;
+    this.running = true;
+    while (this.items.length) {
+      const item = this.items[0];
+      try {
+        await answer(await api.fetchApi(path(item.set, "ratings"), {
+          method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(item.body), signal: AbortSignal.timeout(15000) }));
+        this.done(item);
+        this.handlers.onSaved(item);
+      } catch (error) {
+        if (error.status >= 400 && error.status < 500) {
+          this.done(item);
+          this.handlers.onRefused(item, error.message);
+        } else {
+          this.handlers.onWaiting(this.items.length);
+          await new Promise((resolve) => setTimeout(resolve, 500));
+        }
+      }
+    }
+    this.running = false;
+  }
+
+  done(item) {
+    this.items.shift();
+    localStorage.removeItem(KEY + item.body.id);
+  }
+}

@@ -1,0 +1,340 @@
+// The rating view: a dialog of the page's own over the whole window, worked by keyboard or mouse. It knows nothing of the canvas.
+import { Outbox, importSet, pictureURL, readSet, thumbnailURL } from "./server.js";
+import { say } from "./texts.js";
+
+const STORE = "concept-guards.rater";
+const RATER = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}_\-. ]{0,29}$/u;
+
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+const button = (text, onclick, className = "") => make("button", { type: "button", textContent: text, onclick, className });
+
+export class RatingView {
+  constructor() {
+    this.outbox = new Outbox({
+      onSaved: (item) => this.saved(item),
+      onRefused: (item, reason) => { this.forget(item); this.tell(say("refused", { reason }), true); this.refresh(); },
+      onWaiting: (count) => this.tell(say("unsaved", { count }), true),
+    });
+    this.history = [];
+    this.pair = null;
+    this.skipped = new Set();
+  }
+
+  async open(set) {
+    if (!this.dialog) this.build();
+    if (!this.dialog.open) this.dialog.showModal();
+    this.name = set;
+    this.state = null;
+    this.index = 0;
+    this.history = [];
+    this.skipped.clear();
+    this.tell("");
+    await this.load();
+    this.goToFirst();
+    this.dialog.focus();
+  }
+
+  build() {
+    this.rater = make("input", { value: localStorage.getItem(STORE) || "me", maxLength: 30, size: 12, spellcheck: false, onchange: () => {
+      localStorage.setItem(STORE, this.rater.value.trim());
+      this.history = [];
+      this.goToFirst();
+    } });
+    this.rater.classList.add("cg-rater");
+    this.mode = make("select", { className: "cg-mode", onchange: () => this.goToFirst() },
+      make("option", { value: "single", textContent: say("single") }), make("option", { value: "pairs", textContent: say("pairs") }));
+    this.always = make("input", { type: "checkbox", className: "cg-always", onchange: () => this.draw() });
+    this.progress = make("strong", { className: "cg-progress" });
+    this.agreement = make("span", { className: "cg-agreement" });
+    this.question = make("h2", { className: "cg-question" });
+    this.stage = make("div", { className: "cg-stage" });
+    this.answers = make("div", { className: "cg-answers" });
+    this.status = make("p", { className: "cg-status", role: "status" });
+    this.keys = make("p", { className: "cg-keys" });
+    this.strip = make("div", { className: "cg-strip" });
+    this.heading = make("strong", { className: "cg-name" });
+    this.dialog = make("dialog", { className: "cg-rating", tabIndex: -1, ariaLabel: say("title") },
+      make("header", {}, this.heading, this.progress, this.agreement,
+        make("label", {}, say("rater") + " ", this.rater), make("label", {}, say("mode") + " ", this.mode),
+        make("label", {}, this.always, " " + say("always")), button(say("close"), () => this.dialog.close(), "cg-close")),
+      this.question, this.stage, this.answers, this.status, this.keys, this.strip);
+    this.dialog.addEventListener("keydown", (event) => this.key(event));
+    for (const kind of ["keyup", "keypress", "paste", "copy", "wheel", "pointerdown"]) {     // none of it is meant for the canvas
+      this.dialog.addEventListener(kind, (event) => event.stopPropagation(), { passive: true });
+    }
+    document.body.append(this.dialog);
+  }
+
+  // What the server knows
+
+  async load() {
+    const name = this.name;
+    try {
+      const state = await readSet(name);
+      if (name !== this.name) return;
+      state.index = new Map(state.pictures.map((picture, place) => [picture.image, place]));
+      this.state = state;
+      for (const item of this.outbox.items) if (item.set === name) this.apply(item, true);
+      this.drawStrip();
+    } catch (error) {
+      this.tell(say("failed", { reason: error.message }), true);
+    }
+  }
+
+  async refresh() {
+    if (!this.dialog?.open) return;
+    const shown = this.picture?.image;
+    await this.load();
+    if (this.state?.index.has(shown)) this.index = this.state.index.get(shown);
+    this.draw();
+  }
+
+  filed(set) {
+    if (set === this.name && this.dialog?.open) this.refresh();
+  }
+
+  // Where we are
+
+  get me() { return this.rater.value.trim(); }
+  get picture() { return this.state?.pictures[this.index]; }
+  get inPairs() { return this.mode.value === "pairs"; }
+
+  mine(picture) { return picture.ratings[this.me]; }
+  waiting(image) { return this.outbox.items.some((item) => item.set === this.name && !item.body.other && item.body.image === image); }
+  done() { return this.state.pictures.filter((picture) => this.mine(picture) !== undefined && !this.waiting(picture.image)).length; }
+
+  goToFirst() {
+    if (!this.state) return;
+    const open = this.state.pictures.findIndex((picture) => this.mine(picture) === undefined);
+    this.index = Math.max(open, 0);
+    this.nextPair();
+    this.draw();
+  }
+
+  move(step) {
+    this.index = Math.min(Math.max(this.index + step, 0), this.state.pictures.length - 1);
+    this.draw();
+  }
+
+  advance() {
+    const count = this.state.pictures.length;
+    for (let step = 1; step <= count; step++) {
+      const place = (this.index + step) % count;
+      if (this.mine(this.state.pictures[place]) === undefined) { this.index = place; return; }
+    }
+  }
+
+  // Pairs: the two that this rater has compared least, and not with each other
+  nextPair() {
+    this.pair = null;
+    if (!this.inPairs || !this.state || this.state.pictures.length < 2) return;
+    const counts = new Map(this.state.pictures.map((picture) => [picture.image, 0])), known = new Set(this.skipped);
+    for (const [a, b, rater] of this.state.comparisons) {
+      if (rater !== this.me) continue;
+      counts.set(a, (counts.get(a) ?? 0) + 1);
+      counts.set(b, (counts.get(b) ?? 0) + 1);
+      known.add(a + "\n" + b);
+    }
+    const order = [...counts.keys()].sort((a, b) => counts.get(a) - counts.get(b));
+    for (const a of order) {
+      const b = order.find((other) => other !== a && !known.has([a, other].sort().join("\n")));
+      if (b) { this.pair = [a, b]; return; }
+    }
+  }
+
+  // Answers
+
+  rate(rating) {
+    if (!this.picture || !this.knownRater()) return;
+    this.send({ image: this.picture.image, rater: this.me, rating });
+    this.advance();
+    this.draw();
+  }
+
+  compare(rating) {
+    if (!this.pair || !this.knownRater()) return;
+    this.send({ image: this.pair[0], other: this.pair[1], rater: this.me, rating });
+    this.nextPair();
+    this.draw();
+  }
+
+  knownRater() {
+    if (RATER.test(this.me)) return true;
+    this.tell(say("badRater"), true);
+    this.rater.focus();
+    return false;
+  }
+
+  send(body) {
+    const before = body.other ? undefined : this.mine(this.picture);
+    const item = this.outbox.add(this.name, body);
+    this.history.push({ body, before });
+    this.apply(item, false);
+  }
+
+  undo() {
+    const last = this.history.pop();
+    if (!last) { this.tell(say("nothing")); return; }
+    const item = this.outbox.add(this.name, { ...last.body, rating: last.before ?? null });
+    this.apply(item, false);
+    if (last.body.other) this.pair = [last.body.image, last.body.other];
+    else this.index = this.state.index.get(last.body.image) ?? this.index;
+    this.draw();
+    this.tell(say("undone"));
+  }
+
+  apply(item) {
+    const { image, other, rater, rating } = item.body;
+    if (other) {
+      const [a, b] = [image, other].sort();
+      this.state.comparisons = this.state.comparisons.filter((one) => one[0] !== a || one[1] !== b || one[2] !== rater);
+      if (rating !== null) this.state.comparisons.push([a, b, rater, a === image ? rating : 1 - rating]);
+      return;
+    }
+    const picture = this.state.pictures[this.state.index.get(image)];
+    if (!picture) return;
+    if (rating === null) delete picture.ratings[rater];
+    else picture.ratings[rater] = rating;
+  }
+
+  forget(item) {
+    this.history = this.history.filter((entry) => entry.body.image !== item.body.image);
+  }
+
+  saved(item) {
+    if (!this.state || item.set !== this.name) return;
+    this.mark(item.body.image);
+    this.drawProgress();
+    const left = this.outbox.items.length;
+    if (!left) this.tell(!this.inPairs && this.done() === this.state.pictures.length ? say("complete") : say(item.body.rating === null ? "undone" : "saved"));
+  }
+
+  // Keys
+
+  key(event) {
+    event.stopPropagation();
+    if (event.key === "Escape" || event.ctrlKey && event.key !== "z" || event.metaKey && event.key !== "z" || event.altKey) return;
+    if (event.target === this.rater) {
+      if (event.key === "Enter") { this.rater.blur(); this.dialog.focus(); }
+      return;
+    }
+    if (event.target === this.mode && event.key.startsWith("Arrow")) return;
+    const acts = this.inPairs
+      ? { ArrowLeft: () => this.compare(1), ArrowRight: () => this.compare(0), ArrowDown: () => this.compare(0.5), "=": () => this.compare(0.5),
+          s: () => { if (this.pair) this.skipped.add([...this.pair].sort().join("\n")); this.nextPair(); this.draw(); } }
+      : { ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1), s: () => this.move(1) };
+    Object.assign(acts, { u: () => this.undo(), z: () => this.undo(), Backspace: () => this.undo(), b: () => { this.always.click(); } });
+    if (!this.inPairs) for (let rating = 0; rating <= 4; rating++) acts[rating] = () => this.rate(rating);
+    if (!event.target.closest("button, select, input")) acts[" "] = () => this.reveal();
+    const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!act || !this.state) return;
+    event.preventDefault();
+    if (!event.repeat || event.key.startsWith("Arrow") && !this.inPairs) act();
+  }
+
+  reveal() {
+    const hidden = this.stage.querySelector(".cg-blurred");
+    for (const image of this.stage.querySelectorAll("img")) image.classList.toggle("cg-blurred", !hidden);
+  }
+
+  // Drawing
+
+  tell(text, alarm = false) {
+    if (!this.status) return;
+    this.status.textContent = text;
+    this.status.classList.toggle("cg-alarm", alarm);
+  }
+
+  show(image) {
+    const shown = make("img", { src: pictureURL(this.name, image), alt: say("blurred"), draggable: false, decoding: "async",
+                                className: this.always.checked ? "" : "cg-blurred" });
+    shown.onclick = () => shown.classList.toggle("cg-blurred");
+    return shown;
+  }
+
+  draw() {
+    if (!this.state) { this.stage.replaceChildren(); this.answers.replaceChildren(); return; }
+    const concept = (this.inPairs ? this.state.concept : this.picture?.concept || this.state.concept) || say("thing");
+    this.heading.textContent = this.name;
+    this.question.textContent = say(this.inPairs ? "which" : "question", { concept });
+    this.keys.textContent = say(this.inPairs ? "pairKeys" : "keys");
+    if (this.inPairs) this.drawPair();
+    else this.drawOne();
+    this.drawProgress();
+  }
+
+  drawOne() {
+    const picture = this.picture;
+    this.stage.replaceChildren(...(picture ? [this.show(picture.image)] : []));
+    this.stage.dataset.image = picture?.image ?? "";
+    const mine = picture && this.mine(picture);
+    this.answers.replaceChildren(
+      button("← " + say("previous"), () => this.move(-1)),
+      ...say("scale").map((text, rating) => button(`${rating} ${text}`, () => this.rate(rating), mine === rating ? "cg-chosen" : "")),
+      button(say("next") + " →", () => this.move(1)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal()));
+    for (const ahead of [1, 2]) {
+      const next = this.state.pictures[this.index + ahead];
+      if (next) new Image().src = pictureURL(this.name, next.image);
+    }
+    this.strip.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    const thumb = this.strip.children[this.index];
+    thumb?.setAttribute("aria-current", "true");
+    thumb?.scrollIntoView({ block: "nearest", inline: "center" });
+  }
+
+  drawPair() {
+    this.stage.replaceChildren(...(this.pair ?? []).map((image) => this.show(image)));
+    this.stage.dataset.image = (this.pair ?? []).join(" ");
+    this.answers.replaceChildren(...(this.pair ? [
+      button("← " + say("left"), () => this.compare(1)), button(say("equal") + " ↓", () => this.compare(0.5)),
+      button(say("right") + " →", () => this.compare(0)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())] : []));
+  }
+
+  drawProgress() {
+    const { alpha, pictures } = this.state.agreement;
+    this.progress.textContent = this.inPairs
+      ? say("compared", { done: this.state.comparisons.filter((one) => one[2] === this.me).length })
+      : say("progress", { done: this.done(), all: this.state.pictures.length });
+    this.agreement.textContent = pictures ? say("agreement", { alpha: alpha === null ? "–" : alpha.toFixed(2), count: pictures }) : say("agreementNone");
+  }
+
+  drawStrip() {
+    this.strip.replaceChildren(...this.state.pictures.map((picture, place) => {
+      const thumb = make("button", { type: "button", tabIndex: -1, title: String(place + 1),
+                                     onclick: () => { this.mode.value = "single"; this.index = place; this.draw(); this.dialog.focus(); } },
+        make("img", { loading: "lazy", decoding: "async", src: thumbnailURL(this.name, picture.image), alt: String(place + 1) }));
+      return thumb;
+    }));
+    for (const picture of this.state.pictures) this.mark(picture.image);
+  }
+
+  mark(image) {
+    const place = this.state.index.get(image);
+    const rating = this.mine(this.state.pictures[place] ?? { ratings: {} });
+    const thumb = this.strip.children[place];
+    if (thumb) thumb.dataset.rating = rating === undefined || this.waiting(image) ? "" : String(rating);
+  }
+}
+
+export async function takeIn(file, tell) {
+  const suggested = file.name.replace(/\.zip$/i, "").replace(/[^\p{L}\p{N}_\-. ()+]/gu, "_").slice(0, 60);
+  const name = window.prompt(say("name"), suggested)?.trim();
+  if (!name) return;
+  try {
+    let result;
+    try {
+      result = await importSet(name, file, false);
+    } catch (error) {
+      if (error.status !== 409 || !window.confirm(say("replace", { name }))) throw error;
+      result = await importSet(name, file, true);
+    }
+    tell(say("imported", result));
+  } catch (error) {
+    tell(say("failed", { reason: error.message }));
+  }
+}
