@@ -14,6 +14,7 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models_base
+import folder_paths
 import safetensors
 import safetensors.torch
 import torch
@@ -77,7 +78,7 @@ def fingerprint(path=PATH):
     return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if os.path.exists(path) else "missing"
 
 
-def load(path=PATH, embedding_directory=None):
+def load(path=PATH):
     """(MODEL, CLIP, VAE) from the shipped file. Raises FileNotFoundError or ValueError, naming the mend."""
     mend = "Install the pack again (or restore models/demo_model.safetensors from it)."
     if not os.path.exists(path):
@@ -86,7 +87,7 @@ def load(path=PATH, embedding_directory=None):
         weights = safetensors.torch.load_file(path)
         parts = {part: {key[len(part) + 1:]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
                  for part in ("unet", "text", "vae")}
-        return _unet(parts["unet"]), _clip(parts["text"], weights["token_ids"], embedding_directory), build_vae(parts["vae"])
+        return _unet(parts["unet"]), _clip(parts["text"], weights["token_ids"]), build_vae(parts["vae"])
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
         raise ValueError(f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}") from error
 
@@ -104,8 +105,8 @@ def _unet(weights):
     return patcher(model.to(offload_device), load_device=load_device, offload_device=offload_device)
 
 
-def _clip(weights, ids, embedding_directory):
-    clip = build_clip(embedding_directory)
+def _clip(weights, ids):
+    clip = build_clip(folder_paths.get_folder_paths("embeddings"))
     text = clip.cond_stage_model.clip_l.transformer
     table = weights.pop("table")
     ids = ids.long()

@@ -9,7 +9,7 @@ import torch
 
 from .. import discovery, distillation
 from . import checks, training
-from .discovery import prediction
+from .discovery import latent_scale, prediction
 
 PART = "attn2"
 
@@ -31,6 +31,11 @@ def parameters(model):
         if PART in name.split("."):
             found |= {f"{name}.{key}": (part._parameters, key) for key, value in part._parameters.items() if value is not None}
     return found
+
+
+def latent_shape(model, width, height):
+    """(c, h, w) of a picture's latent."""
+    return model.model.latent_format.latent_channels, height // latent_scale(model), width // latent_scale(model)
 
 
 @contextlib.contextmanager

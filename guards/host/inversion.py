@@ -121,3 +121,15 @@ def _preview(denoise, clip, sampling, values, latents, seed, steps=12, cfg=5.0):
             denoised = without + cfg * (denoise(x, level, conditioning=text) - without)
             x = denoised + (x - denoised) * (following / sigma)
         return x.cpu()
+
+
+def encode_pictures(model, vae, feedback, batch=8):
+    """The feedback's pictures as latents (n, c, h, w) in the model's own scale; all take the size of the first."""
+    height, width = feedback.picture(0).shape[:2]
+    rows = []
+    for at in range(0, len(feedback), batch):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        rows.append(vae.encode(feedback.images(range(at, min(at + batch, len(feedback))), (width, height))).float().cpu())
+    latents = model.model.process_latent_in(torch.cat(rows))
+    checks.latents(model, latents, "feedback's pictures, encoded with vae,")
+    return latents

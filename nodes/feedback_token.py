@@ -1,0 +1,109 @@
+"""Feedback inversion (HFI) as nodes: ratings become a word, and the word guards."""
+import json
+
+import torch
+from comfy_api.latest import io
+
+from ..guards import discovery
+from ..guards.host import checks, feedback_token, folders, inversion
+from ..guards.host.progress import Progress, pictures, strip
+from ..guards.plot import plot
+
+PREVIEWS = 8
+
+
+class GuardInvertFeedback(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GuardInvertFeedback", display_name="Invert Feedback (HFI)", category="guards/feedback", is_output_node=True,
+            description="Turns rated pictures into a word: trains its vectors until the loaded model explains the pictures that were "
+                        "rated high. "
+                        "Model and CLIP are not changed. Stop keeps the best so far. The word is saved as an ordinary embedding.",
+            inputs=[
+                io.Model.Input("model", tooltip="An SD1.x, SD2.x or SDXL model, or the demo model. Its weights stay as they are."),
+                io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
+                io.Vae.Input("vae", tooltip="The VAE that belongs to the model: it encodes the rated pictures."),
+                io.Custom("GUARD_FEEDBACK").Input("feedback", tooltip="Rated pictures, from Load Feedback."),
+                io.String.Input("name", default="my_concept", tooltip="What the word is called: in prompts, embedding:my_concept. No "
+                                                                      "spaces."),
+                io.Int.Input("tokens", default=1, min=1, max=16, tooltip="How many vectors the word has. One is often enough; more hold "
+                                                                         "more "
+                                                                         "detail and need more pictures."),
+                io.Int.Input("steps", default=500, min=1, max=100000, tooltip="Training steps."),
+                io.Float.Input("learning_rate", default=0.005, min=0.000001, max=1.0, step=0.0001, tooltip="Of Adam."),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
+                             tooltip="The same seed learns the same word."),
+                io.Int.Input("batch_size", default=4, min=1, max=64, optional=True, tooltip="Pictures in a step. Fewer need less memory."),
+                io.Float.Input("contrast", default=0.0, min=0.0, max=100.0, step=0.1, optional=True,
+                               tooltip="How much pictures that were rated low count as counter-examples. 0: only those rated high are "
+                                       "learnt from."),
+                io.String.Input("start_text", default="", optional=True,
+                                tooltip="Words to begin from, such as violence. Empty: the mean of the vocabulary."),
+                io.Boolean.Input("overwrite", default=False, optional=True,
+                                 tooltip="Off: an embedding of that name is never replaced; the node says so before it trains."),
+            ],
+            outputs=[io.String.Output(display_name="embedding_text"), io.Image.Output(display_name="loss_plot")],
+            hidden=[io.Hidden.unique_id])
+
+    @classmethod
+    def execute(cls, model, clip, vae, feedback, name, tokens, steps, learning_rate, seed, batch_size=4, contrast=0.0, start_text="",
+                overwrite=False):
+        checks.within(1, 16, tokens=tokens)
+        checks.within(1, 100000, steps=steps)
+        checks.within(0.000001, 1, learning_rate=learning_rate)
+        checks.within(1, 64, batch_size=batch_size)
+        checks.within(0, 100, contrast=contrast)
+        inversion.widths(clip)
+        path = feedback_token.path_for(name, overwrite)
+        progress = Progress(steps, cls.hidden.unique_id)
+        progress.at(0, "encoding the rated pictures")
+        latents = inversion.encode_pictures(model, vae, feedback)
+        rewards = torch.as_tensor(feedback.rewards, dtype=torch.float32)
+        empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+        settings = discovery.Settings(steps, learning_rate, min(batch_size, len(latents)), seed)
+        every = max(steps // PREVIEWS, 25)
+
+        def show(done, result, preview):
+            picture = None
+            if done and done % every == 0:
+                with torch.no_grad():
+                    picture = strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
+            progress.at(done, f"step {done} of {steps}, loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step "
+                              f"{result.best_step})",
+                        picture)
+        result = inversion.invert(model, clip, empty, latents, rewards, settings, inversion.start_vectors(clip, tokens, start_text), contrast,
+                                  show)
+        info = {"concept": feedback.concept, "settings": json.dumps({
+            "pictures": len(latents), "tokens": tokens, "steps": steps, "steps_done": len(result.losses), "learning_rate": learning_rate,
+            "batch_size": settings.batch_size, "seed": seed, "contrast": contrast, "best_step": result.best_step})}
+        feedback_token.save(path, clip, result.values, info)
+        picture = plot(f"{name.strip()}: best {result.best:.5g} at step {result.best_step}",
+                       {"training": result.losses, "fixed examples": result.checks})
+        return io.NodeOutput(f"embedding:{name.strip()}", picture)
+
+
+class GuardLoadFeedbackToken(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GuardLoadFeedbackToken", display_name="Load Feedback Token (HFI)", category="guards/feedback",
+            description="A learnt word as CONDITIONING: for Safe Latent Diffusion's safety concept, the negative prompt, or Distil Away a "
+                        "Concept. A word that does not fit the text encoder is an error here; elsewhere ComfyUI drops it silently.",
+            inputs=[
+                io.Clip.Input("clip", tooltip="The text encoder that belongs to the model. The word must have been made for its family."),
+                io.Combo.Input("token", options=folders.files(feedback_token.FOLDER), tooltip="An embedding in models/embeddings."),
+                io.String.Input("template", default="{token}", tooltip="The text around the word, with {token} where it goes."),
+            ],
+            outputs=[io.Conditioning.Output(display_name="conditioning"), io.String.Output(display_name="text")])
+
+    @classmethod
+    def fingerprint_inputs(cls, token, **_):
+        return folders.fingerprint(feedback_token.FOLDER, token)
+
+    @classmethod
+    def execute(cls, clip, token, template):
+        return io.NodeOutput(*feedback_token.encode(clip, token, template))
+
+
+NODES = [GuardInvertFeedback, GuardLoadFeedbackToken]
