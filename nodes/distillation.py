@@ -51,7 +51,8 @@ class GuardSelfDistill(io.ComfyNode):
                 io.LoraModel.Input("start", optional=True, tooltip="The lora of an earlier run, to go on from."),
                 io.Vae.Input("vae", optional=True, tooltip="Only for the preview, with models that the host has no quick preview for."),
             ],
-            outputs=[io.Model.Output(display_name="model"), io.LoraModel.Output(display_name="lora"), io.Image.Output(display_name="loss_plot")],
+            outputs=[io.Model.Output(display_name="model"), io.LoraModel.Output(display_name="lora"),
+                     io.Image.Output(display_name="loss_plot")],
             hidden=[io.Hidden.unique_id])
 
     @classmethod

@@ -72,8 +72,8 @@ class GuardInvertFeedback(io.ComfyNode):
             progress.at(done, f"step {done} of {steps}, loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step "
                               f"{result.best_step})",
                         picture)
-        result = inversion.invert(model, clip, empty, latents, rewards, settings, inversion.start_vectors(clip, tokens, start_text), contrast,
-                                  show)
+        start = inversion.start_vectors(clip, tokens, start_text)
+        result = inversion.invert(model, clip, empty, latents, rewards, settings, start, contrast, show)
         info = {"concept": feedback.concept, "settings": json.dumps({
             "pictures": len(latents), "tokens": tokens, "steps": steps, "steps_done": len(result.losses), "learning_rate": learning_rate,
             "batch_size": settings.batch_size, "seed": seed, "contrast": contrast, "best_step": result.best_step})}

@@ -40,7 +40,8 @@ def vectors(clip, token):
     try:
         held = comfy.utils.load_torch_file(path, safe_load=True)
     except Exception as error:                  # of many kinds; nothing in the file is executed
-        raise ValueError(f"token: {token} cannot be read as an embedding ({type(error).__name__}). Choose another, or save it again.") from error
+        raise ValueError(f"token: {token} cannot be read as an embedding ({type(error).__name__}). Choose another, or save it "
+                         "again.") from error
     held = held.get("string_to_param", held)
     tensors = {key: value.reshape(-1, value.shape[-1]) for key, value in held.items() if torch.is_tensor(value) and value.ndim in (1, 2)}
     found = {}

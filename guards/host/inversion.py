@@ -24,9 +24,11 @@ def tokens_with(clip, vectors, template="{token}"):
     if template.count("{token}") != 1 or MARK in template:
         raise ValueError(f"template is {template!r}: it must hold {{token}} once, and no {MARK}.")
     mark = {key: clip.tokenize(MARK)[key][0][1][0] for key in vectors}
-    tokens = clip.tokenize(template.replace("{token}", " ".join([MARK] * count)))
+    tokens = clip.tokenize(template.replace("{token}", f" {' '.join([MARK] * count)} "))
     placed = {}
     for key, chunks in tokens.items():
+        if sum(entry[0] == mark[key] for chunk in chunks for entry in chunk) != count:
+            raise ValueError(f"template is {template[:80]!r}: {{token}} must stand apart from other letters and signs.")
         rows = iter(vectors[key])
         placed[key] = [[(next(rows), *entry[1:]) if entry[0] == mark[key] else entry for entry in chunk] for chunk in chunks]
     return placed
