@@ -30,7 +30,7 @@ def lines(folder: Path) -> list[dict]:
 
 def open_view(page, name: str) -> None:
     """Open the side bar's tab with the keyboard and the set in it."""
-    tab = page.get_by_role("button", name="Rate", exact=True).first
+    tab = page.get_by_role("button", name="Rate pictures").first
     tab.wait_for()
     if not page.locator(".cg-tab").is_visible():
         tab.focus()
