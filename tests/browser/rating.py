@@ -40,6 +40,9 @@ def open_view(page, name: str) -> None:
     row.focus()
     page.keyboard.press("Enter")
     page.locator(f"{VIEW}[open] .cg-stage[data-image]").wait_for()
+    if page.locator(".cg-mode").input_value() != "single":
+        page.locator(".cg-mode").select_option("single")
+        page.locator(VIEW).evaluate("element => element.focus()")
 
 
 def shown(page) -> str:

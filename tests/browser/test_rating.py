@@ -76,7 +76,7 @@ def test_the_node_has_a_button_that_opens_its_set(front_end):
         return node.serialize().widgets_values;
     }""", folder.name)
     assert saved == ["", "", folder.name], "the button is not saved with the graph"
-    page.locator(f"{rating.VIEW}[open] .cg-stage[data-image='0000.png']").wait_for()
+    page.locator(f"{rating.VIEW}[open] .cg-stage[data-image~='0000.png']").wait_for()
     assert page.locator(f"{rating.VIEW} .cg-name").inner_text() == folder.name
     page.keyboard.press("Escape")
     page.evaluate("() => app.graph.clear()")
