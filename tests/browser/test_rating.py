@@ -1,0 +1,136 @@
+"""The rating page as a person works it: by keyboard alone, with a server that is killed in the middle."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from browser import rating
+from browser.frontend import CLASSIC, NODES_2, FrontEnd
+
+from tools.server import Server
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def own_server(host_path, tmp_path_factory):
+    """A server to be killed, on a port that it gets again."""
+    with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("rating-server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[CLASSIC, NODES_2])
+def front_end(request, browser, own_server):
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, reduced_motion="reduce", locale="en-US")
+    found = FrontEnd(page, own_server, request.param)
+    found.open()
+    yield found
+    page.close()
+
+
+def test_pictures_are_rated_by_keyboard_alone(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, f"keys-{front_end.renderer[:2]}", COUNT)
+    rating.open_view(page, folder.name)
+    assert rating.progress(page) == f"0 of {COUNT}" and rating.shown(page) == "0000.png"
+    assert "How much does this show star?" in page.locator(rating.VIEW).inner_text()
+    picture = page.locator(".cg-stage img")
+    assert "cg-blurred" in picture.get_attribute("class"), "blurred until asked for"
+    page.keyboard.press("Space")
+    assert "cg-blurred" not in (picture.get_attribute("class") or "")
+    for number in range(5):
+        page.keyboard.press(str(number % 5))
+        assert rating.shown(page) == f"{number + 1:04}.png"
+        assert "cg-blurred" in page.locator(".cg-stage img").get_attribute("class")
+    rating.wait_for_progress(page, f"5 of {COUNT}")
+    page.keyboard.press("u")
+    rating.wait_for_progress(page, f"4 of {COUNT}")
+    assert rating.shown(page) == "0004.png"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert rating.shown(page) == "0005.png"
+    page.keyboard.press("3")
+    rating.wait_for_progress(page, f"5 of {COUNT}")
+    said = [(line["image"], line["rating"]) for line in rating.lines(folder)]
+    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None), ("0005.png", 3)]
+    page.locator(".cg-mode").select_option("pairs")
+    page.locator(".cg-mode").evaluate("element => element.closest('dialog').focus()")
+    first, second = rating.shown(page).split()
+    page.keyboard.press("ArrowLeft")
+    rating.wait_for_progress(page, "1 compared")
+    page.keyboard.press("ArrowDown")
+    rating.wait_for_progress(page, "2 compared")
+    assert [(line["image"], line["other"], line["rating"]) for line in rating.lines(folder)[-2:-1]] == [(first, second, 1)]
+    page.keyboard.press("Escape")
+    page.locator(f"{rating.VIEW}[open]").wait_for(state="detached")
+
+
+def test_the_node_has_a_button_that_opens_its_set(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, f"button-{front_end.renderer[:2]}", 2)
+    saved = page.evaluate("""(name) => {
+        const node = LiteGraph.createNode('GuardRateImages');
+        app.graph.add(node);
+        node.widgets.find((w) => w.name === 'set_name').value = name;
+        node.widgets.find((w) => w.type === 'button').callback();
+        return node.serialize().widgets_values;
+    }""", folder.name)
+    assert saved == ["", "", folder.name], "the button is not saved with the graph"
+    page.locator(f"{rating.VIEW}[open] .cg-stage[data-image~='0000.png']").wait_for()
+    assert page.locator(f"{rating.VIEW} .cg-name").inner_text() == folder.name
+    page.keyboard.press("Escape")
+    page.evaluate("() => app.graph.clear()")
+
+
+def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
+    if front_end.renderer != CLASSIC:
+        pytest.skip("the same code; once is enough")
+    page, server = front_end.page, front_end.server
+    folder = rating.make_set(server, "killed", COUNT)
+    rating.open_view(page, "killed")
+    rate_through_a_kill(page, server, folder, COUNT)
+    assert {(line["image"], line["rating"]) for line in rating.lines(folder)} == {(f"{n:04}.png", n % 5) for n in range(COUNT)}
+    page.keyboard.press("Escape")
+
+
+def rate_through_a_kill(page, server, folder, count):
+    """Rate every picture; in the middle the server dies between two key presses, and is started again while the person goes on."""
+    half = count // 2
+    for number in range(half):
+        page.keyboard.press(str(number % 5))
+    server.process.kill()
+    server.process.wait()
+    confirmed = int(rating.progress(page).split()[0])
+    assert len(rating.lines(folder)) >= confirmed, "what the page shows as done is on the disk"
+    for number in range(half, half + 3):
+        page.keyboard.press(str(number % 5))
+    page.locator(f"{rating.VIEW} .cg-alarm", has_text="not saved yet").wait_for()
+    assert int(rating.progress(page).split()[0]) <= half
+    server.events.close()
+    server.start()
+    for number in range(half + 3, count):
+        page.keyboard.press(str(number % 5))
+    rating.wait_for_progress(page, f"{count} of {count}")
+    said = [line["image"] for line in rating.lines(folder)]
+    ids = [line["id"] for line in rating.lines(folder)]
+    assert sorted(said) == [f"{number:04}.png" for number in range(count)], "none lost"
+    assert len(set(ids)) == len(ids), "none doubled"
+
+
+def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_end):
+    if front_end.renderer != CLASSIC:
+        pytest.skip("the same code; once is enough")
+    page, server = front_end.page, front_end.server
+    folder = rating.make_set(server, "reload", 4)
+    rating.open_view(page, "reload")
+    page.route("**/ratings", lambda route: route.abort())
+    page.keyboard.press("4")
+    page.keyboard.press("1")
+    page.locator(f"{rating.VIEW} .cg-alarm", has_text="2 not saved yet").wait_for()
+    assert rating.progress(page) == "0 of 4" and not rating.lines(folder)
+    page.reload()
+    page.unroute("**/ratings")
+    rating.open_view(page, "reload")
+    rating.wait_for_progress(page, "2 of 4")
+    assert [(line["image"], line["rating"]) for line in rating.lines(folder)] == [("0000.png", 4), ("0001.png", 1)]
+    page.keyboard.press("Escape")
