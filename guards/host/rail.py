@@ -6,6 +6,8 @@ this run only. Nothing outlives the run: no state on nodes, closures or patchers
 
 What a guard can ask for, in the order in which it happens in every evaluation of the model:
   choose   which conditioning entries are live (prompt intervention)
+  patch    attention, for this run (growth inhibitors)
+  prepare  an evaluation that does not count, to look at the model (the inhibitors' adapter)
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
   correct  an addition to the prediction, made from the predictions by role
   commit   called once when the sampler has finished a step
@@ -17,6 +19,7 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
+from . import twins
 
 KEY = "concept_guards"
 
@@ -24,12 +27,20 @@ KEY = "concept_guards"
 class Guard:
     """What a guard may tell the rail; each default does nothing. Guards are frozen: per-run state comes from begin()."""
 
+    twin = False        # whether every latent needs an untouched twin in the same batch: rows b .. 2b - 1 of each block of rows
+
     def begin(self, run):
         """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""
 
     def choose(self, run, state, role, entries):
         """The entries of one conditioning list that are live now. ``role``: the guider's name for the list, or None."""
         return entries
+
+    def patch(self, run, state, options):
+        """Add block patches to ``options``, this run's own transformer options; ``run.rows`` tells whose rows are whose."""
+
+    def prepare(self, run, state, evaluate):
+        """Before an evaluation: ``evaluate()`` runs the model on the same latents without anything else coming of it."""
 
     def wants(self, run, state):
         """Names (roles, or what ``run.add`` returned) whose predictions ``correct`` needs in this evaluation."""
@@ -55,9 +66,14 @@ def attach(model, guard):
 def _outer_sample(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False,
                   seed=None, **kwargs):
     run = Run(executor.class_obj, sampler, sigmas)
+    twin = twins.Twin(noise, seed) if any(guard.twin for guard in run.guards) else None
     try:
+        run.batch = noise.shape[0]
         run.start()
-        return executor(noise, latent_image, sampler, sigmas, denoise_mask, run.counting(callback), disable_pbar, seed, **kwargs)
+        callback = run.counting(callback)
+        if twin is not None:
+            return twin.sample(executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs)
+        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
     finally:
         run.close()
 
@@ -75,6 +91,8 @@ class Run:
         self.added = []                         # names of the conditionings that guards brought
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
         self.x = self.sigma = None              # of the evaluation under way
+        self.slots = ()                         # roles of the lists under way, as the host's ``cond_or_uncond`` counts them
+        self.batch = None                       # latents of the user's, twins not counted
         self._step = None
         self._outputs = None                    # name -> denoised, of the evaluation under way
         self._committed = -1
@@ -124,6 +142,13 @@ class Run:
                 return True
         return False
 
+    def rows(self, total, extra, role="positive"):
+        """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
+        slots = extra["cond_or_uncond"]
+        count = total // len(slots)
+        return [(slice(i * count, (i + 1) * count), uuid) for i, (slot, uuid) in enumerate(zip(slots, extra["uuids"], strict=True))
+                if self.slots[slot] == role]
+
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
     def start(self):
@@ -131,6 +156,8 @@ class Run:
         options = self.guider.model_options
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
+        for guard, state in zip(self.guards, self.states, strict=True):
+            guard.patch(self, state, options["transformer_options"])
 
     def close(self):
         conds = getattr(self.guider, "conds", {})
@@ -157,6 +184,8 @@ class Run:
                 self._commit()
             self._committed = self.step
         self.x, self.sigma, self._step = x, timestep, None
+        for guard, state in zip(self.guards, self.states, strict=True):
+            guard.prepare(self, state, lambda: executor(x, timestep, model_options, seed))
         wanted = {name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)}
         if not wanted:
             self._outputs = None
@@ -189,6 +218,7 @@ class Run:
             waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
             lists += [self._choose(name, self.guider.conds[name]) for name in extra]
+        self.slots = roles + extra
         out = executor(model, lists, x_in, timestep, model_options)
         if outputs is not None:
             for name, prediction in zip(roles + extra, out, strict=True):

@@ -1,0 +1,192 @@
+"""Growth inhibitors on the rail: the targets' own attention is added, scaled, to the positive rows' cross-attention.
+
+``paired`` is the published algorithm, ``single_pass`` ours; ``guards.inhibitors`` has the mathematics and says where paper
+and code differ. Both need one extra attention over the targets' few words in each cross-attention layer, by the host's own
+fused kernel: the scale is put into the values, so that no map is ever made.
+"""
+import logging
+from dataclasses import dataclass
+
+import torch
+from comfy.utils import repeat_to_batch_size
+
+from .. import inhibitors
+from . import attention, checks, inhibitor_text, rail
+
+TAG = "guard_inhibitor"
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthInhibitor(rail.Guard):
+    """Targets with one scale, or with an adapter that infers it."""
+    target: inhibitor_text.Target
+    scale: float
+    twin: bool                                  # paired
+    adapter: inhibitors.Adapter | None = None
+    cross_end: float = 0.8
+    self_end: float = 0.4
+    with_end: bool = False                      # whether the end token's column is scaled as well
+    report: object = None                       # called with the inferred scales' text
+
+    def begin(self, run):
+        positive = run.guider.conds.get("positive")
+        if not positive:
+            raise ValueError("Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
+                             "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider.")
+        width = next((entry["cross_attn"].shape[-1] for entry in positive if entry.get("cross_attn") is not None), None)
+        if width is not None and width != self.target.context.shape[-1]:
+            raise ValueError(f"The targets were encoded {self.target.context.shape[-1]} wide, the sampler's prompt {width} wide: they come "
+                             "from different text encoders. Connect the CLIP that belongs to this model to the Growth Inhibitor.")
+        alignments = {}
+        if self.twin and sum(guard.twin for guard in run.guards) > 1:
+            raise ValueError("Two Growth Inhibitors in mode paired cannot share a run: name all targets in one node, separated by commas, "
+                             "or set one of them to single_pass.")
+        if self.twin:
+            run.guider.conds["positive"] = [self._paired(run, entry, alignments) for entry in positive]
+        return _State(inhibitors.windows(run.steps, self.cross_end, self.self_end), alignments,
+                      self.weights(torch.full((1, self.columns), self.scale)) if self.adapter is None else None)
+
+    @property
+    def columns(self):
+        """How many of the targets' positions are scaled."""
+        return self.target.count + self.with_end
+
+    def weights(self, scales):
+        """(b, T, 1) from scales (b, columns): what each position's values are multiplied by."""
+        weights = torch.zeros(scales.shape[0], self.target.context.shape[1], 1)
+        weights[:, 1:1 + self.columns, 0] = scales
+        return weights
+
+    def _paired(self, run, entry, alignments):
+        """A positive entry for twins: the injected context for the guarded half, its own for the other."""
+        if entry.get("cross_attn") is None:
+            return entry
+        own = repeat_to_batch_size(entry["cross_attn"], run.batch)
+        injected = own
+        if TAG in entry:
+            alignments[entry["uuid"]] = entry[TAG]["alignment"]
+            injected = repeat_to_batch_size(entry[TAG]["context"].to(own), run.batch)
+        return {**entry, "cross_attn": torch.cat([injected, own])}
+
+    def patch(self, run, state, options):
+        state.run = run
+
+        def cross(layer, block):
+            return lambda q, k, v, extra, inner: self._cross(state, layer, block, q, k, v, extra, inner)
+        attention.wrap_cross(options, run.model.diffusion_model, cross)
+        if self.twin:
+            attention.add_self(options, lambda n, context, value, extra: self._self(state, n, context, value, extra))
+
+    def _cross(self, state, layer, block, q, k, v, extra, inner):
+        run = state.run
+        rows = [] if run.step >= state.cross_end or (state.weights is None and not state.measuring) else run.rows(q.shape[0], extra)
+        if not rows:
+            return inner(q, k, v, extra)
+        guarded = [slice(at.start, at.start + run.batch) if self.twin else at for at, _ in rows]
+        own = [q[at] for at in guarded]
+        if self.twin:
+            q, k, v = q.clone(), k.clone(), v.clone()
+            for at, (_, uuid) in zip(guarded, rows):
+                twin = slice(at.stop, at.stop + run.batch)
+                q[at], k[at] = q[twin], k[twin]
+                if uuid in state.alignments:
+                    v[at] = inhibitors.fold(v[at], state.alignments[uuid])
+        out = inner(q, k, v, extra)
+        context = self.target.context.to(q)
+        keys, values = block.attn2.to_k(context), block.attn2.to_v(context)
+        for at, queries in zip(guarded, own):
+            count = queries.shape[0]
+            weights = torch.ones(1, 1, 1)
+            if state.measuring:
+                state.measure(layer, attention.probabilities(queries, keys.expand(count, -1, -1), extra["n_heads"]), self.columns)
+                weights = self.weights(torch.ones(1, self.columns))
+            else:
+                weights = state.weights
+            weighted = repeat_to_batch_size(values * weights.to(values), count)
+            out[at] += attention.also(queries, keys.expand(count, -1, -1), weighted, extra)
+        return out
+
+    def _self(self, state, n, context, value, extra):
+        """The twin's self-attention map: queries and keys from the twin's hidden states, values from the row's own."""
+        run = state.run
+        if n.shape[1] > inhibitors.SELF_POSITIONS or run.step >= state.self_end or context.shape[1] != n.shape[1]:
+            return n, context, value
+        n, context = n.clone(), context.clone()
+        for at, _ in run.rows(n.shape[0], extra):
+            guarded, twin = slice(at.start, at.start + run.batch), slice(at.start + run.batch, at.stop)
+            n[guarded], context[guarded] = n[twin], context[twin]
+        return n, context, value
+
+    def prepare(self, run, state, evaluate):
+        """The adapter's look at the first evaluation: all scales 1, as published; then the run goes on with what it infers."""
+        if self.adapter is None or state.weights is not None:
+            return
+        state.measuring = True
+        try:
+            evaluate()
+        finally:
+            state.measuring = False
+        scales = self.adapter.scales(state.means())
+        state.weights = self.weights(scales)
+        text = scales_text(self.target, scales)
+        logging.info("Growth Inhibitor: %s", text)
+        if self.report is not None:
+            self.report(text)
+
+
+class _State:
+    """Of one sampling run: the windows, the weights of the targets' values, and the means while they are measured."""
+
+    def __init__(self, windows, alignments, weights):
+        self.cross_end, self.self_end = windows
+        self.alignments, self.weights = alignments, weights
+        self.run = None
+        self.measuring, self._sums = False, {}
+
+    def measure(self, layer, maps, columns):
+        """Means over heads and pixels of the targets' columns: (b, columns) a layer."""
+        total, count = self._sums.get(layer, (0, 0))
+        self._sums[layer] = total + maps[..., 1:1 + columns].mean((1, 2)).cpu(), count + 1
+
+    def means(self):
+        """(b, columns, layers)"""
+        means = torch.stack([total / count for _, (total, count) in sorted(self._sums.items())], -1)
+        self._sums = {}
+        return means
+
+
+def scales_text(target, scales):
+    """``"weapon: -0.62; van gogh: -0.40, -0.44"``: one number for each token, the mean over the pictures."""
+    numbers = scales.mean(0).tolist()
+    names = [*target.names, "(end)"][:len(numbers)]
+    parts = {}
+    for name, number in zip(names, numbers):
+        parts.setdefault(name, []).append(f"{number:.3g}")
+    return "; ".join(f"{name}: {', '.join(values)}" for name, values in parts.items())
+
+
+def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, self_end=0.4, reading="code", with_end=False, report=None):
+    """(MODEL, CONDITIONING, text of the scales). Scale 0 without an adapter is off: the model itself and the plain prompt."""
+    checks.finite(scale=scale)
+    checks.within(0, 1, cross_end=cross_end, self_end=self_end)
+    if not checks.is_unet(model):
+        raise NotImplementedError(f"Growth Inhibitor works on the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}. "
+                                  "Use Safe Latent Diffusion, Prompt Intervention or Rewrite Prompt with it.")
+    names = inhibitors.split_targets(targets)
+    conditioning = inhibitor_text.prompt(clip, text)
+    target = inhibitor_text.target(clip, names)
+    if adapter is None and scale == 0:
+        return model, conditioning, "off (scale 0)"
+    layers = len(attention.blocks(model.model.diffusion_model))
+    if adapter is not None:
+        adapter.scales(torch.zeros(1, 1, layers))                       # refuses another family's adapter now, not when sampling
+    paired = mode == "paired"
+    if paired:
+        row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)
+        source = row[0][0] if reading == "code" else conditioning[0][0]
+        tag = {"context": inhibitors.inject(source, target.context, alignment), "alignment": alignment}
+        conditioning = [[tensor, {**options, TAG: tag}] for tensor, options in conditioning]
+    inhibitor = GrowthInhibitor(target, scale, paired, adapter, cross_end, self_end, with_end, report)
+    said = (scales_text(target, torch.full((1, inhibitor.columns), float(scale))) if adapter is None else
+            "inferred by the adapter in the first step of every run: see the text under the node and the log")
+    return rail.attach(model, inhibitor), conditioning, said
