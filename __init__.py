@@ -6,8 +6,9 @@ WEB_DIRECTORY = "./web"
 
 class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
-        from .nodes import concepts, demo_model, prompt_intervention, safe_latent_diffusion
-        return [node for module in (demo_model, concepts, safe_latent_diffusion, prompt_intervention) for node in module.NODES]
+        from .nodes import concepts, demo_model, growth_inhibitor, prompt_intervention, safe_latent_diffusion
+        modules = (demo_model, concepts, safe_latent_diffusion, prompt_intervention, growth_inhibitor)
+        return [node for module in modules for node in module.NODES]
 
 
 async def comfy_entrypoint():

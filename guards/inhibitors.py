@@ -110,18 +110,76 @@ class Adapter(torch.nn.Module):
         return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(means)))))[..., 0]
 
     def scales(self, means):
-        """Scales (b, n) of n tokens from their means (b, n, layers) in the order of execution.
+        """Scales (b, n) of n tokens from the means (b, n + 1, layers) of their columns and of the end token's, in the order of execution.
 
-        An adapter of 5 inputs for a model of 16 layers takes the official choice, layers 5 to 9.
+        An adapter of 5 inputs for a model of 16 layers takes the official choice, layers 5 to 9. One of twice the layers is
+        ours: every token's means, then the end token's, which tells more about the prompt.
         """
         layers = means.shape[-1]
         if (self.features, layers) == (5, 16):
             means = means[..., 5:10]
-        elif self.features != layers:
+        elif self.features not in (layers, 2 * layers):
             raise ValueError(f"This adapter was trained for a model with {self.features} cross-attention layers, this one has {layers}: "
                              "load an adapter of this model's family, or use a fixed scale.")
         with torch.inference_mode(False), torch.no_grad():
-            return self(means.float().clone())
+            return self(features(means.float().clone(), self.features > layers))
+
+
+def features(means, with_end):
+    """(b, n, layers) of (b, n + 1, layers), or (b, n, 2 * layers) with the end token's means beside every token's."""
+    words = means[:, :-1]
+    return torch.cat([words, means[:, -1:].expand_as(words)], -1) if with_end else words
+
+
+def weakest(found, count, strongest, rounds):
+    """By bisection, per picture, the weakest scale at which ``found(scales (n,)) -> (n,) bool`` no longer finds the concept.
+
+    0 where it is not found at scale 0, ``strongest`` (negative) where it is still found there. Makes rounds + 2 calls; the
+    result is exact to strongest / 2 ** rounds, on the side where the concept is gone.
+    """
+    weak, strong = torch.zeros(count), torch.full((count,), float(strongest))
+    there, stays = found(weak), found(strong)
+    for _ in range(rounds):
+        middle = (weak + strong) / 2
+        seen = found(middle)
+        weak, strong = torch.where(seen, middle, weak), torch.where(seen, strong, middle)
+    strong = torch.where(stays, torch.full_like(strong, float(strongest)), strong)
+    return torch.where(there, strong, torch.zeros_like(strong))
+
+
+def fit(inputs, labels, epochs=2000, cover=0.9, rate=3e-3, decay=1e-2, seed=0, tick=None):
+    """(Adapter, losses): a network whose scale is at least as strong as the label for the share ``cover`` of the examples.
+
+    inputs: (n, features) float; labels: (n,) scales, 0 or negative. The loss is the quantile (pinball) loss: the official
+    one is not public. Inputs are brought to zero mean and unit variance for training, which then goes into the first layer.
+    ``tick(epoch, loss)`` is called after every epoch, of all examples at once.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        inputs, labels = inputs.detach().clone().float(), labels.detach().clone().float()
+        generator = torch.Generator().manual_seed(seed)
+        mean, std = inputs.mean(0), inputs.std(0).clamp(min=1e-4)
+        adapter = Adapter(inputs.shape[1])
+        with torch.no_grad():
+            for p in adapter.parameters():
+                p.copy_(torch.randn(p.shape, generator=generator) * p.shape[-1] ** -0.5 if p.ndim > 1 else torch.zeros(p.shape))
+        optimizer = torch.optim.AdamW(adapter.parameters(), rate, weight_decay=decay)
+        losses, normal = [], (inputs - mean) / std
+        for epoch in range(epochs):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (1 - epoch / epochs)
+            over = adapter(normal) - labels                             # positive: too weak
+            loss = torch.maximum(cover * over, (cover - 1) * over).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            if tick is not None:
+                tick(epoch, losses[-1])
+        with torch.no_grad():
+            weight = adapter.fc1.weight / std
+            adapter.fc1.bias -= weight @ mean
+            adapter.fc1.weight.copy_(weight)
+    return adapter.eval().requires_grad_(False), losses
 
 
 SHAPES = {"fc1.weight": (64, None), "fc1.bias": (64,), "fc2.weight": (32, 64), "fc2.bias": (32,), "fc3.weight": (1, 32), "fc3.bias": (1,)}

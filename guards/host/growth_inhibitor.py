@@ -14,6 +14,7 @@ from .. import inhibitors
 from . import attention, checks, inhibitor_text, rail
 
 TAG = "guard_inhibitor"
+SERVES = 10                     # steps from which on the first one can be spared to measure for the adapter
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +97,12 @@ class GrowthInhibitor(rail.Guard):
         keys, values = block.attn2.to_k(context), block.attn2.to_v(context)
         for at, queries in zip(guarded, own):
             count = queries.shape[0]
-            weights = torch.ones(1, 1, 1)
             if state.measuring:
-                state.measure(layer, attention.probabilities(queries, keys.expand(count, -1, -1), extra["n_heads"]), self.columns)
-                weights = self.weights(torch.ones(1, self.columns))
-            else:
-                weights = state.weights
-            weighted = repeat_to_batch_size(values * weights.to(values), count)
-            out[at] += attention.also(queries, keys.expand(count, -1, -1), weighted, extra)
+                state.measure(layer, attention.probabilities(queries, keys.expand(count, -1, -1), extra["n_heads"]), self.target.count)
+            weights = self.weights(torch.ones(1, self.columns)) if state.weights is None else state.weights
+            if self.twin or not state.measuring:
+                weighted = repeat_to_batch_size(values * weights.to(values), count)
+                out[at] += attention.also(queries, keys.expand(count, -1, -1), weighted, extra)
         return out
 
     def _self(self, state, n, context, value, extra):
@@ -118,16 +117,21 @@ class GrowthInhibitor(rail.Guard):
         return n, context, value
 
     def prepare(self, run, state, evaluate):
-        """The adapter's look at the first evaluation: all scales 1, as published; then the run goes on with what it infers."""
+        """The adapter's look at the first evaluation.
+
+        paired: as published, an evaluation that does not count, with all scales 1. single_pass: the first step itself, which
+        stays unguarded, where the run has steps enough; else an evaluation that does not count.
+        """
         if self.adapter is None or state.weights is not None:
             return
-        state.measuring = True
-        try:
+        if not state.measuring:
+            state.measuring = True
+            if not self.twin and run.steps >= SERVES:
+                return
             evaluate()
-        finally:
-            state.measuring = False
+        state.measuring = False
         scales = self.adapter.scales(state.means())
-        state.weights = self.weights(scales)
+        state.weights = self.weights(torch.cat([scales, scales.mean(1, keepdim=True)], 1)[:, :self.columns])
         text = scales_text(self.target, scales)
         logging.info("Growth Inhibitor: %s", text)
         if self.report is not None:
@@ -143,13 +147,13 @@ class _State:
         self.run = None
         self.measuring, self._sums = False, {}
 
-    def measure(self, layer, maps, columns):
-        """Means over heads and pixels of the targets' columns: (b, columns) a layer."""
+    def measure(self, layer, maps, tokens):
+        """Means over heads and pixels of the targets' columns and the end token's: (b, tokens + 1) a layer."""
         total, count = self._sums.get(layer, (0, 0))
-        self._sums[layer] = total + maps[..., 1:1 + columns].mean((1, 2)).cpu(), count + 1
+        self._sums[layer] = total + maps[..., 1:2 + tokens].mean((1, 2)).cpu(), count + 1
 
     def means(self):
-        """(b, columns, layers)"""
+        """(b, tokens + 1, layers)"""
         means = torch.stack([total / count for _, (total, count) in sorted(self._sums.items())], -1)
         self._sums = {}
         return means
@@ -179,7 +183,7 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
         return model, conditioning, "off (scale 0)"
     layers = len(attention.blocks(model.model.diffusion_model))
     if adapter is not None:
-        adapter.scales(torch.zeros(1, 1, layers))                       # refuses another family's adapter now, not when sampling
+        adapter.scales(torch.zeros(1, 2, layers))                       # refuses another family's adapter now, not when sampling
     paired = mode == "paired"
     if paired:
         row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)

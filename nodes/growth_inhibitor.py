@@ -1,0 +1,92 @@
+"""Growth inhibitors (GIE) and their scale adapters as nodes."""
+from comfy_api.latest import io
+
+from ..guards.host import adapters, growth_inhibitor, progress
+
+Adapter = io.Custom("GUARD_ADAPTER")
+
+
+class GuardGrowthInhibitor(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GuardGrowthInhibitor", display_name="Growth Inhibitor (GIE)", category="guards",
+            description="Suppresses what you name through the model's own attention to it. Changes no weights. For SD1.x, SD2.x and SDXL. "
+                        "Use both outputs: the model in the sampler, the conditioning as positive.",
+            inputs=[
+                io.Model.Input("model", tooltip="A UNet model (SD1.x, SD2.x, SDXL). The sampler must get the model that comes out of "
+                                                "this node."),
+                io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
+                io.String.Input("text", multiline=True, default="", tooltip="The prompt, as for CLIP Text Encode. It comes out as "
+                                                                            "conditioning."),
+                io.String.Input("targets", default="", tooltip="What must not appear, in the words of the picture's content, separated by "
+                                                               "commas: weapon, van gogh style. embedding:name works as well."),
+                io.Float.Input("scale", default=-1.0, min=-20.0, max=20.0, step=0.05,
+                               tooltip="Factor on the targets' attention: negative suppresses (useful from -0.5 to -2; stronger harms the "
+                                       "rest), positive lets them grow, 0 switches the guard off. Not used with an adapter."),
+                io.Combo.Input("mode", options=["paired", "single_pass"], default="single_pass",
+                               tooltip="single_pass: ours, hardly any cost. paired: the published algorithm, with an unguarded twin of "
+                                       "every picture beside it, at twice the cost."),
+                Adapter.Input("adapter", optional=True, tooltip="Infers a scale for every picture and token from the first step, so that "
+                                                                "prompts without the targets are left alone. See Load Scale Adapter."),
+                io.Float.Input("cross_end", default=0.8, min=0.0, max=1.0, step=0.01,
+                               tooltip="Share of the steps in which the targets are suppressed. 0.8 as published."),
+                io.Float.Input("self_end", default=0.4, min=0.0, max=1.0, step=0.01,
+                               tooltip="Mode paired: share of the steps in which the picture's layout is taken from the twin. 0.4 as "
+                                       "published."),
+                io.Combo.Input("reading", options=["code", "paper"], default="code", optional=True,
+                               tooltip="Mode paired: where the authors' code and paper differ. code: the prompt's words are encoded "
+                                       "together with the targets. paper: on their own."),
+                io.Combo.Input("tokens", options=["words", "words and end"], default="words", optional=True,
+                               tooltip="Which tokens of the targets' text are suppressed: their words as published, or the end token, too, "
+                                       "where a text encoder keeps much of the meaning."),
+            ],
+            outputs=[io.Model.Output(display_name="model"), io.Conditioning.Output(display_name="conditioning"),
+                     io.String.Output(display_name="scales")],
+            hidden=[io.Hidden.unique_id])
+
+    @classmethod
+    def execute(cls, model, clip, text, targets, scale, mode, cross_end, self_end, adapter=None, reading="code", tokens="words"):
+        node = cls.hidden.unique_id if cls.hidden else None
+        return io.NodeOutput(*growth_inhibitor.guard(
+            model, clip, text, targets, scale, mode, adapter, cross_end, self_end, reading=reading, with_end=tokens != "words",
+            report=progress.under_node(node)))
+
+
+class GuardLoadAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GuardLoadAdapter", display_name="Load Scale Adapter", category="guards",
+            description="A scale adapter for the Growth Inhibitor, from models/concept_adapters: our files and the official .pth.",
+            inputs=[io.Combo.Input("adapter_name", options=adapters.names(),
+                                   tooltip="Files in models/concept_adapters; the shipped one is the demo model's. An adapter belongs "
+                                           "to one family of models.")],
+            outputs=[Adapter.Output(display_name="adapter")])
+
+    @classmethod
+    def fingerprint_inputs(cls, adapter_name):
+        return adapters.fingerprint(adapter_name)
+
+    @classmethod
+    def execute(cls, adapter_name):
+        return io.NodeOutput(adapters.load(adapter_name))
+
+
+class GuardSaveAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GuardSaveAdapter", display_name="Save Scale Adapter", category="guards", is_output_node=True,
+            description="Writes a scale adapter to models/concept_adapters. An existing file is never overwritten: a number is added.",
+            inputs=[Adapter.Input("adapter", tooltip="From Train Scale Adapter."),
+                    io.String.Input("filename", default="my_adapter", tooltip="A plain name without folder; .safetensors is added.")],
+            outputs=[])
+
+    @classmethod
+    def execute(cls, adapter, filename):
+        path = adapters.save(adapter, filename)
+        return io.NodeOutput(ui={"text": [f"Saved as {adapters.relative(path)}"]})
+
+
+NODES = [GuardGrowthInhibitor, GuardLoadAdapter, GuardSaveAdapter]
