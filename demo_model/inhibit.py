@@ -1,6 +1,6 @@
 """How well the growth inhibitor keeps a concept out of the demo model's pictures, by the oracle: the table of the help page.
 
-    python -m demo_model.inhibit --comfyui PATH [--count 256] [--rows "off;fixed -1;adapter"] [--concepts object,implicit,style]
+    python -m demo_model.inhibit --comfyui PATH [--count 256] [--rows "off;aligned -2;aligned adapter"] [--concepts object,implicit,style]
 
 Concepts: an object (captions that say star, target star), an implicit one (captions that say zorp, whose pictures are stars,
 target star), a style (captions that say striped, target striped). Per row and concept three shares: of the pictures that
@@ -34,23 +34,20 @@ KEPT = {"object": ("colour", "background", "texture"), "implicit": ("colour", "b
 
 
 def rows(names, adapter):
-    """name -> (mode, scale, adapter, options). Names: off, "fixed -1", "paired -1", "paired paper -1", "adapter", "end -1"."""
+    """name -> (mode, scale, adapter, options). Names: off, aligned -2, words -1, end -1 (words and end), paired -1, paired paper -1,
+    aligned adapter, words adapter."""
     table = {}
     for name in names:
-        kind, _, rest = name.partition(" ")
+        kind, *rest = name.split()
         if name == "off":
             table[name] = None
-        elif kind == "adapter":
-            table[name] = ("single_pass", 0.0, adapter, {})
-        elif kind == "fixed":
-            table[name] = ("single_pass", float(rest), None, {})
-        elif kind == "end":
-            table[name] = ("single_pass", float(rest), None, {"with_end": True})
-        elif kind == "paired":
-            reading, _, number = rest.rpartition(" ")
-            table[name] = ("paired", float(number or rest), None, {"reading": reading or "code"})
+            continue
+        network = adapter if rest[-1] == "adapter" else None
+        scale = 0.0 if network else float(rest[-1])
+        if kind == "paired":
+            table[name] = ("paired", scale, network, {"reading": "paper" if "paper" in rest else "code"})
         else:
-            raise SystemExit(f"no such row: {name}")
+            table[name] = ("single_pass", scale, network, {"variant": {"end": "words and end"}.get(kind, kind)})
     return table
 
 
@@ -68,7 +65,7 @@ def main():
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--concepts", default="object,implicit,style")
-    parser.add_argument("--rows", default="off;fixed -0.75;fixed -1;fixed -1.5;adapter")
+    parser.add_argument("--rows", default="off;aligned -1;aligned -2;aligned -3;words -1;words -1.5;end -1;paired -1;paired paper -1")
     parser.add_argument("--out", help="JSON file that gathers the figures")
     args = parser.parse_args()
     common.start_host(args.comfyui)

@@ -43,8 +43,8 @@ def main():
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--strongest", type=float, default=-3.0)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--mode", default="single_pass")
     parser.add_argument("--examples", required=True)
+    parser.add_argument("--cover", type=float, default=0.9)
     parser.add_argument("--out")
     args = parser.parse_args()
     common.start_host(args.comfyui)
@@ -71,7 +71,7 @@ def main():
 
             def judged(latents, concept=concept):
                 return found(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
-            means, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, mode=args.mode, cfg=args.cfg,
+            means, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, cfg=args.cfg,
                                            steps=args.steps, strongest=args.strongest, rounds=args.rounds)
             done |= {f"{key}.means": means.contiguous(), f"{key}.labels": labels.contiguous()}
             save_file(done, args.examples + ".tmp")
@@ -79,6 +79,14 @@ def main():
             some = labels[labels < 0]
             print(f"{key}: concept found in {len(some)} of {len(labels)}, scales {some.min():.2f} .. {some.median():.2f} .. {some.max():.2f}"
                   f"  ({time.monotonic() - began:.0f} s)", flush=True)
+    if args.out:
+        concepts = tuple(f"{concept}." for concept in args.concepts.split(","))
+        adapter, _, report = train.learn({key: value for key, value in done.items() if key.startswith(concepts)}, cover=args.cover)
+        adapter.family = "demo"
+        folder, name = os.path.split(os.path.abspath(args.out))
+        common.host_module("guards.host.adapters").save(adapter, name, folder, dict(concepts=args.concepts, steps=args.steps, cfg=args.cfg,
+                                                        strongest=args.strongest, rounds=args.rounds, cover=args.cover), replace=True)
+        print(report)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,22 @@ def fold(values, alignment):
     return torch.cat([moved.flatten(1, 2), values[:, whole:]], 1)
 
 
+# ---- ours -----------------------------------------------------------------------------------------------------------
+
+OPENS, OPEN = 0.6, 0.8          # cosines at which the gate starts to open and is fully open
+
+
+def aligned(prompt, target):
+    """How much of a target's attention counts (b, 1, 1), from 0 to 1: the better its direction agrees with the prompt's, the more.
+
+    ``prompt``, ``target``: (b, positions, c), what a layer's attention to the prompt and to the target's text adds to its
+    attention to an empty text. One cosine for each picture and layer: a prompt for the concept is suppressed whatever its
+    words, another one is left alone, without an adapter.
+    """
+    cosine = torch.nn.functional.cosine_similarity(prompt.flatten(1).float(), target.flatten(1).float(), eps=1e-12)
+    return ((cosine - OPENS) / (OPEN - OPENS)).clamp_(0, 1).view(-1, 1, 1).to(target)
+
+
 # ---- scale ----------------------------------------------------------------------------------------------------------
 
 def windows(steps, cross_end=0.8, self_end=0.4):
@@ -98,11 +114,14 @@ SELF_POSITIONS = 256            # self-attention maps are shared where they have
 
 
 class Adapter(torch.nn.Module):
-    """The scale of a target token from its mean attention in every cross-attention layer: in -> 64 -> 32 -> 1, ReLU."""
+    """The scale of a target token from its mean attention in every cross-attention layer: in -> 64 -> 32 -> 1, ReLU.
 
-    def __init__(self, features, family=""):
+    ``injected``: whether the means are those of an evaluation with all scales 1 (published) or of an unguarded one (ours).
+    """
+
+    def __init__(self, features, family="", injected=True):
         super().__init__()
-        self.features, self.family = features, family
+        self.features, self.family, self.injected = features, family, injected
         self.fc1, self.fc2, self.fc3 = torch.nn.Linear(features, 64), torch.nn.Linear(64, 32), torch.nn.Linear(32, 1)
 
     def forward(self, means):
@@ -158,7 +177,7 @@ def fit(inputs, labels, epochs=2000, cover=0.9, rate=3e-3, decay=1e-2, seed=0, t
         inputs, labels = inputs.detach().clone().float(), labels.detach().clone().float()
         generator = torch.Generator().manual_seed(seed)
         mean, std = inputs.mean(0), inputs.std(0).clamp(min=1e-4)
-        adapter = Adapter(inputs.shape[1])
+        adapter = Adapter(inputs.shape[1], injected=False)
         with torch.no_grad():
             for p in adapter.parameters():
                 p.copy_(torch.randn(p.shape, generator=generator) * p.shape[-1] ** -0.5 if p.ndim > 1 else torch.zeros(p.shape))
@@ -185,7 +204,7 @@ def fit(inputs, labels, epochs=2000, cover=0.9, rate=3e-3, decay=1e-2, seed=0, t
 SHAPES = {"fc1.weight": (64, None), "fc1.bias": (64,), "fc2.weight": (32, 64), "fc2.bias": (32,), "fc3.weight": (1, 32), "fc3.bias": (1,)}
 
 
-def load_adapter(state, family=""):
+def load_adapter(state, family="", injected=True):
     """An Adapter from a state dict (ours or the official one). Raises ValueError saying what is wrong."""
     if not isinstance(state, dict):
         raise ValueError(f"it holds a {type(state).__name__}, not a state dict")
@@ -199,6 +218,6 @@ def load_adapter(state, family=""):
         if not state[name].isfinite().all():
             raise ValueError(f"{name} holds numbers that are not finite")
     with torch.inference_mode(False):
-        adapter = Adapter(state["fc1.weight"].shape[1], family)
+        adapter = Adapter(state["fc1.weight"].shape[1], family, injected)
         adapter.load_state_dict({name: state[name].detach().clone().float() for name in SHAPES})
     return adapter.eval().requires_grad_(False)

@@ -1,7 +1,8 @@
 """Growth inhibitors (GIE) and their scale adapters as nodes."""
 from comfy_api.latest import io
 
-from ..guards.host import adapters, growth_inhibitor, progress
+from ..guards import loss_plot
+from ..guards.host import adapters, growth_inhibitor, progress, train_adapter
 
 Adapter = io.Custom("GUARD_ADAPTER")
 
@@ -37,19 +38,20 @@ class GuardGrowthInhibitor(io.ComfyNode):
                 io.Combo.Input("reading", options=["code", "paper"], default="code", optional=True,
                                tooltip="Mode paired: where the authors' code and paper differ. code: the prompt's words are encoded "
                                        "together with the targets. paper: on their own."),
-                io.Combo.Input("tokens", options=["words", "words and end"], default="words", optional=True,
-                               tooltip="Which tokens of the targets' text are suppressed: their words as published, or the end token, too, "
-                                       "where a text encoder keeps much of the meaning."),
+                io.Combo.Input("variant", options=["aligned", "words", "words and end"], default="aligned", optional=True,
+                               tooltip="Mode single_pass. aligned: only as far as the prompt's own attention agrees with the target's, so "
+                                       "that other prompts are left alone. words: the targets' words always, as paired does; words and end: "
+                                       "their end token, too."),
             ],
             outputs=[io.Model.Output(display_name="model"), io.Conditioning.Output(display_name="conditioning"),
                      io.String.Output(display_name="scales")],
             hidden=[io.Hidden.unique_id])
 
     @classmethod
-    def execute(cls, model, clip, text, targets, scale, mode, cross_end, self_end, adapter=None, reading="code", tokens="words"):
+    def execute(cls, model, clip, text, targets, scale, mode, cross_end, self_end, adapter=None, reading="code", variant="aligned"):
         node = cls.hidden.unique_id if cls.hidden else None
         return io.NodeOutput(*growth_inhibitor.guard(
-            model, clip, text, targets, scale, mode, adapter, cross_end, self_end, reading=reading, with_end=tokens != "words",
+            model, clip, text, targets, scale, mode, adapter, cross_end, self_end, reading=reading, variant=variant,
             report=progress.under_node(node)))
 
 
@@ -73,6 +75,48 @@ class GuardLoadAdapter(io.ComfyNode):
         return io.NodeOutput(adapters.load(adapter_name))
 
 
+class GuardTrainAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GuardTrainAdapter", display_name="Train Scale Adapter", category="guards",
+            description="Learns which scale the Growth Inhibitor needs, from pictures that it makes of your prompts. A re-implementation: the "
+                        "published training data is not public.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that the adapter is for: its family is what it will work on."),
+                io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
+                io.Vae.Input("vae", tooltip="Makes the pictures that the judge looks at."),
+                io.String.Input("prompts", multiline=True, default="", tooltip="One prompt a line, half of them with the target and half "
+                                "without. With judge 'labels' every line ends in a scale: a red star | -1.2"),
+                io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless the judge "
+                                                               "is 'labels'."),
+                io.Combo.Input("judge", options=["demo oracle", "labels"], default="demo oracle",
+                               tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the demo model "
+                                       "only. labels: your own scales, written behind the prompts."),
+                io.Int.Input("images", default=4, min=1, max=1000, tooltip="Pictures of each prompt, every one from another seed."),
+                io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 for the "
+                                                                                    "demo model."),
+                io.Int.Input("steps", default=20, min=4, max=100, tooltip="Sampling steps of every picture."),
+                io.Float.Input("cfg", default=3.0, min=1.0, max=30.0, step=0.1, tooltip="Guidance scale of every picture."),
+                io.Float.Input("strongest", default=-4.0, min=-20.0, max=-0.1, step=0.1, tooltip="The strongest scale to try."),
+                io.Int.Input("rounds", default=4, min=1, max=10, tooltip="Bisection rounds: each halves the error of a label and costs one "
+                                                                         "more picture."),
+                io.Int.Input("epochs", default=2000, min=1, max=100000, tooltip="Training steps over all examples; takes seconds."),
+                io.Float.Input("cover", default=0.9, min=0.5, max=0.99, step=0.01,
+                               tooltip="For which share of the pictures the scale is to be strong enough."),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the pictures and of the training."),
+            ],
+            outputs=[Adapter.Output(display_name="adapter"), io.Image.Output(display_name="loss_plot"),
+                     io.String.Output(display_name="report")])
+
+    @classmethod
+    def execute(cls, model, clip, vae, prompts, targets, judge, images, size, steps, cfg, strongest, rounds, epochs, cover, seed):
+        adapter, losses, report = train_adapter.train(
+            model, clip, vae, prompts, targets, judge, images=images, size=size, steps=steps, cfg=cfg, strongest=strongest, rounds=rounds,
+            epochs=epochs, cover=cover, seed=seed, folder=adapters.examples_folder(), tick=progress.Bar())
+        return io.NodeOutput(adapter, loss_plot.draw(losses), report)
+
+
 class GuardSaveAdapter(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -89,4 +133,4 @@ class GuardSaveAdapter(io.ComfyNode):
         return io.NodeOutput(ui={"text": [f"Saved as {adapters.relative(path)}"]})
 
 
-NODES = [GuardGrowthInhibitor, GuardLoadAdapter, GuardSaveAdapter]
+NODES = [GuardGrowthInhibitor, GuardLoadAdapter, GuardTrainAdapter, GuardSaveAdapter]

@@ -39,12 +39,13 @@ def read(path):
     """The Adapter in a file: ours (safetensors) or the official state dict (.pth)."""
     name = os.path.basename(path)
     try:
-        family = ""
+        family, injected = "", True
         if path.endswith(".safetensors"):
             with safetensors.safe_open(path, "pt") as file:
-                family = (file.metadata() or {}).get("family", "")
+                metadata = file.metadata() or {}
+            family, injected = metadata.get("family", ""), metadata.get("measured", "injected") == "injected"
         state = comfy.utils.load_torch_file(path, safe_load=True)
-        return inhibitors.load_adapter(state.get("state_dict", state) if isinstance(state, dict) else state, family)
+        return inhibitors.load_adapter(state.get("state_dict", state) if isinstance(state, dict) else state, family, injected)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"The adapter {name} is missing.") from error
     except Exception as error:
@@ -64,10 +65,16 @@ def save(adapter, filename, folder=None, settings=None, replace=False):
     while os.path.exists(path) and not replace:
         number += 1
         path = os.path.join(folder, f"{name}_{number}.safetensors")
-    metadata = {"format": FORMAT, "family": adapter.family, "features": str(adapter.features), "settings": json.dumps(settings or {})}
+    metadata = {"format": FORMAT, "family": adapter.family, "features": str(adapter.features),
+                "measured": "injected" if adapter.injected else "plain", "settings": json.dumps(settings or {})}
     safetensors.torch.save_file({key: value.contiguous() for key, value in adapter.state_dict().items()}, path + ".tmp", metadata)
     os.replace(path + ".tmp", path)
     return path
+
+
+def examples_folder():
+    """Where training keeps its examples, so that a stopped one can go on."""
+    return os.path.join(folder_paths.get_user_directory(), "concept_guards", "adapter_examples")
 
 
 def relative(path):

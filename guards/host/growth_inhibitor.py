@@ -1,8 +1,10 @@
 """Growth inhibitors on the rail: the targets' own attention is added, scaled, to the positive rows' cross-attention.
 
 ``paired`` is the published algorithm, ``single_pass`` ours; ``guards.inhibitors`` has the mathematics and says where paper
-and code differ. Both need one extra attention over the targets' few words in each cross-attention layer, by the host's own
-fused kernel: the scale is put into the values, so that no map is ever made.
+and code differ. All attention is the host's own fused kernel: scales are put into the values, so that no map is ever made.
+What single_pass adds to a layer, by variant:
+  words, words and end   scale * M* @ V over the targets' columns, as paired does
+  aligned                for every target, scale * gate * (attention to its text - attention to an empty text)
 """
 import logging
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ class GrowthInhibitor(rail.Guard):
     adapter: inhibitors.Adapter | None = None
     cross_end: float = 0.8
     self_end: float = 0.4
-    with_end: bool = False                      # whether the end token's column is scaled as well
+    variant: str = "aligned"                    # of single_pass
     report: object = None                       # called with the inferred scales' text
 
     def begin(self, run):
@@ -45,17 +47,23 @@ class GrowthInhibitor(rail.Guard):
         if self.twin:
             run.guider.conds["positive"] = [self._paired(run, entry, alignments) for entry in positive]
         return _State(inhibitors.windows(run.steps, self.cross_end, self.self_end), alignments,
-                      self.weights(torch.full((1, self.columns), self.scale)) if self.adapter is None else None)
+                      self.weights(torch.full((1, self.target.count), float(self.scale))) if self.adapter is None else None)
 
     @property
-    def columns(self):
-        """How many of the targets' positions are scaled."""
-        return self.target.count + self.with_end
+    def gated(self):
+        return self.variant == "aligned" and not self.twin
 
     def weights(self, scales):
-        """(b, T, 1) from scales (b, columns): what each position's values are multiplied by."""
+        """What values are multiplied by, from scales (b, tokens): (b, targets) when aligned, else (b, T, 1), 0 for other tokens."""
+        if self.gated:
+            names = list(dict.fromkeys(self.target.names))
+            if len(names) != len(self.target.each):                     # tokens that cannot be told apart: one scale for all
+                return scales.mean(1, keepdim=True).expand(-1, len(self.target.each))
+            return torch.stack([scales[:, [n == name for n in self.target.names]].mean(1) for name in names], 1)
         weights = torch.zeros(scales.shape[0], self.target.context.shape[1], 1)
-        weights[:, 1:1 + self.columns, 0] = scales
+        weights[:, 1:1 + self.target.count, 0] = scales
+        if self.variant == "words and end" and not self.twin:
+            weights[:, 1 + self.target.count, 0] = scales.mean(1)
         return weights
 
     def _paired(self, run, entry, alignments):
@@ -93,17 +101,28 @@ class GrowthInhibitor(rail.Guard):
                 if uuid in state.alignments:
                     v[at] = inhibitors.fold(v[at], state.alignments[uuid])
         out = inner(q, k, v, extra)
-        context = self.target.context.to(q)
-        keys, values = block.attn2.to_k(context), block.attn2.to_v(context)
         for at, queries in zip(guarded, own):
-            count = queries.shape[0]
             if state.measuring:
-                state.measure(layer, attention.probabilities(queries, keys.expand(count, -1, -1), extra["n_heads"]), self.target.count)
-            weights = self.weights(torch.ones(1, self.columns)) if state.weights is None else state.weights
-            if self.twin or not state.measuring:
-                weighted = repeat_to_batch_size(values * weights.to(values), count)
-                out[at] += attention.also(queries, keys.expand(count, -1, -1), weighted, extra)
+                keys = block.attn2.to_k(self.target.context.to(q)).expand(queries.shape[0], -1, -1)
+                state.measure(layer, attention.probabilities(queries, keys, extra["n_heads"]), self.target.count)
+                if not self.adapter.injected:
+                    continue
+            weights = self.weights(torch.ones(1, self.target.count)) if state.weights is None else state.weights
+            weights = repeat_to_batch_size(weights.to(q), queries.shape[0])
+            if self.gated:                                              # what other packs add is not the prompt's
+                attended = out[at] if inner is attention.plain else attention.also(queries, k[at], v[at], extra)
+                out[at] += self._aligned(block, queries, attended, weights, extra)
+            else:
+                out[at] += _attend(block, queries, self.target.context, weights, extra)
         return out
+
+    def _aligned(self, block, queries, attended, weights, extra):
+        nothing = _attend(block, queries, self.target.empty, 1, extra)
+        prompt, addition = attended - nothing, 0
+        for number, context in enumerate(self.target.each):
+            direction = _attend(block, queries, context, 1, extra) - nothing
+            addition = addition + direction * (inhibitors.aligned(prompt, direction) * weights[:, number].view(-1, 1, 1))
+        return addition
 
     def _self(self, state, n, context, value, extra):
         """The twin's self-attention map: queries and keys from the twin's hidden states, values from the row's own."""
@@ -119,23 +138,31 @@ class GrowthInhibitor(rail.Guard):
     def prepare(self, run, state, evaluate):
         """The adapter's look at the first evaluation.
 
-        paired: as published, an evaluation that does not count, with all scales 1. single_pass: the first step itself, which
-        stays unguarded, where the run has steps enough; else an evaluation that does not count.
+        Published: an evaluation that does not count, with all scales 1. An adapter of ours looks at an unguarded evaluation: in
+        single_pass that is the first step itself, if the run has steps enough to spare it.
         """
         if self.adapter is None or state.weights is not None:
             return
         if not state.measuring:
             state.measuring = True
-            if not self.twin and run.steps >= SERVES:
+            if not (self.twin or self.adapter.injected) and run.steps >= SERVES:
                 return
             evaluate()
         state.measuring = False
         scales = self.adapter.scales(state.means())
-        state.weights = self.weights(torch.cat([scales, scales.mean(1, keepdim=True)], 1)[:, :self.columns])
+        state.weights = self.weights(scales)
         text = scales_text(self.target, scales)
         logging.info("Growth Inhibitor: %s", text)
         if self.report is not None:
             self.report(text)
+
+
+def _attend(block, queries, context, weights, extra):
+    """A block's attention to a text (1, T, c) of its own, its values multiplied by ``weights``."""
+    context = context.to(queries)
+    keys, values = block.attn2.to_k(context), block.attn2.to_v(context) * weights
+    count = queries.shape[0]
+    return attention.also(queries, keys.expand(count, -1, -1), values.expand(count, -1, -1), extra)
 
 
 class _State:
@@ -161,15 +188,14 @@ class _State:
 
 def scales_text(target, scales):
     """``"weapon: -0.62; van gogh: -0.40, -0.44"``: one number for each token, the mean over the pictures."""
-    numbers = scales.mean(0).tolist()
-    names = [*target.names, "(end)"][:len(numbers)]
     parts = {}
-    for name, number in zip(names, numbers):
+    for name, number in zip(target.names, scales.mean(0).tolist()):
         parts.setdefault(name, []).append(f"{number:.3g}")
     return "; ".join(f"{name}: {', '.join(values)}" for name, values in parts.items())
 
 
-def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, self_end=0.4, reading="code", with_end=False, report=None):
+def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, self_end=0.4, reading="code", variant="aligned",
+          report=None):
     """(MODEL, CONDITIONING, text of the scales). Scale 0 without an adapter is off: the model itself and the plain prompt."""
     checks.finite(scale=scale)
     checks.within(0, 1, cross_end=cross_end, self_end=self_end)
@@ -190,7 +216,7 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
         source = row[0][0] if reading == "code" else conditioning[0][0]
         tag = {"context": inhibitors.inject(source, target.context, alignment), "alignment": alignment}
         conditioning = [[tensor, {**options, TAG: tag}] for tensor, options in conditioning]
-    inhibitor = GrowthInhibitor(target, scale, paired, adapter, cross_end, self_end, with_end, report)
-    said = (scales_text(target, torch.full((1, inhibitor.columns), float(scale))) if adapter is None else
+    inhibitor = GrowthInhibitor(target, scale, paired, adapter, cross_end, self_end, variant, report)
+    said = (scales_text(target, torch.full((1, target.count), float(scale))) if adapter is None else
             "inferred by the adapter in the first step of every run: see the text under the node and the log")
     return rail.attach(model, inhibitor), conditioning, said

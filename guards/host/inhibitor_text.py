@@ -15,6 +15,8 @@ class Target:
     context: torch.Tensor                       # (1, T, c)
     count: int                                  # tokens, at positions 1 .. count; the end token follows
     names: tuple                                # one for each token: the target it belongs to
+    each: tuple                                 # every target alone, encoded: (1, T, c)
+    empty: torch.Tensor                         # (1, 77, c): no text
 
 
 def target(clip, targets):
@@ -31,7 +33,8 @@ def target(clip, targets):
     count = len(_first(tokens)[0])
     if len(names) != count:                     # words that merge when joined: name them as one
         names = (", ".join(targets),) * count
-    return Target(_encode(clip, tokens)[0][0], count, names)
+    each = tuple(prompt(clip, name)[0][0] for name in targets)
+    return Target(_encode(clip, tokens)[0][0], count, names, each, prompt(clip, "")[0][0])
 
 
 def prompt(clip, text):

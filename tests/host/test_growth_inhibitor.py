@@ -28,12 +28,12 @@ def model(host):
     return models.sd1()
 
 
-def guarded(gi, model, clip, mode="single_pass", scale=-3.0, text=PROMPT, targets=TARGETS, **options):
-    return gi.guard(model, clip, text, targets, scale, mode, **options)
+def guarded(gi, model, clip, mode="single_pass", scale=-3.0, text=PROMPT, targets=TARGETS, variant="words", **options):
+    return gi.guard(model, clip, text, targets, scale, mode, variant=variant, **options)
 
 
-def adapter(layers, scale=-3.0):
-    network = hosting.module("guards.inhibitors").Adapter(layers)
+def adapter(layers, scale=-3.0, injected=True):
+    network = hosting.module("guards.inhibitors").Adapter(layers, injected=injected)
     with torch.inference_mode(False), torch.no_grad():
         for p in network.parameters():
             p.zero_()
@@ -186,9 +186,9 @@ def test_a_sampler_that_adds_noise_adds_the_same_to_both_twins(gi, host):
 
 def test_an_adapter_infers_a_scale_from_the_runs_own_first_step(gi, model, clip):
     layers = len(hosting.module("guards.host.attention").blocks(model.model.diffusion_model))
-    for steps, extra in ((4, 1), (12, 0)):                              # a short run gets an evaluation that does not count
+    for steps, extra, injected in ((4, 1, False), (12, 0, False), (12, 1, True)):   # ours is spared an evaluation that does not count
         heard, counted = [], models.Rows(model)
-        patched, positive, said = guarded(gi, counted.model, clip, adapter=adapter(layers), report=heard.append)
+        patched, positive, said = guarded(gi, counted.model, clip, adapter=adapter(layers, injected=injected), report=heard.append)
         models.sample(patched, positive, steps=steps)
         assert len(counted.calls) == steps + extra
         assert heard == ["van gogh: -3, -3; weapon: -3"] and "inferred" in said
