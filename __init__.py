@@ -6,8 +6,8 @@ WEB_DIRECTORY = "./web"
 
 class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
-        from .nodes import concepts, demo_model, growth_inhibitor, prompt_intervention, safe_latent_diffusion
-        modules = (demo_model, concepts, safe_latent_diffusion, prompt_intervention, growth_inhibitor)
+        from .nodes import concept_map, concepts, demo_model, growth_inhibitor, prompt_intervention, safe_latent_diffusion
+        modules = (demo_model, concepts, safe_latent_diffusion, prompt_intervention, growth_inhibitor, concept_map)
         return [node for module in modules for node in module.NODES]
 
 

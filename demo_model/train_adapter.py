@@ -71,9 +71,9 @@ def main():
 
             def judged(latents, concept=concept):
                 return found(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
-            means, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, cfg=args.cfg,
+            inputs, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, cfg=args.cfg,
                                            steps=args.steps, strongest=args.strongest, rounds=args.rounds)
-            done |= {f"{key}.means": means.contiguous(), f"{key}.labels": labels.contiguous()}
+            done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": labels.contiguous()}
             save_file(done, args.examples + ".tmp")
             os.replace(args.examples + ".tmp", args.examples)
             some = labels[labels < 0]

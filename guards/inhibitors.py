@@ -89,18 +89,23 @@ def fold(values, alignment):
 
 # ---- ours -----------------------------------------------------------------------------------------------------------
 
-OPENS, OPEN = 0.6, 0.8          # cosines at which the gate starts to open and is fully open
+OPENS, OPEN = 0.6, 0.75         # shares at which the gate starts to open and is fully open
 
 
-def aligned(prompt, target):
-    """How much of a target's attention counts (b, 1, 1), from 0 to 1: the better its direction agrees with the prompt's, the more.
+def contained(prompt, target):
+    """How much of a target is in a prompt, in one layer: (b,), 1 where it is there whole, about 0 where nothing of it is.
 
-    ``prompt``, ``target``: (b, positions, c), what a layer's attention to the prompt and to the target's text adds to its
-    attention to an empty text. One cosine for each picture and layer: a prompt for the concept is suppressed whatever its
-    words, another one is left alone, without an adapter.
+    ``prompt``, ``target``: (b, positions, c), what attention to the prompt and to the target's text adds to attention to an
+    empty text: the coefficient of the one's projection on the other. A prompt for the concept scores high whatever its words,
+    and whatever else it says.
     """
-    cosine = torch.nn.functional.cosine_similarity(prompt.flatten(1).float(), target.flatten(1).float(), eps=1e-12)
-    return ((cosine - OPENS) / (OPEN - OPENS)).clamp_(0, 1).view(-1, 1, 1).to(target)
+    prompt, target = prompt.flatten(1).float(), target.flatten(1).float()
+    return (prompt * target).sum(1) / target.square().sum(1).clamp(min=1e-12)
+
+
+def gate(shares):
+    """(b, targets) from 0 to 1 of the shares (b, targets, layers): by their median, so that no single layer decides."""
+    return ((shares.median(-1).values - OPENS) / (OPEN - OPENS)).clamp(0, 1)
 
 
 # ---- scale ----------------------------------------------------------------------------------------------------------
@@ -128,26 +133,26 @@ class Adapter(torch.nn.Module):
         """(..., features) -> (...): no output activation, so a scale may be negative or above 1."""
         return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(means)))))[..., 0]
 
-    def scales(self, means):
-        """Scales (b, n) of n tokens from the means (b, n + 1, layers) of their columns and of the end token's, in the order of execution.
+    def scales(self, means, shares=None):
+        """Scales (b, n) of n tokens from their means (b, n, layers) in the order of execution.
 
         An adapter of 5 inputs for a model of 16 layers takes the official choice, layers 5 to 9. One of twice the layers is
-        ours: every token's means, then the end token's, which tells more about the prompt.
+        ours: every token's means, then the shares (b, n, layers) of its target that the prompt contains (``contained``).
         """
         layers = means.shape[-1]
         if (self.features, layers) == (5, 16):
             means = means[..., 5:10]
-        elif self.features not in (layers, 2 * layers):
-            raise ValueError(f"This adapter was trained for a model with {self.features} cross-attention layers, this one has {layers}: "
+        elif self.features == 2 * layers and shares is not None:
+            means = torch.cat([means, shares], -1)
+        elif self.features != layers:
+            raise ValueError(f"This adapter was trained for a model with {self.trained_layers} cross-attention layers, this one has {layers}: "
                              "load an adapter of this model's family, or use a fixed scale.")
         with torch.inference_mode(False), torch.no_grad():
-            return self(features(means.float().clone(), self.features > layers))
+            return self(means.float().clone())
 
-
-def features(means, with_end):
-    """(b, n, layers) of (b, n + 1, layers), or (b, n, 2 * layers) with the end token's means beside every token's."""
-    words = means[:, :-1]
-    return torch.cat([words, means[:, -1:].expand_as(words)], -1) if with_end else words
+    @property
+    def trained_layers(self):
+        return self.features if self.injected else self.features // 2
 
 
 def weakest(found, count, strongest, rounds):

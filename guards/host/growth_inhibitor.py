@@ -4,7 +4,8 @@
 and code differ. All attention is the host's own fused kernel: scales are put into the values, so that no map is ever made.
 What single_pass adds to a layer, by variant:
   words, words and end   scale * M* @ V over the targets' columns, as paired does
-  aligned                for every target, scale * gate * (attention to its text - attention to an empty text)
+  aligned                for every target, scale * gate * (attention to its text - attention to an empty text); how much of
+                         the target is in the prompt, and so the gate, shows in the first step
 """
 import logging
 from dataclasses import dataclass
@@ -46,20 +47,24 @@ class GrowthInhibitor(rail.Guard):
                              "or set one of them to single_pass.")
         if self.twin:
             run.guider.conds["positive"] = [self._paired(run, entry, alignments) for entry in positive]
-        return _State(inhibitors.windows(run.steps, self.cross_end, self.self_end), alignments,
-                      self.weights(torch.full((1, self.target.count), float(self.scale))) if self.adapter is None else None)
+        state = _State(inhibitors.windows(run.steps, self.cross_end, self.self_end), alignments)
+        if not self.looks:
+            state.weights = self.weights(torch.full((1, self.target.count), float(self.scale)))
+        return state
 
     @property
     def gated(self):
         return self.variant == "aligned" and not self.twin
 
+    @property
+    def looks(self):
+        """Whether the scales depend on what the first step shows."""
+        return self.adapter is not None or self.gated
+
     def weights(self, scales):
         """What values are multiplied by, from scales (b, tokens): (b, targets) when aligned, else (b, T, 1), 0 for other tokens."""
         if self.gated:
-            names = list(dict.fromkeys(self.target.names))
-            if len(names) != len(self.target.each):                     # tokens that cannot be told apart: one scale for all
-                return scales.mean(1, keepdim=True).expand(-1, len(self.target.each))
-            return torch.stack([scales[:, [n == name for n in self.target.names]].mean(1) for name in names], 1)
+            return torch.stack([scales[:, [o == number for o in self.target.owners]].mean(1) for number in range(len(self.target.each))], 1)
         weights = torch.zeros(scales.shape[0], self.target.context.shape[1], 1)
         weights[:, 1:1 + self.target.count, 0] = scales
         if self.variant == "words and end" and not self.twin:
@@ -88,7 +93,7 @@ class GrowthInhibitor(rail.Guard):
 
     def _cross(self, state, layer, block, q, k, v, extra, inner):
         run = state.run
-        rows = [] if run.step >= state.cross_end or (state.weights is None and not state.measuring) else run.rows(q.shape[0], extra)
+        rows = run.rows(q.shape[0], extra) if run.step < state.cross_end and (state.active or state.measuring) else []
         if not rows:
             return inner(q, k, v, extra)
         guarded = [slice(at.start, at.start + run.batch) if self.twin else at for at, _ in rows]
@@ -103,26 +108,33 @@ class GrowthInhibitor(rail.Guard):
         out = inner(q, k, v, extra)
         for at, queries in zip(guarded, own):
             if state.measuring:
-                keys = block.attn2.to_k(self.target.context.to(q)).expand(queries.shape[0], -1, -1)
-                state.measure(layer, attention.probabilities(queries, keys, extra["n_heads"]), self.target.count)
-                if not self.adapter.injected:
+                self._look(state, layer, block, queries, out[at] if inner is attention.plain else attention.also(queries, k[at], v[at], extra),
+                           extra)
+                if self.adapter is None or not self.adapter.injected:
                     continue
             weights = self.weights(torch.ones(1, self.target.count)) if state.weights is None else state.weights
             weights = repeat_to_batch_size(weights.to(q), queries.shape[0])
-            if self.gated:                                              # what other packs add is not the prompt's
-                attended = out[at] if inner is attention.plain else attention.also(queries, k[at], v[at], extra)
-                out[at] += self._aligned(block, queries, attended, weights, extra)
+            if self.gated:
+                nothing = _attend(block, queries, self.target.empty, 1, extra)
+                for number, context in enumerate(self.target.each):
+                    out[at] += weights[:, number].view(-1, 1, 1) * (_attend(block, queries, context, 1, extra) - nothing)
             else:
                 out[at] += _attend(block, queries, self.target.context, weights, extra)
         return out
 
-    def _aligned(self, block, queries, attended, weights, extra):
+    def _look(self, state, layer, block, queries, attended, extra):
+        """Measure a layer: the tokens' mean attention for the adapter, and how much of each target is in the prompt.
+
+        ``attended``: the prompt's own attention, without what other packs add to it.
+        """
+        if self.adapter is not None:
+            keys = block.attn2.to_k(self.target.context.to(queries)).expand(queries.shape[0], -1, -1)
+            maps = attention.probabilities(queries, keys, extra["n_heads"])
+            state.measure("means", layer, maps[..., 1:1 + self.target.count].mean((1, 2)))
         nothing = _attend(block, queries, self.target.empty, 1, extra)
-        prompt, addition = attended - nothing, 0
-        for number, context in enumerate(self.target.each):
-            direction = _attend(block, queries, context, 1, extra) - nothing
-            addition = addition + direction * (inhibitors.aligned(prompt, direction) * weights[:, number].view(-1, 1, 1))
-        return addition
+        shares = [inhibitors.contained(attended - nothing, _attend(block, queries, context, 1, extra) - nothing)
+                  for context in self.target.each]
+        state.measure("shares", layer, torch.stack(shares, 1))
 
     def _self(self, state, n, context, value, extra):
         """The twin's self-attention map: queries and keys from the twin's hidden states, values from the row's own."""
@@ -136,21 +148,27 @@ class GrowthInhibitor(rail.Guard):
         return n, context, value
 
     def prepare(self, run, state, evaluate):
-        """The adapter's look at the first evaluation.
+        """A look at the first evaluation, from which the scales come.
 
-        Published: an evaluation that does not count, with all scales 1. An adapter of ours looks at an unguarded evaluation: in
-        single_pass that is the first step itself, if the run has steps enough to spare it.
+        Published: an evaluation that does not count, with all scales 1. Ours: an unguarded one; in single_pass that is the first
+        step itself, if the run has steps enough to spare it.
         """
-        if self.adapter is None or state.weights is not None:
+        if not self.looks or state.weights is not None:
             return
+        injected = self.adapter is not None and self.adapter.injected
         if not state.measuring:
             state.measuring = True
-            if not (self.twin or self.adapter.injected) and run.steps >= SERVES:
+            if not (self.twin or injected) and run.steps >= SERVES:
                 return
             evaluate()
         state.measuring = False
-        scales = self.adapter.scales(state.means())
+        shares = state.measured("shares")                               # (b, targets, layers)
+        if self.adapter is not None:
+            scales = self.adapter.scales(state.measured("means"), shares[:, list(self.target.owners)])
+        else:
+            scales = self.scale * inhibitors.gate(shares)[:, list(self.target.owners)]
         state.weights = self.weights(scales)
+        state.active = bool((scales != 0).any())
         text = scales_text(self.target, scales)
         logging.info("Growth Inhibitor: %s", text)
         if self.report is not None:
@@ -166,31 +184,28 @@ def _attend(block, queries, context, weights, extra):
 
 
 class _State:
-    """Of one sampling run: the windows, the weights of the targets' values, and the means while they are measured."""
+    """Of one sampling run: the windows, the weights of the targets' values, and what is measured for them."""
 
-    def __init__(self, windows, alignments, weights):
+    def __init__(self, windows, alignments):
         self.cross_end, self.self_end = windows
-        self.alignments, self.weights = alignments, weights
-        self.run = None
-        self.measuring, self._sums = False, {}
+        self.alignments, self.weights, self.run = alignments, None, None
+        self.measuring, self.active, self._sums = False, True, {}
 
-    def measure(self, layer, maps, tokens):
-        """Means over heads and pixels of the targets' columns and the end token's: (b, tokens + 1) a layer."""
-        total, count = self._sums.get(layer, (0, 0))
-        self._sums[layer] = total + maps[..., 1:2 + tokens].mean((1, 2)).cpu(), count + 1
+    def measure(self, kind, layer, values):
+        """``values``: (b, m), of one pass through a layer."""
+        total, count = self._sums.get((kind, layer), (0, 0))
+        self._sums[kind, layer] = total + values.float().cpu(), count + 1
 
-    def means(self):
-        """(b, tokens + 1, layers)"""
-        means = torch.stack([total / count for _, (total, count) in sorted(self._sums.items())], -1)
-        self._sums = {}
-        return means
+    def measured(self, kind):
+        """(b, m, layers), the mean of all passes"""
+        return torch.stack([total / count for (one, _), (total, count) in sorted(self._sums.items()) if one == kind], -1)
 
 
 def scales_text(target, scales):
     """``"weapon: -0.62; van gogh: -0.40, -0.44"``: one number for each token, the mean over the pictures."""
     parts = {}
-    for name, number in zip(target.names, scales.mean(0).tolist()):
-        parts.setdefault(name, []).append(f"{number:.3g}")
+    for owner, number in zip(target.owners, scales.mean(0).tolist()):
+        parts.setdefault(target.targets[owner], []).append(f"{number:.3g}")
     return "; ".join(f"{name}: {', '.join(values)}" for name, values in parts.items())
 
 
@@ -209,7 +224,7 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
         return model, conditioning, "off (scale 0)"
     layers = len(attention.blocks(model.model.diffusion_model))
     if adapter is not None:
-        adapter.scales(torch.zeros(1, 2, layers))                       # refuses another family's adapter now, not when sampling
+        adapter.scales(torch.zeros(1, 1, layers), torch.zeros(1, 1, layers))        # refuses another family's adapter now, not when sampling
     paired = mode == "paired"
     if paired:
         row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)
@@ -219,4 +234,6 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
     inhibitor = GrowthInhibitor(target, scale, paired, adapter, cross_end, self_end, variant, report)
     said = (scales_text(target, torch.full((1, target.count), float(scale))) if adapter is None else
             "inferred by the adapter in the first step of every run: see the text under the node and the log")
+    if adapter is None and inhibitor.gated:
+        said += " (at most; how much of it, the first step shows: see the text under the node and the log)"
     return rail.attach(model, inhibitor), conditioning, said

@@ -14,7 +14,8 @@ class Target:
     """The targets' own text, encoded."""
     context: torch.Tensor                       # (1, T, c)
     count: int                                  # tokens, at positions 1 .. count; the end token follows
-    names: tuple                                # one for each token: the target it belongs to
+    targets: tuple                              # as the user wrote them
+    owners: tuple                               # one for each token: the number of the target it belongs to
     each: tuple                                 # every target alone, encoded: (1, T, c)
     empty: torch.Tensor                         # (1, 77, c): no text
 
@@ -26,15 +27,13 @@ def target(clip, targets):
     if empty:
         raise ValueError(f"targets: the text encoder makes no token of {empty[0]!r} (an embedding that does not exist?).")
     tokens = _content(clip, " ".join(targets))
-    if len(_first(tokens)) > 1:
+    if len(_first(tokens)) > 1 or len(_first(tokens)[0]) != sum(len(_first(pieces[name])[0]) for name in targets):
         raise ValueError("targets have more tokens than fit into one text of 75: name the few that matter, or use several "
                          "Growth Inhibitors in a row.")
-    names = tuple(name for name in targets for _ in _first(pieces[name])[0])
+    owners = tuple(number for number, name in enumerate(targets) for _ in _first(pieces[name])[0])
     count = len(_first(tokens)[0])
-    if len(names) != count:                     # words that merge when joined: name them as one
-        names = (", ".join(targets),) * count
     each = tuple(prompt(clip, name)[0][0] for name in targets)
-    return Target(_encode(clip, tokens)[0][0], count, names, each, prompt(clip, "")[0][0])
+    return Target(_encode(clip, tokens)[0][0], count, tuple(targets), owners, each, prompt(clip, "")[0][0])
 
 
 def prompt(clip, text):

@@ -16,20 +16,20 @@ from . import growth_inhibitor, inhibitor_text, rail
 
 
 class Probe:
-    """Stands in for an adapter: hands out the scales to try and keeps the means of the first step."""
+    """Stands in for an adapter: hands out the scales to try and keeps what the first step shows."""
     injected = False
 
     def __init__(self, scales):
-        self._scales, self.means = scales, None
+        self._scales, self.inputs = scales, None
 
-    def scales(self, means):
-        self.means = means.clone()
-        return self._scales[:, None].expand(-1, means.shape[1] - 1)
+    def scales(self, means, shares):
+        self.inputs = torch.cat([means, shares], -1)
+        return self._scales[:, None].expand(-1, means.shape[1])
 
 
-def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=20, sampler="euler",
-             scheduler="normal", strongest=-4.0, rounds=4, variant="aligned", tick=None):
-    """(means (n, tokens + 1, layers), labels (n,)) of the pictures that start from ``noise`` (n, c, h, w).
+def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=20, sampler="euler", scheduler="normal", strongest=-4.0,
+             rounds=4, variant="aligned", tick=None):
+    """(inputs (n, tokens, 2 * layers), labels (n,)) of the pictures that start from ``noise`` (n, c, h, w).
 
     ``positive``, ``negative``: CONDITIONINGs of n rows or one; ``target``: inhibitor_text.Target; ``judge(latents) -> (n,)
     bool`` says where the concept is found; ``tick()`` is called after each of the rounds + 2 sampling runs.
@@ -37,13 +37,10 @@ def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=
     kept = []
 
     def found(scales):
-        probe = Probe(scales)
-        guard = growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, variant=variant)
+        inputs, latents = _run(model, target, positive, negative, noise, scales, variant, steps, cfg, sampler, scheduler)
+        kept.append(inputs)
         with torch.inference_mode():
-            latents = comfy.sample.sample(rail.attach(model, guard), noise, steps, cfg, sampler, scheduler, positive, negative,
-                                          torch.zeros_like(noise), disable_pbar=True, seed=0)
             seen = judge(latents)
-        kept.append(probe.means)
         if tick is not None:
             tick()
         return seen
@@ -51,13 +48,14 @@ def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=
     return kept[0], labels
 
 
-def means(model, target, positive, negative, noise, **options):
-    """(n, tokens + 1, layers): what ``examples`` measures, without looking for labels: one step from the same noise level."""
-    probe = Probe(torch.zeros(noise.shape[0]))
+def _run(model, target, positive, negative, noise, scales, variant, steps, cfg, sampler="euler", scheduler="normal"):
+    """(inputs, latents) of one sampling run with a scale for each picture."""
+    probe = Probe(scales)
+    guarded = rail.attach(model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, variant=variant))
     with torch.inference_mode():
-        comfy.sample.sample(rail.attach(model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe)), noise, 1, options["cfg"],
-                            "euler", "normal", positive, negative, torch.zeros_like(noise), disable_pbar=True, seed=0)
-    return probe.means
+        latents = comfy.sample.sample(guarded, noise, steps, cfg, sampler, scheduler, positive, negative, torch.zeros_like(noise),
+                                      disable_pbar=True, seed=0)
+    return probe.inputs.clone(), latents
 
 
 def parse(prompts, labelled):
@@ -126,12 +124,13 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
             continue
         noise = torch.stack([torch.randn(latent, generator=torch.Generator().manual_seed(one)) for _, _, one in part])
         if look is None:
-            found, labels = means(model, target, positive, [empty], noise, cfg=cfg), torch.tensor([label for _, label, _ in part])
+            found, _ = _run(model, target, positive, [empty], noise, torch.zeros(len(part)), "aligned", 1, cfg)
+            labels = torch.tensor([label for _, label, _ in part])
             step()
         else:
             found, labels = examples(model, target, positive, [empty], noise, look, cfg=cfg, steps=steps, strongest=strongest, rounds=rounds,
                                      tick=step)
-        kept |= {f"{number}.means": found.contiguous(), f"{number}.labels": labels.contiguous()}
+        kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
             os.makedirs(folder, exist_ok=True)
             safetensors.torch.save_file(kept, path + ".tmp")
@@ -142,13 +141,12 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
 
 
 def learn(kept, epochs=2000, cover=0.9, seed=0):
-    """(Adapter, losses, report) from kept examples: {"<batch>.means": (n, tokens + 1, layers), "<batch>.labels": (n,)}."""
+    """(Adapter, losses, report) from kept examples: {"<batch>.inputs": (n, tokens, 2 * layers), "<batch>.labels": (n,)}."""
     inputs, labels = [], []
     for key in kept:
-        if key.endswith(".means"):
-            words = inhibitors.features(kept[key], with_end=True)       # (n, tokens, 2 * layers): every token is an example
-            inputs.append(words.flatten(0, 1))
-            labels.append(kept[key[:-len("means")] + "labels"].repeat_interleave(words.shape[1]))
+        if key.endswith(".inputs"):                                     # every token is an example
+            inputs.append(kept[key].flatten(0, 1))
+            labels.append(kept[key[:-len("inputs")] + "labels"].repeat_interleave(kept[key].shape[1]))
     inputs, labels = torch.cat(inputs), torch.cat(labels)
     if not (labels < 0).any():
         raise ValueError("The concept was found in none of the pictures, so there is nothing to learn: give prompts that show it.")

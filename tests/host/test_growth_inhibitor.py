@@ -83,7 +83,7 @@ def test_a_target_in_the_prompt_is_appended_once_more(texts, clip):
 
 def test_targets_know_which_token_belongs_to_which(texts, clip):
     target = texts.target(clip, ["van gogh", "weapon"])
-    assert (target.count, target.names) == (3, ("van gogh", "van gogh", "weapon"))
+    assert (target.count, target.owners) == (3, (0, 0, 1)) and len(target.each) == 2
     with pytest.raises(ValueError, match="more tokens than fit"):
         texts.target(clip, ["dog"] * 80)
 
@@ -291,3 +291,25 @@ def test_an_adapter_of_another_family_is_refused_before_sampling(gi, model, clip
 def test_bad_numbers_and_texts_are_refused(gi, model, clip, wrong, message):
     with pytest.raises(ValueError, match=message):
         guarded(gi, model, clip, **wrong)
+
+
+# ---- the aligned variant --------------------------------------------------------------------------------------------
+
+def test_the_aligned_variant_suppresses_prompts_for_the_target_and_leaves_others_bit_for_bit(gi, host):
+    demo = hosting.module("guards.host.demo_model")
+    model, clip, _ = demo.load()
+    negative = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+    for text, acts in (("a red star on a white background", True), ("a red zorp on a white background", True), ("a blue ring", False)):
+        heard = []
+        patched, positive, said = gi.guard(model, clip, text, "star", -2.0, "single_pass", report=heard.append)
+        out, plain = (models.sample(one, positive, negative, steps=10, cfg=3.0) for one in (patched, model))
+        assert torch.equal(out, plain) != acts
+        assert (heard == ["star: -0"] or heard == ["star: 0"]) != acts and "at most" in said
+
+
+def test_the_aligned_variant_looks_once_more_where_steps_are_few(gi, model, clip):
+    for steps, extra in ((4, 1), (12, 0)):
+        counted = models.Rows(model)
+        patched, positive, _ = guarded(gi, counted.model, clip, variant="aligned")
+        models.sample(patched, positive, steps=steps)
+        assert len(counted.calls) == steps + extra

@@ -101,16 +101,28 @@ def by_hand(weights, x):
 
 @pytest.mark.parametrize("inputs, used", [(16, slice(0, 16)), (5, slice(5, 10))])
 def test_official_state_dicts_load_and_take_the_official_layers(inputs, used):
-    adapter, means = gi.load_adapter(state(inputs)), torch.rand(2, 4, 16)
+    adapter, means = gi.load_adapter(state(inputs)), torch.rand(2, 3, 16)
     scales = adapter.scales(means)
     assert scales.shape == (2, 3)
     assert torch.allclose(scales[1, 2], by_hand(state(inputs), means[1, 2, used])[0], atol=1e-6)
 
 
-def test_an_adapter_of_twice_the_layers_sees_the_end_tokens_means_as_well():
-    adapter, means = gi.load_adapter(state(12)), torch.rand(1, 3, 6)
-    expected = by_hand(state(12), torch.cat([means[0, 1], means[0, 2]]))
-    assert torch.allclose(adapter.scales(means)[0, 1], expected[0], atol=1e-6)
+def test_an_adapter_of_twice_the_layers_sees_the_prompts_shares_as_well():
+    adapter, means, shares = gi.load_adapter(state(12)), torch.rand(1, 3, 6), torch.rand(1, 3, 6)
+    expected = by_hand(state(12), torch.cat([means[0, 1], shares[0, 1]]))
+    assert torch.allclose(adapter.scales(means, shares)[0, 1], expected[0], atol=1e-6)
+
+
+def test_a_target_is_contained_as_far_as_its_direction_is():
+    target, other = torch.randn(2, 5, 4), torch.randn(2, 5, 4)
+    other -= (other * target).sum((1, 2), keepdim=True) / target.square().sum((1, 2), keepdim=True) * target
+    assert torch.allclose(gi.contained(0.7 * target + 3 * other, target), torch.full((2,), 0.7), atol=1e-5)
+    assert gi.contained(other, torch.zeros_like(target)).tolist() == [0, 0]
+
+
+def test_the_gate_follows_the_median_layer():
+    shares = torch.tensor([[[1.0, 0.9, 0.1], [0.0, 0.1, 9.0]], [[0.7, 0.675, 0.6], [0.6, 0.75, 0.8]]])
+    assert torch.allclose(gi.gate(shares), torch.tensor([[1.0, 0.0], [0.5, 1.0]]), atol=1e-5)
 
 
 def test_an_adapter_of_another_family_is_refused():
@@ -145,6 +157,5 @@ def test_training_learns_scales_that_cover_the_asked_share():
     inputs = torch.rand(200, 6, generator=generator) * torch.tensor([1, .01, .1, 1, 1, 1]) + 0.3
     labels = -1 - 3 * (inputs[:, 1] - 0.3) / 0.01 * torch.rand(200, generator=generator)
     adapter, losses = gi.fit(inputs, labels, epochs=400, cover=0.9)
-    means = torch.stack([inputs, torch.zeros_like(inputs)], 1)                      # raw inputs: the normalisation is in the weights
-    covered = (adapter.scales(means)[:, 0] <= labels).float().mean()
+    covered = (adapter.scales(inputs[:, None])[:, 0] <= labels).float().mean()        # raw inputs: the normalisation is in the weights
     assert 0.84 < covered < 0.96 and losses[-1] < losses[0] / 3
