@@ -23,6 +23,14 @@ def also(q, k, v, extra):
     return optimized_attention(q, k, v, extra["n_heads"], attn_precision=extra["attn_precision"])
 
 
+def text(block, queries, context, weights, extra):
+    """A block's attention to a text (1, T, c) of its own, its values multiplied by ``weights``."""
+    context = context.to(queries)
+    keys, values = block.attn2.to_k(context), block.attn2.to_v(context) * weights
+    count = queries.shape[0]
+    return also(queries, keys.expand(count, -1, -1), values.expand(count, -1, -1), extra)
+
+
 def probabilities(q, k, heads):
     """Attention maps (b, heads, positions, tokens), float32. Costs memory: for one-off looks only."""
     q, k = (t.float().unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k))

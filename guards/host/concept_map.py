@@ -24,33 +24,45 @@ class _Look(comfy.samplers.Sampler):
 
 
 class _Reader:
-    """Adds up every layer's attention to some positions: one more fused attention a layer, with values that count."""
+    """Adds up what every layer shows of each concept.
 
-    def __init__(self, concepts, size, layers):
-        self.concepts, self.size, self.layers = concepts, size, layers
+    A concept named in the prompt: the attention to its words, by one more fused attention with values that count. Another one:
+    how far the prompt's attention points, pixel by pixel, where attention to the concept's own text would.
+    """
+
+    def __init__(self, concepts, empty, size, layers):
+        self.concepts, self.empty, self.size, self.layers = concepts, empty, size, layers
         self.sums = [0.0] * len(concepts)
 
     def layer(self, number, block):
         return lambda q, k, v, extra, inner: self._read(block, q, k, v, extra, inner)
 
     def _read(self, block, q, k, v, extra, inner):
+        out = inner(q, k, v, extra)
         height, width = extra["activations_shape"][-2:]
         fine = height * width >= self.size[0] * self.size[1]
         if self.layers == "all" or (self.layers == "fine") == fine:
             for number, (context, columns) in enumerate(self.concepts):
-                keys = k if context is None else block.attn2.to_k(context.to(q)).expand(q.shape[0], -1, -1)
-                counting = torch.zeros(1, keys.shape[1], extra["n_heads"], extra["dim_head"], device=q.device, dtype=q.dtype)
-                counting[:, columns, :, 0] = 1
-                share = attention.also(q, keys, counting.flatten(2).expand(q.shape[0], -1, -1), extra)
-                share = share.unflatten(-1, (extra["n_heads"], -1))[..., 0].float().mean(-1).view(-1, height, width)
-                self.sums[number] = self.sums[number] + heat.resize(share, *self.size)
-        return inner(q, k, v, extra)
+                share = self._named(q, k, columns, extra) if context is None else self._implied(block, q, k, v, context, extra)
+                self.sums[number] = self.sums[number] + heat.resize(share.view(-1, height, width), *self.size)
+        return out
+
+    def _named(self, q, k, columns, extra):
+        counting = torch.zeros(1, k.shape[1], extra["n_heads"], extra["dim_head"], device=q.device, dtype=q.dtype)
+        counting[:, columns, :, 0] = 1
+        share = attention.also(q, k, counting.flatten(2).expand(q.shape[0], -1, -1), extra)
+        return share.unflatten(-1, (extra["n_heads"], -1))[..., 0].float().mean(-1)
+
+    def _implied(self, block, q, k, v, context, extra):
+        nothing = attention.text(block, q, self.empty, 1, extra).float()
+        prompt, target = attention.also(q, k, v, extra).float() - nothing, attention.text(block, q, context, 1, extra).float() - nothing
+        return (prompt * target).sum(-1) / target.square().sum((1, 2), keepdim=True)[..., 0].clamp(min=1e-12)
 
 
 def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, layers="all", seed=0, tick=None):
     """(concepts * n, h, w) in 0..1, concept by concept, for latents (n, c, h, w).
 
-    A concept whose words are in ``text`` is looked up there (all its occurrences); another one by its own text. ``start``,
+    A concept whose words are in ``text`` is looked up there (all its occurrences); another one, as far as the prompt implies it. ``start``,
     ``end``: the noise levels as shares of a run, 0 all noise, 1 none. ``tick(done, total)`` is called after every level.
     """
     if not checks.is_unet(model):
@@ -63,9 +75,8 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
     found = []
     for name in inhibitors.split_targets(concepts):
         columns = inhibitor_text.positions(clip, text, name)
-        target = None if columns else inhibitor_text.target(clip, [name])
-        found.append((None, columns) if columns else (target.context, list(range(1, 1 + target.count))))
-    reader = _Reader(found, samples.shape[-2:], layers)
+        found.append((None, columns) if columns else (inhibitor_text.target(clip, [name]).context, None))
+    reader = _Reader(found, inhibitor_text.prompt(clip, "")[0][0], samples.shape[-2:], layers)
     looking = model.clone()
     attention.wrap_cross(looking.model_options["transformer_options"], model.model.diffusion_model, reader.layer)
     guider = comfy.samplers.CFGGuider(looking)

@@ -115,11 +115,11 @@ class GrowthInhibitor(rail.Guard):
             weights = self.weights(torch.ones(1, self.target.count)) if state.weights is None else state.weights
             weights = repeat_to_batch_size(weights.to(q), queries.shape[0])
             if self.gated:
-                nothing = _attend(block, queries, self.target.empty, 1, extra)
+                nothing = attention.text(block, queries, self.target.empty, 1, extra)
                 for number, context in enumerate(self.target.each):
-                    out[at] += weights[:, number].view(-1, 1, 1) * (_attend(block, queries, context, 1, extra) - nothing)
+                    out[at] += weights[:, number].view(-1, 1, 1) * (attention.text(block, queries, context, 1, extra) - nothing)
             else:
-                out[at] += _attend(block, queries, self.target.context, weights, extra)
+                out[at] += attention.text(block, queries, self.target.context, weights, extra)
         return out
 
     def _look(self, state, layer, block, queries, attended, extra):
@@ -131,8 +131,8 @@ class GrowthInhibitor(rail.Guard):
             keys = block.attn2.to_k(self.target.context.to(queries)).expand(queries.shape[0], -1, -1)
             maps = attention.probabilities(queries, keys, extra["n_heads"])
             state.measure("means", layer, maps[..., 1:1 + self.target.count].mean((1, 2)))
-        nothing = _attend(block, queries, self.target.empty, 1, extra)
-        shares = [inhibitors.contained(attended - nothing, _attend(block, queries, context, 1, extra) - nothing)
+        nothing = attention.text(block, queries, self.target.empty, 1, extra)
+        shares = [inhibitors.contained(attended - nothing, attention.text(block, queries, context, 1, extra) - nothing)
                   for context in self.target.each]
         state.measure("shares", layer, torch.stack(shares, 1))
 
@@ -173,14 +173,6 @@ class GrowthInhibitor(rail.Guard):
         logging.info("Growth Inhibitor: %s", text)
         if self.report is not None:
             self.report(text)
-
-
-def _attend(block, queries, context, weights, extra):
-    """A block's attention to a text (1, T, c) of its own, its values multiplied by ``weights``."""
-    context = context.to(queries)
-    keys, values = block.attn2.to_k(context), block.attn2.to_v(context) * weights
-    count = queries.shape[0]
-    return attention.also(queries, keys.expand(count, -1, -1), values.expand(count, -1, -1), extra)
 
 
 class _State:
