@@ -1,9 +1,12 @@
 """Label pictures of the demo model for the scale adapter and train it: the shipped models/demo_adapter.safetensors.
 
-    python -m demo_model.train_adapter --comfyui PATH --examples FILE.safetensors [--count 256] [--out FILE.safetensors]
+    python -m demo_model.train_adapter --comfyui PATH --examples FILE.safetensors [--count 128] [--out FILE.safetensors]
+    python -m demo_model.train_adapter --comfyui PATH --examples FILE.safetensors --labels star=-1.75,striped=-2 --count 1024 ...
 
-Every concept (the eight shapes, the two textures) gets pictures of prompts with it and of prompts without it; the examples are
-kept after every batch, so that a stopped run goes on. The prompts' seeds are other ones than those of demo_model.inhibit.
+Every concept gets pictures of prompts with it and of prompts without it. Their labels are found by bisection, which takes
+``rounds`` + 2 sampling runs of every picture, or given: one scale for the prompts with the concept, 0 for the others, which
+takes one evaluation of the model. Examples are kept after every batch, so that a stopped run goes on. Prompts and seeds are
+other ones than those of demo_model.inhibit.
 """
 import argparse
 import os
@@ -27,6 +30,11 @@ def captions(concept, count, seed):
     return there + measure.prompts(count - len(there), seed + 7, words=others)
 
 
+def promised(row, concept):
+    """Whether a row's caption promises a shape or a texture."""
+    return row["texture"] == concept or concept in row["slots"]
+
+
 def found(seen, concept):
     """(n,) bool: whether the oracle sees a shape or a texture."""
     from . import draw
@@ -44,6 +52,7 @@ def main():
     parser.add_argument("--strongest", type=float, default=-3.0)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--examples", required=True)
+    parser.add_argument("--labels", help="given labels, such as star=-1.75,striped=-2; default: bisection")
     parser.add_argument("--cover", type=float, default=0.9)
     parser.add_argument("--out")
     args = parser.parse_args()
@@ -56,11 +65,13 @@ def main():
     patcher, clip, vae = measure.load_model(args.model, 1)
     judge, empty = oracle.load(), measure.encode(clip, [""])
     done = load_file(args.examples) if os.path.exists(args.examples) else {}
+    given = {name: float(value) for name, _, value in (part.partition("=") for part in (args.labels or "").split(",") if part)}
     for number, concept in enumerate(args.concepts.split(",")):
         target = text.target(clip, [concept])
         rows = captions(concept, args.count, 2_000 + 10 * number)
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(number)).tolist()
         rows = [rows[i] for i in order]
+        wanted = [given.get(concept, 0.0) * promised(r, concept) for r in rows]
         for at in range(0, len(rows), 64):
             key = f"{concept}.{at}"
             if f"{key}.labels" in done:
@@ -71,6 +82,12 @@ def main():
 
             def judged(latents, concept=concept):
                 return found(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
+            if given:
+                inputs = train.look(patcher, target, [[positive, {}]], [[empty, {}]], noise, args.cfg)
+                done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": torch.tensor(wanted[at:at + 64])}
+                save_file(done, args.examples + ".tmp")
+                os.replace(args.examples + ".tmp", args.examples)
+                continue
             inputs, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, cfg=args.cfg,
                                            steps=args.steps, strongest=args.strongest, rounds=args.rounds)
             done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": labels.contiguous()}
@@ -84,7 +101,7 @@ def main():
         adapter, _, report = train.learn({key: value for key, value in done.items() if key.startswith(concepts)}, cover=args.cover)
         adapter.family = "demo"
         folder, name = os.path.split(os.path.abspath(args.out))
-        common.host_module("guards.host.adapters").save(adapter, name, folder, dict(concepts=args.concepts, steps=args.steps, cfg=args.cfg,
+        common.host_module("guards.host.adapters").save(adapter, name, folder, dict(concepts=args.concepts, labels=args.labels, steps=args.steps, cfg=args.cfg,
                                                         strongest=args.strongest, rounds=args.rounds, cover=args.cover), replace=True)
         print(report)
 

@@ -58,6 +58,11 @@ def _run(model, target, positive, negative, noise, scales, variant, steps, cfg, 
     return probe.inputs.clone(), latents
 
 
+def look(model, target, positive, negative, noise, cfg):
+    """(n, tokens, 2 * layers): what the first step shows of pictures whose labels are known. One evaluation."""
+    return _run(model, target, positive, negative, noise, torch.zeros(noise.shape[0]), "aligned", 1, cfg)[0]
+
+
 def parse(prompts, labelled):
     """[(prompt, label or None)] of the lines. ``labelled``: every line ends in ``| scale``."""
     lines = [line.strip() for line in prompts.splitlines() if line.strip() and not line.strip().startswith("#")]
@@ -124,7 +129,7 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
             continue
         noise = torch.stack([torch.randn(latent, generator=torch.Generator().manual_seed(one)) for _, _, one in part])
         if look is None:
-            found, _ = _run(model, target, positive, [empty], noise, torch.zeros(len(part)), "aligned", 1, cfg)
+            found = look(model, target, positive, [empty], noise, cfg)
             labels = torch.tensor([label for _, label, _ in part])
             step()
         else:
