@@ -85,8 +85,8 @@ def main():
             if setting is not None:
                 mode, scale, network, options = setting
                 model, _, _ = guard(patcher, clip, "", target, scale, mode, network, **options)
-            images = measure.sample_images(model, vae, measure.encode(clip, [p["caption"] for p in prompts]), empty, seeds, args.cfg, args.steps)
-            return judge.see(images)
+            positive = measure.encode(clip, [p["caption"] for p in prompts])
+            return judge.see(measure.sample_images(model, vae, positive, empty, seeds, args.cfg, args.steps))
         import comfy.sample
         import torch
         mode, scale, network, options = setting                         # paired: every prompt has an alignment of its own

@@ -58,8 +58,9 @@ def main():
     args = parser.parse_args()
     common.start_host(args.comfyui)
     import torch
-    from guards import oracle
     from safetensors.torch import load_file, save_file
+
+    from guards import oracle
     train = common.host_module("guards.host.train_adapter")
     text = common.host_module("guards.host.inhibitor_text")
     patcher, clip, vae = measure.load_model(args.model, 1)
@@ -94,15 +95,16 @@ def main():
             save_file(done, args.examples + ".tmp")
             os.replace(args.examples + ".tmp", args.examples)
             some = labels[labels < 0]
-            print(f"{key}: concept found in {len(some)} of {len(labels)}, scales {some.min():.2f} .. {some.median():.2f} .. {some.max():.2f}"
+            print(f"{key}: concept found in {len(some)} of {len(labels)}, scales {some.min():.2f} .. {some.median():.2f} .. "
+                  f"{some.max():.2f}"
                   f"  ({time.monotonic() - began:.0f} s)", flush=True)
     if args.out:
         concepts = tuple(f"{concept}." for concept in args.concepts.split(","))
         adapter, _, report = train.learn({key: value for key, value in done.items() if key.startswith(concepts)}, cover=args.cover)
         adapter.family = "demo"
         folder, name = os.path.split(os.path.abspath(args.out))
-        common.host_module("guards.host.adapters").save(adapter, name, folder, dict(concepts=args.concepts, labels=args.labels, steps=args.steps, cfg=args.cfg,
-                                                        strongest=args.strongest, rounds=args.rounds, cover=args.cover), replace=True)
+        settings = {key: getattr(args, key) for key in ("concepts", "labels", "count", "steps", "cfg", "strongest", "rounds", "cover")}
+        common.host_module("guards.host.adapters").save(adapter, name, folder, settings, replace=True)
         print(report)
 
 

@@ -145,8 +145,8 @@ class Adapter(torch.nn.Module):
         elif self.features == 2 * layers and shares is not None:
             means = torch.cat([means, shares], -1)
         elif self.features != layers:
-            raise ValueError(f"This adapter was trained for a model with {self.trained_layers} cross-attention layers, this one has {layers}: "
-                             "load an adapter of this model's family, or use a fixed scale.")
+            raise ValueError(f"This adapter was trained for a model with {self.trained_layers} cross-attention layers, this one has "
+                             f"{layers}: load an adapter of this model's family, or use a fixed scale.")
         with torch.inference_mode(False), torch.no_grad():
             return self(means.float().clone())
 

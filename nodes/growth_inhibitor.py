@@ -22,9 +22,10 @@ class GuardGrowthInhibitor(io.ComfyNode):
                                                                             "conditioning."),
                 io.String.Input("targets", default="", tooltip="What must not appear, in the words of the picture's content, separated by "
                                                                "commas: weapon, van gogh style. embedding:name works as well."),
-                io.Float.Input("scale", default=-1.0, min=-20.0, max=20.0, step=0.05,
-                               tooltip="Factor on the targets' attention: negative suppresses (useful from -0.5 to -2; stronger harms the "
-                                       "rest), positive lets them grow, 0 switches the guard off. Not used with an adapter."),
+                io.Float.Input("scale", default=-1.5, min=-20.0, max=20.0, step=0.05,
+                               tooltip="Factor on the targets' attention: negative suppresses (-1 weakens, -1.5 to -2 takes out, "
+                                       "stronger harms "
+                                       "the rest), positive lets them grow, 0 switches the guard off. Not used with an adapter."),
                 io.Combo.Input("mode", options=["paired", "single_pass"], default="single_pass",
                                tooltip="single_pass: ours, hardly any cost. paired: the published algorithm, with an unguarded twin of "
                                        "every picture beside it, at twice the cost."),
@@ -40,7 +41,8 @@ class GuardGrowthInhibitor(io.ComfyNode):
                                        "together with the targets. paper: on their own."),
                 io.Combo.Input("variant", options=["aligned", "words", "words and end"], default="aligned", optional=True,
                                tooltip="Mode single_pass. aligned: only as far as the prompt's own attention agrees with the target's, so "
-                                       "that other prompts are left alone. words: the targets' words always, as paired does; words and end: "
+                                       "that other prompts are left alone. words: the targets' words always, as paired does; words "
+                                       "and end: "
                                        "their end token, too."),
             ],
             outputs=[io.Model.Output(display_name="model"), io.Conditioning.Output(display_name="conditioning"),
@@ -80,7 +82,8 @@ class GuardTrainAdapter(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardTrainAdapter", display_name="Train Scale Adapter", category="guards",
-            description="Learns which scale the Growth Inhibitor needs, from pictures that it makes of your prompts. A re-implementation: the "
+            description="Learns which scale the Growth Inhibitor needs, from pictures that it makes of your prompts. A "
+            "re-implementation: the "
                         "published training data is not public.",
             inputs=[
                 io.Model.Input("model", tooltip="The model that the adapter is for: its family is what it will work on."),
@@ -88,13 +91,16 @@ class GuardTrainAdapter(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Makes the pictures that the judge looks at."),
                 io.String.Input("prompts", multiline=True, default="", tooltip="One prompt a line, half of them with the target and half "
                                 "without. With judge 'labels' every line ends in a scale: a red star | -1.2"),
-                io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless the judge "
+                io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless "
+                                                               "the judge "
                                                                "is 'labels'."),
                 io.Combo.Input("judge", options=["demo oracle", "labels"], default="demo oracle",
-                               tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the demo model "
+                               tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the "
+                                       "demo model "
                                        "only. labels: your own scales, written behind the prompts."),
                 io.Int.Input("images", default=4, min=1, max=1000, tooltip="Pictures of each prompt, every one from another seed."),
-                io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 for the "
+                io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 "
+                                                                                    "for the "
                                                                                     "demo model."),
                 io.Int.Input("steps", default=20, min=4, max=100, tooltip="Sampling steps of every picture."),
                 io.Float.Input("cfg", default=3.0, min=1.0, max=30.0, step=0.1, tooltip="Guidance scale of every picture."),

@@ -57,7 +57,8 @@ def read(path):
 def save(adapter, filename, folder=None, settings=None, replace=False):
     """Write an adapter to models/concept_adapters; returns its path. Never leaves the folder, never overwrites unasked."""
     name = filename.strip().removesuffix(".safetensors")
-    if not re.fullmatch(r"[\w][\w .\-]{0,119}", name) or name.endswith((".", " ")) or re.fullmatch(r"(?i)(con|prn|aux|nul|(com|lpt)\d)(\..*)?", name):
+    reserved = re.fullmatch(r"(?i)(con|prn|aux|nul|(com|lpt)\d)(\..*)?", name)
+    if not re.fullmatch(r"[\w][\w .\-]{0,119}", name) or name.endswith((".", " ")) or reserved:
         raise ValueError(f"filename is {filename!r}: use letters, digits, spaces, dots, - and _ only, no folder.")
     folder = register() if folder is None else folder
     os.makedirs(folder, exist_ok=True)

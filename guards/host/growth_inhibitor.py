@@ -108,9 +108,12 @@ class GrowthInhibitor(rail.Guard):
         out = inner(q, k, v, extra)
         for at, queries in zip(guarded, own):
             if state.measuring:
-                self._look(state, layer, block, queries, out[at] if inner is attention.plain else attention.also(queries, k[at], v[at], extra),
-                           extra)
-                if self.adapter is None or not self.adapter.injected:
+                injected = self.adapter is not None and self.adapter.injected
+                seen = slice(at.stop, at.stop + run.batch) if self.twin and not injected else at        # the twin is the unguarded one
+                looking = queries if seen == at else q[seen]
+                attended = out[seen] if inner is attention.plain else attention.also(looking, k[seen], v[seen], extra)
+                self._look(state, layer, block, looking, attended, extra)
+                if not injected:
                     continue
             weights = self.weights(torch.ones(1, self.target.count)) if state.weights is None else state.weights
             weights = repeat_to_batch_size(weights.to(q), queries.shape[0])
@@ -216,7 +219,7 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
         return model, conditioning, "off (scale 0)"
     layers = len(attention.blocks(model.model.diffusion_model))
     if adapter is not None:
-        adapter.scales(torch.zeros(1, 1, layers), torch.zeros(1, 1, layers))        # refuses another family's adapter now, not when sampling
+        adapter.scales(torch.zeros(1, 1, layers), torch.zeros(1, 1, layers))        # refuses another family's now, not when sampling
     paired = mode == "paired"
     if paired:
         row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)

@@ -107,14 +107,15 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
     if judge != "labels" and len(names) != 1:
         raise ValueError("targets: a judge looks for one concept; name one target, or choose judge 'labels'.")
     target = inhibitor_text.target(clip, names)
-    look = None if judge == "labels" else demo_judge(vae, names[0])
+    shown = None if judge == "labels" else demo_judge(vae, names[0])
     rows = [(text, label, seed * 100_003 + number) for number, (text, label) in enumerate(lines * images)]
-    path = os.path.join(folder, _key(model, lines, names, images, size, steps, cfg, strongest, rounds, seed) + ".safetensors") if folder else None
+    key = _key(model, lines, names, images, size, steps, cfg, strongest, rounds, seed)
+    path = os.path.join(folder, key + ".safetensors") if folder else None
     kept = safetensors.torch.load_file(path) if path and os.path.exists(path) else {}
     empty = inhibitor_text.prompt(clip, "")[0]
     latent = (model.get_model_object("latent_format").latent_channels, size // 8, size // 8)
     batches = _batches(rows, clip, batch)
-    runs = 1 if look is None else rounds + 2
+    runs = 1 if shown is None else rounds + 2
     done, total = 0, runs * len(batches)
 
     def step():
@@ -128,13 +129,13 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
             step()
             continue
         noise = torch.stack([torch.randn(latent, generator=torch.Generator().manual_seed(one)) for _, _, one in part])
-        if look is None:
+        if shown is None:
             found = look(model, target, positive, [empty], noise, cfg)
             labels = torch.tensor([label for _, label, _ in part])
             step()
         else:
-            found, labels = examples(model, target, positive, [empty], noise, look, cfg=cfg, steps=steps, strongest=strongest, rounds=rounds,
-                                     tick=step)
+            found, labels = examples(model, target, positive, [empty], noise, shown, cfg=cfg, steps=steps, strongest=strongest,
+                                     rounds=rounds, tick=step)
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
             os.makedirs(folder, exist_ok=True)
@@ -159,8 +160,8 @@ def learn(kept, epochs=2000, cover=0.9, seed=0):
     with torch.inference_mode(False):
         scales = adapter(inputs.clone())
     there = labels < 0
-    report = (f"{len(labels)} examples, {int(there.sum())} with the concept; loss {losses[0]:.3f} -> {losses[-1]:.3f}; scale with the concept "
-              f"{scales[there].mean():.2f} (labels {labels[there].mean():.2f})")
+    report = (f"{len(labels)} examples, {int(there.sum())} with the concept; loss {losses[0]:.3f} -> {losses[-1]:.3f}; scale with the "
+              f"concept {scales[there].mean():.2f} (labels {labels[there].mean():.2f})")
     if (~there).any():
         report += f", without it {scales[~there].mean():.2f}"
     return adapter, losses, report

@@ -77,7 +77,8 @@ def test_the_judge_finds_each_pictures_scale_and_a_stopped_training_goes_on(trai
     def stop(done, total):
         if done == 4:
             raise Stop
-    lines, settings = "a red star\na blue ring", dict(images=1, size=64, steps=10, cfg=3.0, rounds=1, epochs=50, batch=1, folder=str(tmp_path))
+    lines = "a red star\na blue ring"
+    settings = dict(images=1, size=64, steps=10, cfg=3.0, rounds=1, epochs=50, batch=1, folder=str(tmp_path))
     with pytest.raises(Stop):
         train.train(*demo, lines, "star", "demo oracle", tick=stop, **settings)
     seen = []

@@ -15,6 +15,9 @@ FROZEN = {
     "GuardSafeLatentDiffusion": ["model", "safety_concept", "preset", "guidance_scale", "warmup_steps", "threshold", "momentum_scale",
                                  "momentum_beta"],
     "GuardPromptIntervention": ["model", "query", "rewritten", "ratio"],
+    "GuardGrowthInhibitor": ["model", "clip", "text", "targets", "scale", "mode", "adapter", "cross_end", "self_end"],
+    "GuardLoadAdapter": ["adapter_name"],
+    "GuardSaveAdapter": ["adapter", "filename"],
 }
 
 

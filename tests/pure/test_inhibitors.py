@@ -131,7 +131,8 @@ def test_an_adapter_of_another_family_is_refused():
 
 
 @pytest.mark.parametrize("broken, message", [
-    (lambda s: s.pop("fc2.bias"), "no tensor fc2.bias"), (lambda s: s.update({"fc3.weight": torch.zeros(2, 32)}), "fc3.weight has the shape"),
+    (lambda s: s.pop("fc2.bias"), "no tensor fc2.bias"),
+    (lambda s: s.update({"fc3.weight": torch.zeros(2, 32)}), "fc3.weight has the shape"),
     (lambda s: s["fc1.bias"].fill_(float("nan")), "not finite")])
 def test_a_broken_adapter_says_what_is_wrong(broken, message):
     weights = state(16)
