@@ -20,7 +20,7 @@ class GuardConceptMap(io.ComfyNode):
                                                                "Words of "
                                                                "the prompt are looked up there, others by themselves."),
                 io.Latent.Input("latent", tooltip="The sampler's output (or an encoded picture)."),
-                io.Image.Input("image", optional=True, tooltip="The decoded picture, to lay the map over. Without it the map stands alone."),
+                io.Image.Input("image", optional=True, tooltip="The decoded picture, to lay the map over. Else the map stands alone."),
                 io.Int.Input("levels", default=5, min=1, max=100, tooltip="How many noise levels are looked at: one evaluation of "
                                                                           "the model "
                                                                           "each, without negative prompt."),
