@@ -56,6 +56,25 @@ def labels(seen):
     return list(zip(seen.slots.tolist(), seen.colours[:, 1].tolist(), seen.texture.tolist(), seen.background.tolist(), strict=True))
 
 
+def scales(patcher, clip, adapter, there, without, empty, cfg):
+    """Print which scales the adapter infers for the captions of every suite, and how far the gate would open."""
+    import torch
+    text, train = common.host_module("guards.host.inhibitor_text"), common.host_module("guards.host.train_adapter")
+    pure = common.host_module("guards.inhibitors")
+    sets = [(name, CONCEPTS[name], rows, 800_000 + 10_000 * i) for i, (name, rows) in enumerate(there.items())]
+    sets += [(f"without {name}", name, rows, 850_000 + 10_000 * i) for i, (name, rows) in enumerate(without.items())]
+    for name, target, prompts, first in sets:
+        words, parts = text.target(clip, [target]), []
+        for at in range(0, len(prompts), 64):
+            positive = measure.encode(clip, [p["caption"] for p in prompts[at:at + 64]])
+            noise = measure.noise(patcher, range(first + at, first + at + len(positive)))
+            parts.append(train.look(patcher, words, [[positive, {}]], [[empty, {}]], noise, cfg))
+        inputs = torch.cat(parts)[:, 0]
+        found, gate = adapter(inputs.clone()), pure.gate(inputs[:, None, inputs.shape[1] // 2:])[:, 0]
+        print(f"{name:<16}n {len(found)}  scale {found.min():.2f} .. {found.mean():.2f} .. {found.max():.2f}, below -1 {int((found < -1).sum())}, "
+              f"below -0.5 {int((found < -0.5).sum())}  gate mean {gate.mean():.3f}, above 0.5 {int((gate > 0.5).sum())}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--comfyui", required=True)
@@ -66,6 +85,7 @@ def main():
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--concepts", default="object,implicit,style")
     parser.add_argument("--rows", default="off;aligned -1;aligned -2;aligned -3;words -1;words -1.5;end -1;paired -1;paired paper -1")
+    parser.add_argument("--scales", action="store_true", help="only say which scales the adapter infers (one evaluation a picture)")
     parser.add_argument("--out", help="JSON file that gathers the figures")
     args = parser.parse_args()
     common.start_host(args.comfyui)
@@ -73,8 +93,10 @@ def main():
     guard, adapters = common.host_module("guards.host.growth_inhibitor").guard, common.host_module("guards.host.adapters")
     patcher, clip, vae = measure.load_model(args.model, 1)
     judge, empty = oracle.load(), measure.encode(clip, [""])
-    adapter = adapters.read(args.adapter) if "adapter" in args.rows else None
+    adapter = adapters.read(args.adapter) if "adapter" in args.rows or args.scales else None
     there, without = suites(args.count)
+    if args.scales:
+        return scales(patcher, clip, adapter, there, without, empty, args.cfg)
     plain, concepts = {}, args.concepts.split(",")
     print(f"n = {args.count}, cfg {args.cfg:g}, {args.steps} steps, euler, normal")
 
