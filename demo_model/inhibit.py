@@ -71,8 +71,8 @@ def scales(patcher, clip, adapter, there, without, empty, cfg):
             parts.append(train.look(patcher, words, [[positive, {}]], [[empty, {}]], noise, cfg))
         inputs = torch.cat(parts)[:, 0]
         found, gate = adapter(inputs.clone()), pure.gate(inputs[:, None, inputs.shape[1] // 2:])[:, 0]
-        print(f"{name:<16}n {len(found)}  scale {found.min():.2f} .. {found.mean():.2f} .. {found.max():.2f}, below -1 {int((found < -1).sum())}, "
-              f"below -0.5 {int((found < -0.5).sum())}  gate mean {gate.mean():.3f}, above 0.5 {int((gate > 0.5).sum())}", flush=True)
+        print(f"{name:<16}n {len(found)}  scale {found.min():.2f} .. {found.mean():.2f} .. {found.max():.2f}, "
+              f"below -1 {int((found < -1).sum())}, below -0.5 {int((found < -0.5).sum())}  gate mean {gate.mean():.3f}, above 0.5 {int((gate > 0.5).sum())}", flush=True)
 
 
 def main():
