@@ -26,6 +26,9 @@ FROZEN = {
     "GuardDiscoverDirection": ["model", "target", "base", "negative", "name", "images", "steps", "learning_rate", "batch_size", "seed",
                                "sampler_name", "scheduler", "cfg", "sample_steps", "width", "height"],
     "GuardResponsiblePrompt": ["model", "prompt", "mapping", "strength", "seed", "remove_words"],
+    "GuardGrowthInhibitor": ["model", "clip", "text", "targets", "scale", "mode", "adapter", "cross_end", "self_end"],
+    "GuardLoadAdapter": ["adapter_name"],
+    "GuardSaveAdapter": ["adapter", "filename"],
 }
 
 
