@@ -72,7 +72,8 @@ def scales(patcher, clip, adapter, there, without, empty, cfg):
         inputs = torch.cat(parts)[:, 0]
         found, gate = adapter(inputs.clone()), pure.gate(inputs[:, None, inputs.shape[1] // 2:])[:, 0]
         print(f"{name:<16}n {len(found)}  scale {found.min():.2f} .. {found.mean():.2f} .. {found.max():.2f}, "
-              f"below -1 {int((found < -1).sum())}, below -0.5 {int((found < -0.5).sum())}  gate mean {gate.mean():.3f}, above 0.5 {int((gate > 0.5).sum())}", flush=True)
+              f"below -1 {int((found < -1).sum())}, below -0.5 {int((found < -0.5).sum())}"
+              f"  gate mean {gate.mean():.3f}, above 0.5 {int((gate > 0.5).sum())}", flush=True)
 
 
 def main():
