@@ -17,7 +17,6 @@ Rows are known by role (the guider's own names: positive, negative, ...), never 
 import comfy.model_patcher
 import comfy.sampler_helpers
 import comfy.samplers
-import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
