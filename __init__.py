@@ -10,8 +10,8 @@ class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
         from . import nodes
         names = ("demo_model", "concepts", "safe_latent_diffusion", "prompt_intervention", "rewriting", "rewriters_llm",
-                 "learn_instruction", "directions", "discovery", "responsible", "feedback",
-                 "feedback_token", "distillation")
+                 "learn_instruction", "directions", "discovery", "responsible", "growth_inhibitor",
+                 "concept_map", "feedback", "feedback_token", "distillation")
         modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]
 

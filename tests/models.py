@@ -132,3 +132,22 @@ class Rows:
     @property
     def total(self):
         return sum(rows for rows, _ in self.calls)
+
+
+def clip(width=CONTEXT, sdxl=False, directory=None):
+    """A tiny CLIP with the host's own tokenizer, random weights; ``sdxl``: two encoders that share the width."""
+    import functools
+
+    import comfy.sd
+    import comfy.sd1_clip
+    import comfy.sdxl_clip
+    import comfy.supported_models_base
+    small = {"hidden_size": width // 2 if sdxl else width, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    kinds = (comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel) if sdxl else (comfy.sd1_clip.SD1Tokenizer,
+                                                                                         comfy.sd1_clip.SD1ClipModel)
+    data = {} if sdxl else {"clip_l_tokenizer_class": functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)}
+    target = comfy.supported_models_base.ClipTarget(*kinds)
+    options = {"clip_l_model_config": small, "clip_g_model_config": small}
+    made = comfy.sd.CLIP(target, embedding_directory=directory, model_options=options, tokenizer_data=data)
+    _initialise(made.cond_stage_model)
+    return made

@@ -46,6 +46,7 @@ class Measured:
 def table(pair) -> dict[str, Measured]:
     """What is measured. A new guard is a new line: what its node returns for a MODEL and a positive, its limit, its rows."""
     import hosting
+    import torch
     from exact import twins
     sld, pure = hosting.module("guards.host.safe_latent_diffusion"), hosting.module("guards.sld")
     intervention = hosting.module("guards.host.prompt_intervention")
@@ -61,6 +62,8 @@ def table(pair) -> dict[str, Measured]:
     def pipeline(steps, callback):
         pair.published(pure.PRESETS["max"], steps, 1, callback=callback)
 
+    steer, pure_direction = hosting.module("guards.host.directions").steer, hosting.module("guards.directions").Direction
+    direction = pure_direction("random", torch.randn(1280, 8, 8, generator=torch.Generator().manual_seed(7)), "sd1", 512)
     waiting = replace(pure.PRESETS["weak"], warmup_steps=1000)
     return {
         UNGUARDED: Measured(host(), 2),
@@ -69,6 +72,7 @@ def table(pair) -> dict[str, Measured]:
         "SLD, aligned (strong)": Measured(guarded(pure.ALIGNED["strong"]), 3, UNGUARDED, 1.52),
         "SLD in warm-up, no momentum": Measured(guarded(waiting), 2, UNGUARDED, 1.0),
         "SLD at strength 0": Measured(guarded(replace(waiting, guidance_scale=0)), 2, UNGUARDED, 1.0),
+        "steering with a direction": Measured(host(steer(pair.model, direction, 1.0)), 2, UNGUARDED, 1.02),
         "prompt intervention": Measured(host(*intervention.guard(pair.model, positive, other, 0.5)), 2, UNGUARDED, 1.0),
         DIFFUSERS: Measured(pipeline, 3),
         "SLD, published, against it": Measured(guarded(pure.PRESETS["max"]), 3, DIFFUSERS, 1.0),

@@ -6,27 +6,42 @@ import numpy as np
 from PIL import Image
 
 
+def under_node(node):
+    """A function of a text that the front end shows under ``node`` while the graph runs; without a server it does nothing."""
+    def show(text):
+        from server import PromptServer
+        send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
+        if node is not None and send is not None:
+            send(text, node)
+    return show
+
+
+class Bar:
+    """Called with (done, total): moves the node's progress bar and lets the user's stop through."""
+
+    def __init__(self):
+        self._bar = None
+
+    def __call__(self, done, total):
+        if self._bar is None:
+            self._bar = comfy.utils.ProgressBar(total)
+        self._bar.update_absolute(done, total)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+
 class Progress:
     """``at(3)`` moves the bar to 3 of ``total``. Raises the host's interruption when the user has pressed stop."""
 
     def __init__(self, total, node_id=None):
-        self.total, self.node_id = total, node_id
+        self.total, self.say = total, under_node(node_id)
         self.bar = comfy.utils.ProgressBar(total)
 
     def at(self, value, text="", picture=None):
         """``text``: one line shown on the node. ``picture``: a PIL image, shown as a preview."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         self.bar.update_absolute(value, self.total, ("JPEG", picture, max(picture.size)) if picture is not None else None)
-        if text and self.node_id is not None:
-            _say(text, self.node_id)
-
-
-def _say(text, node_id):
-    """A line on the node, where the host's server can show one."""
-    from server import PromptServer
-    send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
-    if send is not None:
-        send(text, node_id)
+        if text:
+            self.say(text)
 
 
 def pictures(latents, latent_format, device, vae=None):

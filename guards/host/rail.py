@@ -6,6 +6,8 @@ this run only. Nothing outlives the run: no state on nodes, closures or patchers
 
 What a guard can ask for, in the order in which it happens in every evaluation of the model:
   choose   which conditioning entries are live (prompt intervention)
+  patch    attention, for this run (growth inhibitors)
+  prepare  an evaluation that does not count, to look at the model (the inhibitors' adapter)
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
   steer    an addition to the middle block's output, for the positive rows alone (directions)
   correct  an addition to the prediction, made from the predictions by role
@@ -15,10 +17,10 @@ Rows are known by role (the guider's own names: positive, negative, ...), never 
 import comfy.model_patcher
 import comfy.sampler_helpers
 import comfy.samplers
-import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
+from . import twins
 
 KEY = "concept_guards"
 
@@ -26,12 +28,20 @@ KEY = "concept_guards"
 class Guard:
     """What a guard may tell the rail; each default does nothing. Guards are frozen: per-run state comes from begin()."""
 
+    twin = False        # whether every latent needs an untouched twin in the same batch: rows b .. 2b - 1 of each block of rows
+
     def begin(self, run):
         """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""
 
     def choose(self, run, state, role, entries):
         """The entries of one conditioning list that are live now. ``role``: the guider's name for the list, or None."""
         return entries
+
+    def patch(self, run, state, options):
+        """Add block patches to ``options``, this run's own transformer options; ``run.rows`` tells whose rows are whose."""
+
+    def prepare(self, run, state, evaluate):
+        """Before an evaluation: ``evaluate()`` runs the model on the same latents without anything else coming of it."""
 
     def wants(self, run, state):
         """Names (roles, or what ``run.add`` returned) whose predictions ``correct`` needs in this evaluation."""
@@ -61,9 +71,14 @@ def attach(model, guard):
 def _outer_sample(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False,
                   seed=None, **kwargs):
     run = Run(executor.class_obj, sampler, sigmas)
+    twin = twins.Twin(noise, seed) if any(guard.twin for guard in run.guards) else None
     try:
+        run.batch = noise.shape[0]
         run.start()
-        return executor(noise, latent_image, sampler, sigmas, denoise_mask, run.counting(callback), disable_pbar, seed, **kwargs)
+        callback = run.counting(callback)
+        if twin is not None:
+            return twin.sample(executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs)
+        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
     finally:
         run.close()
 
@@ -82,8 +97,9 @@ class Run:
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
         self.x = self.sigma = None              # of the evaluation under way
         self._level = None
+        self.slots = ()                         # roles of the lists under way, as the host's ``cond_or_uncond`` counts them
+        self.batch = None                       # latents of the user's, twins not counted
         self._outputs = None                    # name -> denoised, of the evaluation under way
-        self._slots = ()                        # roles of the lists that the model is evaluating, by the host's cond_or_uncond
         self._committed = -1
         self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER)
 
@@ -136,6 +152,13 @@ class Run:
                 return True
         return False
 
+    def rows(self, total, extra, role="positive"):
+        """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
+        slots = extra["cond_or_uncond"]
+        count = total // len(slots)
+        return [(slice(i * count, (i + 1) * count), uuid) for i, (slot, uuid) in enumerate(zip(slots, extra["uuids"], strict=True))
+                if self.slots[slot] == role]
+
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
     def start(self):
@@ -145,6 +168,8 @@ class Run:
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
         if any(type(guard).steer is not Guard.steer for guard in self.guards):      # first of its kind: before FreeU and the like
             options["transformer_options"].setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, self.steer)
+        for guard, state in zip(self.guards, self.states, strict=True):
+            guard.patch(self, state, options["transformer_options"])
 
     def close(self):
         conds = getattr(self.guider, "conds", {})
@@ -171,6 +196,8 @@ class Run:
                 self._commit()
             self._committed = self.step
         self.x, self.sigma, self._level = x, timestep, None
+        for guard, state in zip(self.guards, self.states, strict=True):
+            guard.prepare(self, state, lambda: executor(x, timestep, model_options, seed))
         wanted = {name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)}
         if not wanted:
             self._outputs = None
@@ -203,11 +230,11 @@ class Run:
             waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
             lists += [self._choose(name, self.guider.conds[name]) for name in extra]
-        self._slots = roles + extra
+        self.slots = roles + extra
         try:
             out = executor(model, lists, x_in, timestep, model_options)
         finally:
-            self._slots = ()
+            self.slots = ()
         if outputs is not None:
             for name, prediction in zip(roles + extra, out, strict=True):
                 if name in outputs and outputs[name] is None:   # the first of an evaluation: later ones are perturbed (PAG, SAG)
@@ -216,17 +243,16 @@ class Run:
 
     def steer(self, h, skip, options):
         """Output-block patch: at the first block, ``h`` is the middle block's output with ControlNet's term (in every host)."""
-        slots = options["cond_or_uncond"]
-        if options["block"] != ("output", 0) or not self._slots:
+        if options["block"] != ("output", 0) or not self.slots:
             return h, skip
-        parts = list(h.chunk(len(slots)))
-        for place, slot in enumerate(slots):
-            if self._slots[slot] == "positive":
-                for guard, state in zip(self.guards, self.states, strict=True):
-                    addition = guard.steer(self, state, parts[place])
-                    if addition is not None:
-                        parts[place] = parts[place] + addition
-        return torch.cat(parts), skip
+        h = h.clone()
+        for rows, _ in self.rows(h.shape[0], options):
+            own = h[rows][:self.batch]          # twins stay untouched
+            for guard, state in zip(self.guards, self.states, strict=True):
+                addition = guard.steer(self, state, own)
+                if addition is not None:
+                    own += addition
+        return h, skip
 
     def _choose(self, role, entries):
         if entries:

@@ -28,6 +28,9 @@ FROZEN = {
     "GuardRateImages": ["images", "prompt", "concept", "set_name"],
     "GuardLoadFeedback": ["set_name"],
     "GuardResponsiblePrompt": ["model", "prompt", "mapping", "strength", "seed", "remove_words"],
+    "GuardGrowthInhibitor": ["model", "clip", "text", "targets", "scale", "mode", "adapter", "cross_end", "self_end"],
+    "GuardLoadAdapter": ["adapter_name"],
+    "GuardSaveAdapter": ["adapter", "filename"],
 }
 
 

@@ -1,0 +1,46 @@
+"""A second latent beside every one of a run, from the same noise: the guard changes the first, the twin stays as it was.
+
+The sampler sees one batch twice as large, the user the first half only (result and previews).
+"""
+import inspect
+
+import comfy.samplers
+import torch
+
+
+class Twin:
+    """Doubles one sampling run. ``noise``: (b, c, h, w)."""
+
+    def __init__(self, noise, seed):
+        self.noise, self.seed, self.batch = noise, seed, noise.shape[0]
+
+    def sample(self, executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs):
+        """The host's outer sample with twins; returns the guarded latents (b, c, h, w)."""
+        if denoise_mask is not None and denoise_mask.shape[0] == self.batch:
+            denoise_mask = _twice(denoise_mask)
+        if "latent_shapes" in kwargs and kwargs["latent_shapes"] is not None:
+            kwargs["latent_shapes"] = [(2 * shape[0], *shape[1:]) for shape in kwargs["latent_shapes"]]
+
+        def first_half(step, x0, x, total):
+            callback(step, x0[:self.batch], x[:self.batch], total)
+
+        out = executor(_twice(self.noise), _twice(latent_image), self._same_noise(sampler), sigmas, denoise_mask, first_half,
+                       disable_pbar, self.seed, **kwargs)
+        return out[:self.batch]
+
+    def _same_noise(self, sampler):
+        """A sampler that adds noise (ancestral, SDE) must add the same to both halves."""
+        if not isinstance(sampler, comfy.samplers.KSAMPLER) or "noise_sampler" in sampler.extra_options:
+            return sampler
+        if "noise_sampler" not in inspect.signature(sampler.sampler_function).parameters:
+            return sampler
+        generator = torch.Generator().manual_seed((self.seed or 0) + 1)     # not that of the starting noise
+        half = self.noise
+
+        def draw(sigma, sigma_next):
+            return _twice(torch.randn(half.shape, generator=generator)).to(getattr(sigma, "device", half.device))
+        return comfy.samplers.KSAMPLER(sampler.sampler_function, {**sampler.extra_options, "noise_sampler": draw}, sampler.inpaint_options)
+
+
+def _twice(tensor):
+    return torch.cat([tensor, tensor])
