@@ -11,6 +11,8 @@ from . import folders, inversion
 FOLDER = "embeddings"
 EXTENSION = ".safetensors"
 
+folders.register(FOLDER, {EXTENSION}, shipped=FOLDER)           # the demo model's word comes with the pack
+
 
 def path_for(name, overwrite=False):
     """Where a word called ``name`` will be saved. Raises ValueError or FileExistsError naming the input."""
