@@ -1,6 +1,7 @@
 """The rating page as a person works it: by keyboard alone, with a server that is killed in the middle."""
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from browser.frontend import CLASSIC, NODES_2, FrontEnd
 from tools.server import Server
 
 COUNT = 12
+GRAPH = Path(__file__).resolve().parent.parent.parent / "workflows" / "rate_images.json"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,23 @@ def test_the_node_has_a_button_that_opens_its_set(front_end):
     assert page.locator(f"{rating.VIEW} .cg-name").inner_text() == folder.name
     page.keyboard.press("Escape")
     page.evaluate("() => app.graph.clear()")
+
+
+def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
+    page, name = front_end.page, f"run-{front_end.renderer[:2]}"
+    front_end.drop(GRAPH.name, GRAPH.read_bytes(), len(json.loads(GRAPH.read_text(encoding="utf-8"))["nodes"]))
+    assert not front_end.faults()
+    front_end.set_widgets("KSampler", steps=2)
+    front_end.set_widgets("GuardRateImages", set_name=name)
+    front_end.run()
+    front_end.wait_for_pictures(front_end.nodes("GuardRateImages")[0], 8)
+    assert not front_end.alarms()
+    rating.open_view(page, name)
+    assert rating.progress(page) == "0 of 8"
+    front_end.set_widgets("KSampler", seed=2)
+    page.evaluate("() => app.queuePrompt(0)")
+    rating.wait_for_progress(page, "0 of 16")
+    page.keyboard.press("Escape")
 
 
 def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
