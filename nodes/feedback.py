@@ -49,8 +49,8 @@ class GuardLoadFeedback(io.ComfyNode):
                                     tooltip="Its features let the reward head judge every picture of the set. Without it, only rated "
                                             "pictures are used, with the ratings themselves."),
                 io.Boolean.Input("keep_ratings", default=False, optional=True,
-                                 tooltip="With CLIP Vision. Off: the head judges every picture, which evens out slips of single raters. On: "
-                                         "rated pictures keep their own ratings."),
+                                 tooltip="With CLIP Vision. Off: the head judges every picture, which evens out slips of single raters. "
+                                         "On: rated pictures keep their own ratings."),
             ],
             outputs=[Feedback.Output(display_name="feedback"), io.String.Output(display_name="report")])
 

@@ -55,7 +55,8 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
     page.keyboard.press("3")
     rating.wait_for_progress(page, f"5 of {COUNT}")
     said = [(line["image"], line["rating"]) for line in rating.lines(folder)]
-    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None), ("0005.png", 3)]
+    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None),
+                    ("0005.png", 3)]
     page.locator(".cg-mode").select_option("pairs")
     page.locator(".cg-mode").evaluate("element => element.closest('dialog').focus()")
     first, second = rating.shown(page).split()

@@ -39,7 +39,8 @@ def test_nobody_rated_is_an_error_that_says_what_to_do():
     ([(name, rater, 4 * ((index + rater) % 2)) for index, name in enumerate(NAMES[:12]) for rater in (0, 1)], [], "contradict each other"),
     ([], [(a, b, "a", 0.5) for a, b in zip(NAMES[:11], NAMES[1:12])], "a tie"),
     ([], [("000.png", "001.png", "a", 1)], "rate at least 8 more"),
-    ([], [(NAMES[i], NAMES[j], rater, won) for i in range(4) for j in range(i) for rater, won in (("a", 1), ("b", 0))], "comparisons contradict"),
+    ([], [(NAMES[i], NAMES[j], rater, won) for i in range(4) for j in range(i) for rater, won in (("a", 1), ("b", 0))],
+     "comparisons contradict"),
 ])
 def test_poor_ratings_give_warnings_and_finite_rewards(given, compared, missing, features):
     given = [(image, f"r{rater}", rating) for image, rater, rating in given]
