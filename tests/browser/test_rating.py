@@ -92,13 +92,14 @@ def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
     front_end.set_widgets("KSampler", steps=2)
     front_end.set_widgets("GuardRateImages", set_name=name)
     front_end.run()
-    front_end.wait_for_pictures(front_end.nodes("GuardRateImages")[0], 8)
+    for node in front_end.nodes("GuardRateImages"):
+        front_end.wait_for_pictures(node, 8)
     assert not front_end.alarms()
     rating.open_view(page, name)
-    assert rating.progress(page) == "0 of 8"
+    assert rating.progress(page) == "0 of 16"
     front_end.set_widgets("KSampler", seed=2)
     page.evaluate("() => app.queuePrompt(0)")
-    rating.wait_for_progress(page, "0 of 16")
+    rating.wait_for_progress(page, "0 of 32")
     page.keyboard.press("Escape")
 
 

@@ -104,7 +104,8 @@ def test_what_was_confirmed_before_a_kill_is_there_after_it(tmp_path):
 
 @pytest.mark.parametrize("line", [
     b"", b"{", b"[]", b"null", b'{"image":"../a.png"}', b'{"image":"a.png","rater":"ann","rating":5}',
-    b'{"image":"a.png","rater":"ann","rating":true}', b'{"image":"a.png","rater":"ann","rating":1.5}', b'{"image":"a.png","rater":"ann","rating":1,"other":"a.png"}',
+    b'{"image":"a.png","rater":"ann","rating":true}', b'{"image":"a.png","rater":"ann","rating":1.5}',
+    b'{"image":"a.png","rater":"ann","rating":1,"other":"a.png"}',
     b'{"image":"a.png","rater":["ann"]}',
     b'{"image":"a.png","rater":"","rating":3}', b'{"image":"a.png","seed":-1}', b'{"image":"a.png","seed":"7"}', b'{"image":1}',
     b'{"image":"a.png","prompt":7}', b'{"image":"a.png","rater":"ann","rating":0.25,"other":"b.png"}', b"[" * 100_000, b'"\xff"'])
