@@ -36,6 +36,9 @@ def open_view(page, name: str) -> None:
     if not page.locator(".cg-tab").is_visible():
         tab.focus()
         page.keyboard.press("Enter")
+    else:
+        page.locator(".cg-tab").get_by_role("button", name="Read again").focus()
+        page.keyboard.press("Enter")
     row = page.locator(".cg-tab .cg-open", has_text=name).first
     row.wait_for()
     row.focus()

@@ -34,7 +34,8 @@ def front_end(request, browser, own_server):
 def test_pictures_are_rated_by_keyboard_alone(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, f"keys-{front_end.renderer[:2]}", COUNT)
     rating.open_view(page, folder.name)
-    assert rating.progress(page) == f"0 of {COUNT}" and rating.shown(page) == "0000.png"
+    rating.wait_for_progress(page, f"0 of {COUNT}")
+    assert rating.shown(page) == "0000.png"
     assert "How much does this show star?" in page.locator(rating.VIEW).inner_text()
     page.locator(".cg-stage canvas[data-drawn]").wait_for()
     assert not page.locator(".cg-stage img").count(), "blurred until asked for"
@@ -96,7 +97,7 @@ def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
         front_end.wait_for_pictures(node, 8)
     assert not front_end.alarms()
     rating.open_view(page, name)
-    assert rating.progress(page) == "0 of 16"
+    rating.wait_for_progress(page, "0 of 16")
     front_end.set_widgets("KSampler", seed=2)
     page.evaluate("() => app.queuePrompt(0)")
     rating.wait_for_progress(page, "0 of 32")

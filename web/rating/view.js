@@ -63,6 +63,7 @@ export class RatingView {
     this.history = [];
     this.skipped.clear();
     this.tell("");
+    this.draw();
     await this.load();
     this.goToFirst();
     this.dialog.focus();
@@ -294,7 +295,14 @@ export class RatingView {
   }
 
   draw() {
-    if (!this.state) { this.stage.replaceChildren(); this.offer("", () => []); return; }
+    if (!this.state) {
+      this.stage.replaceChildren();
+      delete this.stage.dataset.image;
+      this.strip.replaceChildren();
+      this.question.textContent = this.progress.textContent = this.agreement.textContent = "";
+      this.offer("", () => []);
+      return;
+    }
     const concept = (this.inPairs ? this.state.concept : this.picture?.concept || this.state.concept) || say("thing");
     this.heading.textContent = this.name;
     this.question.textContent = say(this.inPairs ? "which" : "question", { concept });
