@@ -129,7 +129,7 @@ async def rate(request):
         raise Refusal(400, "id must be 8 to 64 letters, digits and -")
     if "rating" not in body or not (is_rating(rating) if other is None else is_comparison(rating)):
         raise Refusal(400, "rating must be a whole number from 0 to 4, of a comparison 0, 0.5 or 1, or null to take it back")
-    if image == other:
+    if other is not None and image == other:
         raise Refusal(400, "a picture cannot be compared with itself")
 
     def write():
