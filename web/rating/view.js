@@ -19,25 +19,29 @@ const STEP = 63;        // pixels from one thumbnail to the next, as in the styl
 
 function veiled(url) {
   const canvas = make("canvas", { width: VEIL, height: VEIL, ariaLabel: say("blurred") });
-  const source = fetched(url);
-  const draw = () => {
-    const context = canvas.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    context.drawImage(source, 0, 0, VEIL, VEIL);
+  const source = new Image();
+  source.onload = () => {
+    canvas.getContext("2d", { willReadFrequently: true }).drawImage(source, 0, 0, VEIL, VEIL);
     canvas.dataset.drawn = "yes";
   };
-  if (source.complete && source.naturalWidth) draw();
-  else source.addEventListener("load", draw, { once: true });
+  source.onerror = () => ahead.delete(url);
+  source.src = url;
   return canvas;
 }
 
-// The pictures coming next wait here, loaded
+function loaded(url) {
+  const image = make("img", { src: url, draggable: false, onerror: () => ahead.delete(url) });
+  image.decode().catch(() => {});
+  return image;
+}
+
+// What is shown next waits here, ready to be put on the page
 const ahead = new Map();
 
-function fetched(url) {
+function ready(url, prepare) {
   if (!ahead.has(url)) {
     if (ahead.size > 12) ahead.delete(ahead.keys().next().value);
-    ahead.set(url, Object.assign(new Image(), { src: url, draggable: false, onerror: () => ahead.delete(url) }));
+    ahead.set(url, prepare(url));
   }
   return ahead.get(url);
 }
@@ -287,11 +291,15 @@ export class RatingView {
     const name = this.name, shown = make("div", { className: "cg-picture" });
     shown.uncover = (open) => {
       shown.classList.toggle("cg-blurred", !open);
-      shown.replaceChildren(open ? fetched(pictureURL(name, image)) : veiled(thumbnailURL(name, image)));
+      shown.replaceChildren(this.prepared(name, image, open));
     };
     shown.onclick = () => shown.uncover(shown.classList.contains("cg-blurred"));
     shown.uncover(this.always.checked);
     return shown;
+  }
+
+  prepared(name, image, open) {
+    return open ? ready(pictureURL(name, image), loaded) : ready(thumbnailURL(name, image), veiled);
   }
 
   draw() {
@@ -322,7 +330,7 @@ export class RatingView {
       ...say("scale").map((text, rating) => Object.assign(button(`${rating} ${text}`, () => this.rate(rating)), { value: rating })),
       button(say("next") + " →", () => this.move(1)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())]);
     for (const one of this.answers.children) if (one.value) one.classList.toggle("cg-chosen", one.value === String(mine));
-    for (const next of this.state.pictures.slice(this.index + 1, this.index + 4)) fetched((this.always.checked ? pictureURL : thumbnailURL)(this.name, next.image));
+    for (const next of this.state.pictures.slice(this.index + 1, this.index + 4)) this.prepared(this.name, next.image, this.always.checked);
     this.current?.removeAttribute("aria-current");
     this.current = this.strip.children[this.index];
     this.current?.setAttribute("aria-current", "true");
