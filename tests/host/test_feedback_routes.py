@@ -39,6 +39,9 @@ class Caller:
     def stop(self):
         self.loop.run_until_complete(self.session.close())
         self.loop.run_until_complete(self.runner.cleanup())
+        left = asyncio.all_tasks(self.loop)         # of callers that were hung up on
+        [task.cancel() for task in left]
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.close()
 
     async def ask(self, method, path, **options):
