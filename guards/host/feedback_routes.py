@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import sys
 import tempfile
 
 from aiohttp import web
@@ -224,17 +225,18 @@ def register(routes: web.RouteTableDef) -> None:
     routes.post(PREFIX + "/{set}/import")(take_in)
 
 
+def _server():
+    """The running server; None where the host is used without one. It is not imported: who runs a server has it."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
 def register_with_host() -> None:
     """Add them to the running server's, if there is one."""
-    from server import PromptServer
-    routes = getattr(getattr(PromptServer, "instance", None), "routes", None)
-    if routes is not None:
-        register(routes)
+    if _server() is not None:
+        register(_server().routes)
 
 
 def tell_pages(name: str) -> None:
     """Open rating pages show what has just been filed."""
-    from server import PromptServer
-    instance = getattr(PromptServer, "instance", None)
-    if instance is not None:
-        instance.send_sync("concept_guards.filed", {"set": name})
+    if _server() is not None:
+        _server().send_sync("concept_guards.filed", {"set": name})
