@@ -100,11 +100,13 @@ def test_loading_gives_rewards_and_lazy_pictures(nodes, sets, user):
 class Vision:
     """A CLIP Vision of the host's own classes, tiny, with random weights."""
 
-    def __new__(cls):
+    def __new__(cls, folder):
         import comfy.clip_vision
         config = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, hidden_act="quick_gelu",
                       image_size=32, patch_size=8, num_channels=3, projection_dim=24, layer_norm_eps=1e-5, model_type="clip_vision_model")
-        model = comfy.clip_vision.ClipVisionModel(config)
+        path = folder / "config.json"              # the oldest host takes a file alone
+        path.write_text(json.dumps(config))
+        model = comfy.clip_vision.ClipVisionModel(str(path))
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             for parameter in model.model.parameters():
@@ -115,7 +117,7 @@ class Vision:
 def test_with_clip_vision_few_ratings_become_many(nodes, sets, user):
     names = sets.file_images(pictures(40), "", "bright", "light")
     rate(sets, "light", [(name, "ann", 4 * (place % 2)) for place, name in enumerate(names[:16])])
-    vision = Vision()
+    vision = Vision(user)
     feedback, report = run(nodes, "GuardLoadFeedback", set_name="light", clip_vision=vision).result
     assert len(feedback) == 40 and int(feedback.judged.sum()) == 16
     right = (feedback.rewards > 0.5) == (torch.arange(40) % 2 > 0)
