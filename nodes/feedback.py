@@ -50,8 +50,7 @@ class GuardLoadFeedback(io.ComfyNode):
                                             "pictures are used, with the ratings themselves."),
                 io.Boolean.Input("keep_ratings", default=False, optional=True,
                                  tooltip="With CLIP Vision. Off: the head judges every picture, which evens out slips of single raters. "
-                                         "On: "
-                                         "rated pictures keep their own ratings."),
+                                         "On: rated pictures keep their own ratings."),
             ],
             outputs=[Feedback.Output(display_name="feedback"), io.String.Output(display_name="report")])
 

@@ -69,8 +69,8 @@ def make(server, workflow: Path) -> Path:
         raise SetupError(f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
     target = workflow.with_suffix(".jpg")
     if not graphs.find(graph, title="before"):
-        title = graph[result.images[0].node]["_meta"]["title"]
-        target.write_bytes(draw_one([picture.data for picture in result.images], title))
+        title = known[graph[result.images[0].node]["class_type"]]["display_name"]
+        target.write_bytes(draw_one([picture.data for picture in result.images[::-(-len(result.images) // 9)]], title))
         return target
     sides = {side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]
              for side in ("before", "after")}

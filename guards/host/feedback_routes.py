@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import sys
 import tempfile
 
 from aiohttp import web
@@ -49,19 +50,18 @@ def guarded(handler):
     return answer
 
 
-async def _set(request) -> str:
-    """The folder of the set that a call names."""
-    path = await asyncio.to_thread(feedback_sets.folder, request.match_info["set"])
+def _set(request) -> str:
+    """The folder of the set that a call names. Reads the disk, as what follows does: call it in a thread."""
+    path = feedback_sets.folder(request.match_info["set"])
     if path is None:
         raise Refusal(404, "there is no such set")
     return path
 
 
-async def _picture(request) -> tuple[str, str]:
-    path, image = await _set(request), request.match_info["image"]
-    if not await asyncio.to_thread(feedback_sets.has_picture, path, image):
+def _picture(path: str, *images) -> None:
+    """Refuses what is no picture of a set."""
+    if not all(feedback_sets.has_picture(path, image) for image in images):
         raise Refusal(404, "there is no such picture")
-    return path, image
 
 
 @guarded
@@ -79,9 +79,8 @@ async def list_sets(request):
 
 @guarded
 async def show_set(request):
-    path = await _set(request)
-
     def collect():
+        path = _set(request)
         images, ratings = feedback_sets.pictures(path), feedback_sets.log(path).snapshot()
         given, agreed = ratings.by_image(), agreement(ratings.by_image())
         return {"set": request.match_info["set"], "concept": _concept(ratings, images), "raters": ratings.raters(),
@@ -97,25 +96,31 @@ def _concept(ratings, images) -> str:
 
 @guarded
 async def show_picture(request):
-    path, image = await _picture(request)
-    return web.FileResponse(os.path.join(path, image), headers={**KEPT, "Content-Type": "image/png"})
+    def find():
+        path, image = _set(request), request.match_info["image"]
+        _picture(path, image)
+        return os.path.join(path, image)
+    return web.FileResponse(await asyncio.to_thread(find), headers={**KEPT, "Content-Type": "image/png"})
 
 
 @guarded
 async def show_thumbnail(request):
-    path, image = await _picture(request)
-    async with _thumbnails:
+    def make():
+        path, image = _set(request), request.match_info["image"]
+        _picture(path, image)
         try:
-            small = await asyncio.to_thread(feedback_sets.thumbnail, path, image)
+            return feedback_sets.thumbnail(path, image)
         except ValueError as error:
             raise Refusal(422, "the picture cannot be read") from error
+    async with _thumbnails:
+        small = await asyncio.to_thread(make)
     return web.FileResponse(small, headers={**KEPT, "Content-Type": "image/jpeg"})
 
 
 @guarded
 async def rate(request):
     """Answers when the line is on the disk. A line whose id is known is not written again: the page may ask twice."""
-    path, body = await _set(request), await _json(request)
+    body = await _json(request)
     if set(body) - FIELDS:
         raise Refusal(400, "the body holds unknown fields")
     rater, rating, key, image, other = (body.get(name) for name in ("rater", "rating", "id", "image", "other"))
@@ -125,13 +130,12 @@ async def rate(request):
         raise Refusal(400, "id must be 8 to 64 letters, digits and -")
     if "rating" not in body or not (is_rating(rating) if other is None else is_comparison(rating)):
         raise Refusal(400, "rating must be a whole number from 0 to 4, of a comparison 0, 0.5 or 1, or null to take it back")
-    for name in (image,) if other is None else (image, other):
-        if not await asyncio.to_thread(feedback_sets.has_picture, path, name):
-            raise Refusal(404, "there is no such picture")
-    if image == other:
+    if other is not None and image == other:
         raise Refusal(400, "a picture cannot be compared with itself")
 
     def write():
+        path = _set(request)
+        _picture(path, image, *(() if other is None else (other,)))
         log = feedback_sets.log(path)
         filed = log.read().filed.get(image, Entry(image))
         entry = Entry(image, filed.prompt, filed.seed, filed.concept, rater, rating, now(), other or "", key)
@@ -160,7 +164,7 @@ async def _json(request) -> dict:
 
 @guarded
 async def export(request):
-    path = await _set(request)
+    path = await asyncio.to_thread(_set, request)
     with tempfile.TemporaryFile(dir=feedback_sets.base()) as file:
         images = await asyncio.to_thread(feedback_sets.pictures, path)
         await asyncio.to_thread(feedback_zip.pack, path, images, file)
@@ -221,17 +225,18 @@ def register(routes: web.RouteTableDef) -> None:
     routes.post(PREFIX + "/{set}/import")(take_in)
 
 
+def _server():
+    """The running server; None where the host is used without one. It is not imported: who runs a server has it."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
 def register_with_host() -> None:
     """Add them to the running server's, if there is one."""
-    from server import PromptServer
-    routes = getattr(getattr(PromptServer, "instance", None), "routes", None)
-    if routes is not None:
-        register(routes)
+    if _server() is not None:
+        register(_server().routes)
 
 
 def tell_pages(name: str) -> None:
     """Open rating pages show what has just been filed."""
-    from server import PromptServer
-    instance = getattr(PromptServer, "instance", None)
-    if instance is not None:
-        instance.send_sync("concept_guards.filed", {"set": name})
+    if _server() is not None:
+        _server().send_sync("concept_guards.filed", {"set": name})

@@ -18,7 +18,8 @@ def make_set(server, name: str, count: int, side: int = 64) -> Path:
         picture = Image.new("RGB", (side, side), (number * 37 % 256, number * 91 % 256, 120))
         ImageDraw.Draw(picture).text((side // 4, side // 3), str(number), (255, 255, 255))
         picture.save(folder / f"{number:04}.png")
-        lines.append(json.dumps({"image": f"{number:04}.png", "prompt": "", "seed": number, "concept": "star", "rater": "", "rating": None, "time": ""}))
+        lines.append(json.dumps({"image": f"{number:04}.png", "prompt": "", "seed": number, "concept": "star", "rater": "", "rating": None,
+                                 "time": ""}))
     (folder / "ratings.jsonl").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -34,6 +35,9 @@ def open_view(page, name: str) -> None:
     tab.wait_for()
     if not page.locator(".cg-tab").is_visible():
         tab.focus()
+        page.keyboard.press("Enter")
+    else:
+        page.locator(".cg-tab").get_by_role("button", name="Read again").focus()
         page.keyboard.press("Enter")
     row = page.locator(".cg-tab .cg-open", has_text=name).first
     row.wait_for()

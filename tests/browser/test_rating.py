@@ -1,6 +1,7 @@
 """The rating page as a person works it: by keyboard alone, with a server that is killed in the middle."""
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from browser.frontend import CLASSIC, NODES_2, FrontEnd
 from tools.server import Server
 
 COUNT = 12
+GRAPH = Path(__file__).resolve().parent.parent.parent / "workflows" / "rate_images.json"
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +34,17 @@ def front_end(request, browser, own_server):
 def test_pictures_are_rated_by_keyboard_alone(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, f"keys-{front_end.renderer[:2]}", COUNT)
     rating.open_view(page, folder.name)
-    assert rating.progress(page) == f"0 of {COUNT}" and rating.shown(page) == "0000.png"
+    rating.wait_for_progress(page, f"0 of {COUNT}")
+    assert rating.shown(page) == "0000.png"
     assert "How much does this show star?" in page.locator(rating.VIEW).inner_text()
-    picture = page.locator(".cg-stage img")
-    assert "cg-blurred" in picture.get_attribute("class"), "blurred until asked for"
+    page.locator(".cg-stage canvas[data-drawn]").wait_for()
+    assert not page.locator(".cg-stage img").count(), "blurred until asked for"
     page.keyboard.press("Space")
-    assert "cg-blurred" not in (picture.get_attribute("class") or "")
+    page.wait_for_function("() => document.querySelector('.cg-stage img').naturalWidth === 64")
     for number in range(5):
         page.keyboard.press(str(number % 5))
         assert rating.shown(page) == f"{number + 1:04}.png"
-        assert "cg-blurred" in page.locator(".cg-stage img").get_attribute("class")
+        assert not page.locator(".cg-stage img").count()
     rating.wait_for_progress(page, f"5 of {COUNT}")
     page.keyboard.press("u")
     rating.wait_for_progress(page, f"4 of {COUNT}")
@@ -53,7 +56,8 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
     page.keyboard.press("3")
     rating.wait_for_progress(page, f"5 of {COUNT}")
     said = [(line["image"], line["rating"]) for line in rating.lines(folder)]
-    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None), ("0005.png", 3)]
+    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None),
+                    ("0005.png", 3)]
     page.locator(".cg-mode").select_option("pairs")
     page.locator(".cg-mode").evaluate("element => element.closest('dialog').focus()")
     first, second = rating.shown(page).split()
@@ -80,6 +84,24 @@ def test_the_node_has_a_button_that_opens_its_set(front_end):
     assert page.locator(f"{rating.VIEW} .cg-name").inner_text() == folder.name
     page.keyboard.press("Escape")
     page.evaluate("() => app.graph.clear()")
+
+
+def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
+    page, name = front_end.page, f"run-{front_end.renderer[:2]}"
+    front_end.drop(GRAPH.name, GRAPH.read_bytes(), len(json.loads(GRAPH.read_text(encoding="utf-8"))["nodes"]))
+    assert not front_end.faults()
+    front_end.set_widgets("KSampler", steps=2)
+    front_end.set_widgets("GuardRateImages", set_name=name)
+    front_end.run()
+    for node in front_end.nodes("GuardRateImages"):
+        front_end.wait_for_pictures(node, 8)
+    assert not front_end.alarms()
+    rating.open_view(page, name)
+    rating.wait_for_progress(page, "0 of 16")
+    front_end.set_widgets("KSampler", seed=2)
+    page.evaluate("() => app.queuePrompt(0)")
+    rating.wait_for_progress(page, "0 of 32")
+    page.keyboard.press("Escape")
 
 
 def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):

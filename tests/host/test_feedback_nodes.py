@@ -44,7 +44,8 @@ def pictures(count=12, seed=0):
 
 def rate(sets, name, given):
     feedback = hosting.module("guards.feedback")
-    sets.log(sets.folder(name)).append(feedback.Entry(image, rater=rater, rating=rating, concept="bright") for image, rater, rating in given)
+    sets.log(sets.folder(name)).append(feedback.Entry(image, rater=rater, rating=rating, concept="bright")
+                                       for image, rater, rating in given)
 
 
 def test_running_the_node_files_the_pictures_without_private_text(nodes, sets, user):
@@ -73,7 +74,8 @@ def test_the_same_picture_is_filed_once(nodes, sets, user):
 
 @pytest.mark.parametrize("change, named", [
     ({"concept": " "}, "concept"), ({"set_name": "../x"}, "set_name"), ({"set_name": ""}, "set_name"), ({"set_name": "con"}, "set_name"),
-    ({"prompt": "x" * 9000}, "prompt"), ({"images": torch.full((1, 8, 8, 3), float("nan"))}, "images"), ({"images": torch.zeros(8, 8, 3)}, "images")])
+    ({"prompt": "x" * 9000}, "prompt"), ({"images": torch.full((1, 8, 8, 3), float("nan"))}, "images"),
+    ({"images": torch.zeros(8, 8, 3)}, "images")])
 def test_inputs_that_cannot_be_filed_are_refused_by_name(nodes, sets, user, change, named):
     with pytest.raises(ValueError, match=f"^{named}"):
         run(nodes, "GuardRateImages", **{**dict(images=pictures(1), prompt="", concept="bright", set_name="light"), **change})
@@ -98,11 +100,13 @@ def test_loading_gives_rewards_and_lazy_pictures(nodes, sets, user):
 class Vision:
     """A CLIP Vision of the host's own classes, tiny, with random weights."""
 
-    def __new__(cls):
+    def __new__(cls, folder):
         import comfy.clip_vision
-        config = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, hidden_act="quick_gelu", image_size=32,
-                      patch_size=8, num_channels=3, projection_dim=24, layer_norm_eps=1e-5, model_type="clip_vision_model")
-        model = comfy.clip_vision.ClipVisionModel(config)
+        config = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, hidden_act="quick_gelu",
+                      image_size=32, patch_size=8, num_channels=3, projection_dim=24, layer_norm_eps=1e-5, model_type="clip_vision_model")
+        path = folder / "config.json"              # the oldest host takes a file alone
+        path.write_text(json.dumps(config))
+        model = comfy.clip_vision.ClipVisionModel(str(path))
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             for parameter in model.model.parameters():
@@ -113,7 +117,7 @@ class Vision:
 def test_with_clip_vision_few_ratings_become_many(nodes, sets, user):
     names = sets.file_images(pictures(40), "", "bright", "light")
     rate(sets, "light", [(name, "ann", 4 * (place % 2)) for place, name in enumerate(names[:16])])
-    vision = Vision()
+    vision = Vision(user)
     feedback, report = run(nodes, "GuardLoadFeedback", set_name="light", clip_vision=vision).result
     assert len(feedback) == 40 and int(feedback.judged.sum()) == 16
     right = (feedback.rewards > 0.5) == (torch.arange(40) % 2 > 0)

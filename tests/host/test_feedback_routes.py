@@ -39,6 +39,9 @@ class Caller:
     def stop(self):
         self.loop.run_until_complete(self.session.close())
         self.loop.run_until_complete(self.runner.cleanup())
+        left = asyncio.all_tasks(self.loop)         # of callers that were hung up on
+        [task.cancel() for task in left]
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.close()
 
     async def ask(self, method, path, **options):
@@ -152,10 +155,12 @@ BAD = [
 ]
 GOOD = dict(rater="ann", rating=1, id="identity-9")
 BAD += [("POST", f"{PLACE}/stars/ratings", {"json": {**GOOD, "image": "IMAGE", **change}}, status) for change, status in [
-    ({"rating": 5}, 400), ({"rating": -1}, 400), ({"rating": True}, 400), ({"rating": "3"}, 400), ({"rating": 1.5}, 400), ({"rating": [1]}, 400),
+    ({"rating": 5}, 400), ({"rating": -1}, 400), ({"rating": True}, 400), ({"rating": "3"}, 400), ({"rating": 1.5}, 400),
+    ({"rating": [1]}, 400),
     ({"rater": ""}, 400), ({"rater": "a\nb"}, 400), ({"rater": "x" * 31}, 400), ({"rater": None}, 400), ({"rater": {"a": 1}}, 400),
     ({"rater": "<b>"}, 400), ({"id": "short"}, 400), ({"id": 7}, 400), ({"id": "x" * 65}, 400), ({"time": "now"}, 400), ({"seed": 1}, 400),
-    ({"image": "unknown.png"}, 404), ({"image": "../secret.png"}, 404), ({"image": None}, 404), ({"image": 1}, 404), ({"image": "link.png"}, 404),
+    ({"image": "unknown.png"}, 404), ({"image": "../secret.png"}, 404), ({"image": None}, 404), ({"image": 1}, 404),
+    ({"image": "link.png"}, 404),
     ({"other": "unknown.png"}, 404), ({"other": "IMAGE"}, 400), ({"other": "", "rating": 1}, 404), ({"other": 7}, 404),
     ({"other": "IMAGE", "rating": 3}, 400)]]
 
@@ -184,7 +189,8 @@ def test_hostile_calls_are_refused_in_one_line_and_nothing_is_written(caller, im
 
 @pytest.mark.parametrize("headers", [
     {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-    {"Origin": "http://127.0.0.1:1"}, {"Host": "evil.example"}, {"Host": "evil.example", "Origin": "http://evil.example"}, {"Host": "192.168.1.5"},
+    {"Origin": "http://127.0.0.1:1"}, {"Host": "evil.example"}, {"Host": "evil.example", "Origin": "http://evil.example"},
+    {"Host": "192.168.1.5"},
     {"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}], ids=str)
 @pytest.mark.parametrize("method, path", [("GET", PLACE), ("GET", f"{PLACE}/stars"), ("GET", f"{PLACE}/stars/picture/IMAGE"),
                                           ("GET", f"{PLACE}/stars/thumbnail/IMAGE"), ("GET", f"{PLACE}/stars/export"),
@@ -263,14 +269,16 @@ def test_many_raters_at_once_lose_nothing(caller, images, user):
     async def work(rater):
         for index, image in enumerate(images):
             status, _, _ = await caller.ask("POST", f"{PLACE}/stars/ratings",
-                                            json={"image": image, "rater": f"r{rater}", "rating": (index + rater) % 5, "id": f"{rater:08}-{index}"})
+                                            json={"image": image, "rater": f"r{rater}", "rating": (index + rater) % 5,
+                                                  "id": f"{rater:08}-{index}"})
             assert status == 200
 
     async def everyone():
         await asyncio.gather(*(work(rater) for rater in range(20)))
     caller.loop.run_until_complete(everyone())
     _, state = caller.get(f"{PLACE}/stars")
-    assert [picture["ratings"] for picture in state["pictures"]] == [{f"r{rater}": (index + rater) % 5 for rater in range(20)} for index in range(4)]
+    expected = [{f"r{rater}": (index + rater) % 5 for rater in range(20)} for index in range(4)]
+    assert [picture["ratings"] for picture in state["pictures"]] == expected
     assert len((user / "concept_guards/feedback/stars/ratings.jsonl").read_text().splitlines()) == 84
 
 

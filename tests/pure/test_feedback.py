@@ -103,8 +103,10 @@ def test_what_was_confirmed_before_a_kill_is_there_after_it(tmp_path):
 
 
 @pytest.mark.parametrize("line", [
-    b"", b"{", b"[]", b"null", b'{"image":"../a.png"}', b'{"image":"a.png","rater":"ann","rating":5}', b'{"image":"a.png","rater":"ann","rating":true}',
-    b'{"image":"a.png","rater":"ann","rating":1.5}', b'{"image":"a.png","rater":"ann","rating":1,"other":"a.png"}', b'{"image":"a.png","rater":["ann"]}',
+    b"", b"{", b"[]", b"null", b'{"image":"../a.png"}', b'{"image":"a.png","rater":"ann","rating":5}',
+    b'{"image":"a.png","rater":"ann","rating":true}', b'{"image":"a.png","rater":"ann","rating":1.5}',
+    b'{"image":"a.png","rater":"ann","rating":1,"other":"a.png"}',
+    b'{"image":"a.png","rater":["ann"]}',
     b'{"image":"a.png","rater":"","rating":3}', b'{"image":"a.png","seed":-1}', b'{"image":"a.png","seed":"7"}', b'{"image":1}',
     b'{"image":"a.png","prompt":7}', b'{"image":"a.png","rater":"ann","rating":0.25,"other":"b.png"}', b"[" * 100_000, b'"\xff"'])
 def test_a_line_that_no_rater_can_have_written_is_left_out(line):
@@ -138,8 +140,8 @@ def test_agreement_without_doubles_or_differences_is_not_defined():
 
 
 def test_the_seed_of_the_nearest_sampler_is_found():
-    graph = {"1": {"inputs": {"images": ["2", 0]}}, "2": {"inputs": {"samples": ["3", 0]}}, "3": {"inputs": {"seed": 42, "model": ["4", 0]}},
-             "4": {"inputs": {"seed": 9}}}
+    graph = {"1": {"inputs": {"images": ["2", 0]}}, "2": {"inputs": {"samples": ["3", 0]}},
+             "3": {"inputs": {"seed": 42, "model": ["4", 0]}}, "4": {"inputs": {"seed": 9}}}
     assert feedback.nearest_seed(graph, "1") == 42
     assert feedback.nearest_seed({"1": {"inputs": {"images": ["1", 0]}}}, "1") is None
     assert feedback.nearest_seed(None, "1") is None

@@ -39,7 +39,8 @@ def test_nobody_rated_is_an_error_that_says_what_to_do():
     ([(name, rater, 4 * ((index + rater) % 2)) for index, name in enumerate(NAMES[:12]) for rater in (0, 1)], [], "contradict each other"),
     ([], [(a, b, "a", 0.5) for a, b in zip(NAMES[:11], NAMES[1:12])], "a tie"),
     ([], [("000.png", "001.png", "a", 1)], "rate at least 8 more"),
-    ([], [(NAMES[i], NAMES[j], rater, won) for i in range(4) for j in range(i) for rater, won in (("a", 1), ("b", 0))], "comparisons contradict"),
+    ([], [(NAMES[i], NAMES[j], rater, won) for i in range(4) for j in range(i) for rater, won in (("a", 1), ("b", 0))],
+     "comparisons contradict"),
 ])
 def test_poor_ratings_give_warnings_and_finite_rewards(given, compared, missing, features):
     given = [(image, f"r{rater}", rating) for image, rater, rating in given]
@@ -102,18 +103,16 @@ def test_the_fit_is_the_minimum_of_the_stated_loss():
     given = ratings([(NAMES[i], "a", i % 5) for i in range(20)], [(NAMES[i], NAMES[i + 7], "a", (0, 0.5, 1)[i % 3]) for i in range(15)])
     found = reward.evidence(given, NAMES[:30])
     scores = reward.fit(found, basis, 0.3)
+    labels = torch.tensor([(i % 5) / 4 for i in range(20)], dtype=torch.float64)
+    won = torch.tensor([(0, 0.5, 1)[i % 3] for i in range(15)], dtype=torch.float64)
     w, b = torch.zeros(4, dtype=torch.float64, requires_grad=True), torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([w, b], max_iter=60, tolerance_grad=1e-8, tolerance_change=1e-14, line_search_fn="strong_wolfe")
 
     def loss():
         optimiser.zero_grad()
         score, total = basis @ w + b, 0.15 * (w * w).sum() + 0.0005 * b * b
-        for i in range(20):
-            chance, label = torch.sigmoid(score[i]), (i % 5) / 4
-            total = total - label * chance.log() - (1 - label) * (1 - chance).log()
-        for i in range(15):
-            chance, won = torch.sigmoid(score[i] - score[i + 7]), (0, 0.5, 1)[i % 3]
-            total = total - won * chance.log() - (1 - won) * (1 - chance).log()
+        for chance, label in ((torch.sigmoid(score[:20]), labels), (torch.sigmoid(score[:15] - score[7:22]), won)):
+            total = total - (label * chance.log() + (1 - label) * (1 - chance).log()).sum()
         total.backward()
         return total
     optimiser.step(loss)

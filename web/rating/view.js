@@ -13,6 +13,39 @@ export function make(tag, properties = {}, ...children) {
 
 const button = (text, onclick, className = "") => make("button", { type: "button", textContent: text, onclick, className });
 
+// A picture as a handful of colours, which the page stretches: no filter to compute, and nothing to make out
+const VEIL = 7;
+const STEP = 63;        // pixels from one thumbnail to the next, as in the style sheet
+
+function veiled(url) {
+  const canvas = make("canvas", { width: VEIL, height: VEIL, ariaLabel: say("blurred") });
+  const source = new Image();
+  source.onload = () => {
+    canvas.getContext("2d", { willReadFrequently: true }).drawImage(source, 0, 0, VEIL, VEIL);
+    canvas.dataset.drawn = "yes";
+  };
+  source.onerror = () => ahead.delete(url);
+  source.src = url;
+  return canvas;
+}
+
+function loaded(url) {
+  const image = make("img", { src: url, draggable: false, onerror: () => ahead.delete(url) });
+  image.decode().catch(() => {});
+  return image;
+}
+
+// What is shown next waits here, ready to be put on the page
+const ahead = new Map();
+
+function ready(url, prepare) {
+  if (!ahead.has(url)) {
+    if (ahead.size > 12) ahead.delete(ahead.keys().next().value);
+    ahead.set(url, prepare(url));
+  }
+  return ahead.get(url);
+}
+
 export class RatingView {
   constructor() {
     this.outbox = new Outbox({
@@ -34,6 +67,7 @@ export class RatingView {
     this.history = [];
     this.skipped.clear();
     this.tell("");
+    this.draw();
     await this.load();
     this.goToFirst();
     this.dialog.focus();
@@ -48,7 +82,10 @@ export class RatingView {
     this.rater.classList.add("cg-rater");
     this.mode = make("select", { className: "cg-mode", onchange: () => this.goToFirst() },
       make("option", { value: "single", textContent: say("single") }), make("option", { value: "pairs", textContent: say("pairs") }));
-    this.always = make("input", { type: "checkbox", className: "cg-always", onchange: () => this.draw() });
+    this.always = make("input", { type: "checkbox", className: "cg-always", onchange: () => {
+      this.strip.classList.toggle("cg-open", this.always.checked);
+      this.draw();
+    } });
     this.progress = make("strong", { className: "cg-progress" });
     this.agreement = make("span", { className: "cg-agreement" });
     this.question = make("h2", { className: "cg-question" });
@@ -238,8 +275,8 @@ export class RatingView {
   }
 
   reveal() {
-    const hidden = this.stage.querySelector(".cg-blurred");
-    for (const image of this.stage.querySelectorAll("img")) image.classList.toggle("cg-blurred", !hidden);
+    const hidden = Boolean(this.stage.querySelector(".cg-blurred"));
+    for (const shown of this.stage.children) shown.uncover(hidden);
   }
 
   // Drawing
@@ -251,14 +288,29 @@ export class RatingView {
   }
 
   show(image) {
-    const shown = make("img", { src: pictureURL(this.name, image), alt: say("blurred"), draggable: false, decoding: "async",
-                                className: this.always.checked ? "" : "cg-blurred" });
-    shown.onclick = () => shown.classList.toggle("cg-blurred");
+    const name = this.name, shown = make("div", { className: "cg-picture" });
+    shown.uncover = (open) => {
+      shown.classList.toggle("cg-blurred", !open);
+      shown.replaceChildren(this.prepared(name, image, open));
+    };
+    shown.onclick = () => shown.uncover(shown.classList.contains("cg-blurred"));
+    shown.uncover(this.always.checked);
     return shown;
   }
 
+  prepared(name, image, open) {
+    return open ? ready(pictureURL(name, image), loaded) : ready(thumbnailURL(name, image), veiled);
+  }
+
   draw() {
-    if (!this.state) { this.stage.replaceChildren(); this.answers.replaceChildren(); return; }
+    if (!this.state) {
+      this.stage.replaceChildren();
+      delete this.stage.dataset.image;
+      this.strip.replaceChildren();
+      this.question.textContent = this.progress.textContent = this.agreement.textContent = "";
+      this.offer("", () => []);
+      return;
+    }
     const concept = (this.inPairs ? this.state.concept : this.picture?.concept || this.state.concept) || say("thing");
     this.heading.textContent = this.name;
     this.question.textContent = say(this.inPairs ? "which" : "question", { concept });
@@ -273,26 +325,33 @@ export class RatingView {
     this.stage.replaceChildren(...(picture ? [this.show(picture.image)] : []));
     this.stage.dataset.image = picture?.image ?? "";
     const mine = picture && this.mine(picture);
-    this.answers.replaceChildren(
+    this.offer("single", () => [
       button("← " + say("previous"), () => this.move(-1)),
-      ...say("scale").map((text, rating) => button(`${rating} ${text}`, () => this.rate(rating), mine === rating ? "cg-chosen" : "")),
-      button(say("next") + " →", () => this.move(1)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal()));
-    for (const ahead of [1, 2]) {
-      const next = this.state.pictures[this.index + ahead];
-      if (next) new Image().src = pictureURL(this.name, next.image);
+      ...say("scale").map((text, rating) => Object.assign(button(`${rating} ${text}`, () => this.rate(rating)), { value: rating })),
+      button(say("next") + " →", () => this.move(1)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())]);
+    for (const one of this.answers.children) if (one.value) one.classList.toggle("cg-chosen", one.value === String(mine));
+    for (const next of this.state.pictures.slice(this.index + 1, this.index + 4)) this.prepared(this.name, next.image, this.always.checked);
+    this.current?.removeAttribute("aria-current");
+    this.current = this.strip.children[this.index];
+    this.current?.setAttribute("aria-current", "true");
+    const place = this.index * STEP;
+    if (!(place > this.scrolled + STEP && place < this.scrolled + 8 * STEP)) {      // only when it has left the view: scrolling costs a layout
+      this.scrolled = Math.max(place - 2 * STEP, 0);
+      this.strip.scrollLeft = this.scrolled;
     }
-    this.strip.querySelector("[aria-current]")?.removeAttribute("aria-current");
-    const thumb = this.strip.children[this.index];
-    thumb?.setAttribute("aria-current", "true");
-    thumb?.scrollIntoView({ block: "nearest", inline: "center" });
   }
 
   drawPair() {
     this.stage.replaceChildren(...(this.pair ?? []).map((image) => this.show(image)));
     this.stage.dataset.image = (this.pair ?? []).join(" ");
-    this.answers.replaceChildren(...(this.pair ? [
+    this.offer(this.pair ? "pairs" : "", () => (this.pair ? [
       button("← " + say("left"), () => this.compare(1)), button(say("equal") + " ↓", () => this.compare(0.5)),
       button(say("right") + " →", () => this.compare(0)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())] : []));
+  }
+
+  offer(kind, buttons) {
+    if (this.offered !== kind) this.answers.replaceChildren(...buttons());
+    this.offered = kind;
   }
 
   drawProgress() {
@@ -304,10 +363,11 @@ export class RatingView {
   }
 
   drawStrip() {
+    this.scrolled = -1e9;
     this.strip.replaceChildren(...this.state.pictures.map((picture, place) => {
       const thumb = make("button", { type: "button", tabIndex: -1, title: String(place + 1),
                                      onclick: () => { this.mode.value = "single"; this.index = place; this.draw(); this.dialog.focus(); } },
-        make("img", { loading: "lazy", decoding: "async", src: thumbnailURL(this.name, picture.image), alt: String(place + 1) }));
+        make("img", { loading: "lazy", decoding: "async", src: thumbnailURL(this.name, picture.image), alt: "" }), String(place + 1));
       return thumb;
     }));
     for (const picture of this.state.pictures) this.mark(picture.image);
