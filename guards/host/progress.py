@@ -9,9 +9,11 @@ from PIL import Image
 def under_node(node):
     """A function of a text that the front end shows under ``node`` while the graph runs; without a server it does nothing."""
     def show(text):
+        if node is None:
+            return
         from server import PromptServer
         send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
-        if node is not None and send is not None:
+        if send is not None:
             send(text, node)
     return show
 

@@ -101,7 +101,7 @@ def test_the_nodes_train_inside_inference_mode_and_draw_the_loss(demo, host):
     with torch.inference_mode():
         out = nodes.GuardTrainAdapter.execute(*demo, LINES, "star", "labels", 1, 64, 10, 3.0, -4.0, 1, 50, 0.9, 7)
         adapter, plot, report = out.args if hasattr(out, "args") else out.result
-        assert plot.shape == (1, 320, 512, 3) and "examples" in report
+        assert plot.shape == (1, 360, 640, 3) and "examples" in report
         nodes.GuardSaveAdapter.execute(adapter, "trained")
         loaded = nodes.GuardLoadAdapter.execute("trained.safetensors")
     assert (loaded.args if hasattr(loaded, "args") else loaded.result)[0].features == 12
