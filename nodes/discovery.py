@@ -1,5 +1,4 @@
 """Discovering a latent direction (InterpretDiffusion) as a node."""
-import comfy.samplers
 import torch
 from comfy_api.latest import io
 
@@ -40,9 +39,9 @@ class GuardDiscoverDirection(io.ComfyNode):
                              tooltip="Pictures in a step, in training and when they are made. The paper uses 8. Fewer need less memory."),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
                              tooltip="Of the pictures and of the training. The same seed finds the same direction."),
-                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler",
+                io.Combo.Input("sampler_name", options=host_discovery.SAMPLERS, default="euler",
                                tooltip="The sampler that makes the pictures."),
-                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="normal",
+                io.Combo.Input("scheduler", options=host_discovery.SCHEDULERS, default="normal",
                                tooltip="The scheduler that makes the pictures."),
                 io.Float.Input("cfg", default=7.5, min=0.0, max=100.0, step=0.1, tooltip="The guidance that makes the pictures."),
                 io.Int.Input("sample_steps", default=30, min=1, max=1000, tooltip="Sampling steps for each picture. The paper uses 30."),

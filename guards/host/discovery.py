@@ -10,6 +10,8 @@ from ..directions import Direction, fitted
 from . import checks, training
 from .directions import check_fit, middle_channels
 
+SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
+
 
 def make_images(model, positive, negative, count, width, height, sampler, scheduler, steps, cfg, seed, on_images, chunk=8):
     """Latents (count, c, height / 8, width / 8) on the CPU in the model's own scale, sampled by the host. Each picture's noise depends
