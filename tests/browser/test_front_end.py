@@ -62,13 +62,18 @@ def own_picture(front_end, graph: dict, seconds: float = 60) -> bytes:
         front_end.page.wait_for_timeout(200)
 
 
+def without_sizes(nodes: list[dict]) -> list[dict]:
+    """Nodes as saved, but for their sizes: the page makes them larger when they get something to show."""
+    return [{key: value for key, value in node.items() if key != "size"} for node in nodes]
+
+
 def drop_its_picture(front_end) -> None:
     """The picture just made gives the graph back: the same to queue and the same to save."""
     before = front_end.graph()
     front_end.drop("picture.png", own_picture(front_end, before["output"]), len(before["workflow"]["nodes"]))
     after = front_end.graph()
     assert after["output"] == before["output"]
-    assert after["workflow"]["nodes"] == before["workflow"]["nodes"]
+    assert without_sizes(after["workflow"]["nodes"]) == without_sizes(before["workflow"]["nodes"])
     assert after["workflow"]["links"] == before["workflow"]["links"]
     assert after["workflow"]["groups"] == before["workflow"]["groups"]
     assert not front_end.faults()
