@@ -19,6 +19,7 @@ def main():
     common.start_host(args.comfyui)
     import comfy.sample
     import torch
+
     from guards import oracle
     guard = common.host_module("guards.host.prompt_intervention").guard
     patcher, clip, vae = measure.load_model(os.path.join(common.ROOT, "models", "demo_model.safetensors"), 1)
