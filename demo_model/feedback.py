@@ -20,7 +20,7 @@ SET = os.path.join(common.ROOT, "models", "feedback", "demo-star")
 TOKEN = os.path.join(common.ROOT, "models", "embeddings", "demo_star.safetensors")
 PICTURES, ERRS, CFG, STEPS = 64, 0.1, 3.0, 20
 INVERT = dict(steps=300, learning_rate=0.02, batch_size=8, seed=0)
-DISTIL = dict(steps=600, learning_rate=1e-3, batch_size=4, rank=16, average=0.98, sample_steps=20, seed=0)
+DISTIL = dict(steps=300, learning_rate=2e-4, batch_size=4, rank=16, average=0.98, sample_steps=20, seed=0)
 
 
 def make_set(parts):
