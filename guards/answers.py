@@ -127,6 +127,14 @@ def _bare(line):
     return line.strip("\"“”") if line.count('"') + line.count("“") + line.count("”") == 1 else line
 
 
+def echoes(text: str, instruction: str, query: str, words: int = 6) -> bool:
+    """Whether an answer repeats the instruction: ``words`` of its words in a row that do not stand so in the query."""
+    def runs(of):
+        found = re.findall(r"\w+", of.casefold())
+        return {tuple(found[i:i + words]) for i in range(len(found) - words + 1)}
+    return bool((runs(text) & runs(instruction)) - runs(query))
+
+
 def fault(text: str, query: str) -> str:
     """Why a cleaned answer is no caption for this query; empty where it may be one."""
     if not text:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import synonyms as other_words
-from .answers import caption, fault, plain
+from .answers import caption, echoes, fault, plain
 from .concept_text import watch, words_of
 from .concepts import split
 from .rewriter import RewriterError
@@ -132,7 +132,8 @@ class _Run:
                 return self._failed(text, str(error), error)
             self.answers.append(answer)
             text = caption(answer.text)
-            problem = fault(text, self.query) or self._problem(text) or (_stray(text, self.query) if self.implied else "")
+            problem = (fault(text, self.query) or self._problem(text) or (_stray(text, self.query) if self.implied else "")
+                       or ("it repeats the instruction" if echoes(text, instruction, self.query) else ""))
             self.tried.append({"attempt": attempt + 1, "answer": _short(text), **({"refused": problem} if problem else {}),
                                "prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.answer_tokens,
                                "seconds": round(time.perf_counter() - start, 3)})
