@@ -156,3 +156,19 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     rating.wait_for_progress(page, "2 of 4")
     assert [(line["image"], line["rating"]) for line in rating.lines(folder)] == [("0000.png", 4), ("0001.png", 1)]
     page.keyboard.press("Escape")
+
+
+def test_a_comparison_counts_once_the_server_has_it(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, f"pairs-{front_end.renderer[:2]}", 4)
+    rating.open_view(page, folder.name)
+    page.locator(".cg-mode").select_option("pairs")
+    page.locator(rating.VIEW).evaluate("element => element.focus()")
+    page.route("**/ratings", lambda route: route.abort())
+    page.keyboard.press("ArrowLeft")
+    page.locator(f"{rating.VIEW} .cg-alarm", has_text="1 not saved yet").wait_for()
+    assert rating.progress(page) == "0 compared" and not rating.lines(folder)
+    page.unroute("**/ratings")
+    rating.wait_for_progress(page, "1 compared")
+    assert [line["rating"] for line in rating.lines(folder)] == [1]
+    page.locator(".cg-mode").select_option("single")
+    page.keyboard.press("Escape")

@@ -145,6 +145,13 @@ export class RatingView {
   waiting(image) { return this.outbox.items.some((item) => item.set === this.name && !item.body.other && item.body.image === image); }
   done() { return this.state.pictures.filter((picture) => this.mine(picture) !== undefined && !this.waiting(picture.image)).length; }
 
+  // Comparisons that the server has on its disk, like done()
+  compared() {
+    const waiting = new Set(this.outbox.items.filter((item) => item.set === this.name && item.body.other && item.body.rater === this.me)
+      .map((item) => [item.body.image, item.body.other].sort().join("\n")));
+    return this.state.comparisons.filter(([a, b, rater]) => rater === this.me && !waiting.has(a + "\n" + b)).length;
+  }
+
   goToFirst() {
     if (!this.state) return;
     const open = this.state.pictures.findIndex((picture) => this.mine(picture) === undefined);
@@ -357,7 +364,7 @@ export class RatingView {
   drawProgress() {
     const { alpha, pictures } = this.state.agreement;
     this.progress.textContent = this.inPairs
-      ? say("compared", { done: this.state.comparisons.filter((one) => one[2] === this.me).length })
+      ? say("compared", { done: this.compared() })
       : say("progress", { done: this.done(), all: this.state.pictures.length });
     this.agreement.textContent = pictures ? say("agreement", { alpha: alpha === null ? "–" : alpha.toFixed(2), count: pictures }) : say("agreementNone");
   }
