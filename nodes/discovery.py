@@ -1,5 +1,4 @@
 """Discovering a latent direction (InterpretDiffusion) as a node."""
-import torch
 from comfy_api.latest import io
 
 from ..guards import discovery
@@ -8,11 +7,10 @@ from ..guards.graph_text import text_behind
 from ..guards.host import checks
 from ..guards.host import discovery as host_discovery
 from ..guards.host.directions import middle_channels
-from ..guards.host.progress import Progress, pictures, strip
+from ..guards.host.progress import Progress, glimpse
 from ..guards.plot import plot
 
 OWN, PAPER = "as set above", "paper (1,000 images, 2,500 steps of 8, rate 0.1)"
-PREVIEWS = 8
 
 
 class GuardDiscoverDirection(io.ComfyNode):
@@ -122,15 +120,9 @@ class GuardDiscoverDirection(io.ComfyNode):
     @staticmethod
     def _watch(progress, before, steps, model, vae):
         """What is shown after each step: the loss; now and then one noise with strengths 0, 0.5 and 1."""
-        every = max(steps // PREVIEWS, 25)
-
         def show(done, result, preview):
-            picture = None
-            if done and done % every == 0:
-                with torch.no_grad():
-                    picture = strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
             loss = f"loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
-            progress.at(before + done, f"step {done} of {steps}, {loss}", picture)
+            progress.at(before + done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
         return show
 
 

@@ -1,14 +1,11 @@
 """Safe self-distillation (SDD) as a node."""
-import torch
 from comfy_api.latest import io
 
 from ..guards import distillation
 from ..guards.host import checks
 from ..guards.host import distillation as host_distillation
-from ..guards.host.progress import Progress, pictures, strip
+from ..guards.host.progress import Progress, glimpse
 from ..guards.plot import plot
-
-PREVIEWS = 8
 
 
 class GuardSelfDistill(io.ComfyNode):
@@ -64,15 +61,12 @@ class GuardSelfDistill(io.ComfyNode):
         checks.within(1, 64, batch_size=batch_size)
         checks.within(2, 1000, sample_steps=sample_steps)
         checks.within(0, 0.99999, average=average)
-        progress, every = Progress(steps, cls.hidden.unique_id), max(steps // PREVIEWS, 25)
+        progress = Progress(steps, cls.hidden.unique_id)
 
         def show(done, result, preview):
-            picture = None
-            if done and done % every == 0:
-                with torch.no_grad():
-                    picture = strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
             recent = [loss for _, loss in result.losses[-20:]]
-            progress.at(done, f"step {done} of {steps}" + (f", loss {sum(recent) / len(recent):.5g}" if recent else ""), picture)
+            progress.at(done, f"step {done} of {steps}" + (f", loss {sum(recent) / len(recent):.5g}" if recent else ""),
+                        glimpse(done, steps, preview, model, vae))
         settings = distillation.Settings(steps, learning_rate, batch_size, rank, average, sample_steps, times=times, roles=roles, seed=seed)
         shape = host_distillation.latent_shape(model, width, height)
         result = host_distillation.distil(model, concept, empty, shape, settings, start, show)

@@ -6,10 +6,8 @@ from comfy_api.latest import io
 
 from ..guards import discovery
 from ..guards.host import checks, feedback_token, folders, inversion
-from ..guards.host.progress import Progress, pictures, strip
+from ..guards.host.progress import Progress, glimpse
 from ..guards.plot import plot
-
-PREVIEWS = 8
 
 
 class GuardInvertFeedback(io.ComfyNode):
@@ -62,16 +60,10 @@ class GuardInvertFeedback(io.ComfyNode):
         rewards = torch.as_tensor(feedback.rewards, dtype=torch.float32)
         empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
         settings = discovery.Settings(steps, learning_rate, min(batch_size, len(latents)), seed)
-        every = max(steps // PREVIEWS, 25)
 
         def show(done, result, preview):
-            picture = None
-            if done and done % every == 0:
-                with torch.no_grad():
-                    picture = strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
-            progress.at(done, f"step {done} of {steps}, loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step "
-                              f"{result.best_step})",
-                        picture)
+            loss = f"loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
+            progress.at(done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
         start = inversion.start_vectors(clip, tokens, start_text)
         result = inversion.invert(model, clip, empty, latents, rewards, settings, start, contrast, show)
         info = {"concept": feedback.concept, "settings": json.dumps({

@@ -23,7 +23,23 @@ class Steer(rail.Guard):
         ends = self.start_percent, self.end_percent
         return _State(None if ends == (0.0, 1.0) else tuple(float(sampling.percent_to_sigma(end)) for end in ends))
 
+    def patch(self, run, state, options):
+        """At the first output block every host shows the middle block's output with ControlNet's term. First of its kind, so that the
+        direction comes before FreeU and the like; for the positive rows alone, their untouched twins left out."""
+        def add(h, skip, extra):
+            if extra["block"] != ("output", 0) or not run.slots:
+                return h, skip
+            steered = h
+            for rows, _ in run.rows(h.shape[0], extra):
+                addition = self.steer(run, state, h[rows][:run.batch])
+                if addition is not None:
+                    steered = h.clone() if steered is h else steered
+                    steered[rows][:run.batch] += addition
+            return steered, skip
+        options.setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, add)
+
     def steer(self, run, state, rows):
+        """What to add to ``rows``, (images, channels, height, width), now; None outside the range."""
         if state.limits and not state.limits[0] >= run.level >= state.limits[1]:
             return None
         key = (rows.shape, rows.dtype, rows.device)

@@ -94,14 +94,9 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
         keeps = [task(f"keep {i}", images, settings.seed + i, keep_weight) for i, (_, images) in enumerate(keep)]
         discovery.discover(task("positive", latents, settings.seed), keeps, values.clone(), settings, device, watch)
 
-    try:
+    with training.stoppable("Discover Direction", lambda: result is not None):
         prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
         training.run(model, {"positive": base, "negative": negative, **prompts}, latents[:settings.batch_size], train)
-    except comfy.model_management.InterruptProcessingException:
-        if result is None:
-            raise
-    except FloatingPointError as error:
-        raise ValueError(f"Discover Direction stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
     return result
 
 
@@ -121,14 +116,12 @@ def _preview(denoise, sampling, direction, latents, seed, steps=12, cfg=5.0):
     with torch.no_grad():
         sigmas = comfy.samplers.simple_scheduler(sampling, steps).to(direction)
         noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed)).to(direction).repeat(3, 1, 1, 1)
-        x = sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise), True)
         patches = _adding(direction, torch.tensor([0.0, 0.5, 1.0]).to(direction))
-        for sigma, following in zip(sigmas, sigmas[1:], strict=False):
-            level = sigma.expand(3)
-            steered, without = denoise(x, level, patches=patches), denoise(x, level, "negative")
-            denoised = without + cfg * (steered - without)
-            x = denoised + (x - denoised) * (following / sigma)
-        return x.cpu()
+
+        def guided(x, sigma):
+            steered, without = denoise(x, sigma, patches=patches), denoise(x, sigma, "negative")
+            return without + cfg * (steered - without)
+        return training.euler(sampling, sigmas, noise, guided).cpu()
 
 
 def as_direction(model, result, name, latents, info):

@@ -85,13 +85,11 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
         def teacher_sample(role, count, seed_noise):
             """``count`` guided steps of the teacher from pure noise: plain DDIM, which is Euler in noise levels."""
             with torch.no_grad(), changed(tables, changes, "teacher"):
-                x = sampling.noise_scaling(sigmas[0], seed_noise.to(device), torch.zeros_like(seed_noise, device=device), True)
-                for i in range(count):
+                def guided(x, sigma):
                     comfy.model_management.throw_exception_if_processing_interrupted()
-                    prompted, without = denoise(x, sigmas[i].expand(len(x)), (role, "empty"))
-                    denoised = without + settings.guidance * (prompted - without)
-                    x = denoised + (x - denoised) * (sigmas[i + 1] / sigmas[i])
-            return x
+                    prompted, without = denoise(x, sigma, (role, "empty"))
+                    return without + settings.guidance * (prompted - without)
+                return training.euler(sampling, sigmas[:count + 1], seed_noise.to(device), guided)
 
         def preview():
             noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
@@ -119,13 +117,8 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
             result.losses.append((step, losses.detach().mean().item()))
             on_step(step, result, preview)
 
-    try:
+    with training.stoppable("Distil Away a Concept", lambda: result is not None and bool(result.losses)):
         training.run(model, prompts, torch.zeros(settings.batch_size, *shape), train)
-    except comfy.model_management.InterruptProcessingException:
-        if result is None or not result.losses:
-            raise
-    except FloatingPointError as error:
-        raise ValueError(f"Distil Away a Concept stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
     return result
 
 

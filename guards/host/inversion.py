@@ -1,9 +1,11 @@
 """Feedback inversion in the host: the vectors of a new word are trained through the loaded text encoder and the loaded UNet."""
 import comfy.model_management
+import comfy.samplers
 import torch
 
 from .. import discovery, inversion
 from . import checks, training
+from .discovery import prediction
 
 MARK = "*"                                      # stands for one vector while a template is tokenized; a single token of CLIP's vocabulary
 ENCODERS = ("l", "g", "h")                      # CLIP-L (SD1.x, SDXL), CLIP-G (SDXL), CLIP-H (SD2.x)
@@ -56,9 +58,8 @@ def start_vectors(clip, count, text=""):
     return training.ordinary(torch.cat(parts, 1))
 
 
-def split(clip, values):
-    """One tensor (n, sum of widths) as encoder -> (n, width)."""
-    sizes = widths(clip)
+def split(sizes, values):
+    """One tensor (n, sum of widths) as encoder -> (n, width). ``sizes``: what ``widths`` says of the CLIP."""
     return dict(zip(sizes, values.split(list(sizes.values()), 1), strict=True))
 
 
@@ -69,10 +70,9 @@ def invert(model, clip, empty, latents, rewards, settings, start, contrast_weigh
     vectors to begin with. ``on_step(done, result, preview)`` may raise the host's interruption: the best so far is then the result;
     ``preview()`` samples three noises with the word: latents (3, c, h, w). Model and CLIP come out as they were.
     """
-    from .discovery import prediction
     checks.conditioning(empty, "empty prompt")
     shown, missing = inversion.weights(rewards)
-    result = None
+    sizes, result = widths(clip), None
 
     def train(denoise, device):
         sampling, kind = model.get_model_object("model_sampling"), prediction(model)
@@ -80,7 +80,7 @@ def invert(model, clip, empty, latents, rewards, settings, start, contrast_weigh
 
         def error(values, x0, noise, times, word=True):
             x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
-            text = encode(clip, split(clip, values)) if word else None
+            text = encode(clip, split(sizes, values)) if word else None
             x = discovery.noised(x0, noise, sigma, kind == "flow")
             return discovery.errors(denoise(x, sigma, conditioning=text), x0, sigma, kind)
 
@@ -98,31 +98,22 @@ def invert(model, clip, empty, latents, rewards, settings, start, contrast_weigh
         discovery.discover(task, counters, start, settings, device, watch)
 
     comfy.model_management.load_models_gpu([model, clip.patcher])
-    try:
-        with training.ordinary_weights(clip.cond_stage_model):
-            training.run(model, {"positive": empty}, latents[:settings.batch_size], train)
-    except comfy.model_management.InterruptProcessingException:
-        if result is None:
-            raise
-    except FloatingPointError as failed:
-        raise ValueError(f"Invert Feedback stopped: {failed}. Lower learning_rate, or use a model in fp32 or bf16.") from failed
+    with training.stoppable("Invert Feedback", lambda: result is not None), training.ordinary_weights(clip.cond_stage_model):
+        training.run(model, {"positive": empty}, latents[:settings.batch_size], train)
     return result
 
 
 def _preview(denoise, clip, sampling, values, latents, seed, steps=12, cfg=5.0):
     """Latents (3, c, h, w) that the word draws: plain Euler steps."""
-    import comfy.samplers
     with torch.no_grad():
-        text = encode(clip, split(clip, values))
+        text = encode(clip, split(widths(clip), values))
         sigmas = comfy.samplers.simple_scheduler(sampling, steps).to(values)
         noise = torch.randn(3, *latents.shape[1:], generator=torch.Generator().manual_seed(seed)).to(values)
-        x = sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise), True)
-        for sigma, following in zip(sigmas, sigmas[1:], strict=False):
-            level = sigma.expand(3)
-            without = denoise(x, level)
-            denoised = without + cfg * (denoise(x, level, conditioning=text) - without)
-            x = denoised + (x - denoised) * (following / sigma)
-        return x.cpu()
+
+        def guided(x, sigma):
+            without = denoise(x, sigma)
+            return without + cfg * (denoise(x, sigma, conditioning=text) - without)
+        return training.euler(sampling, sigmas, noise, guided).cpu()
 
 
 def encode_pictures(model, vae, feedback, batch=8):

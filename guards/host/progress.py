@@ -3,7 +3,10 @@ import comfy.model_management
 import comfy.utils
 import latent_preview
 import numpy as np
+import torch
 from PIL import Image
+
+PREVIEWS = 8
 
 
 def under_node(node):
@@ -55,6 +58,14 @@ def pictures(latents, latent_format, device, vae=None):
         return []
     decoded = vae.decode(latent_format.process_out(latents)).float().clamp(0, 1).cpu().numpy()
     return [Image.fromarray((image * 255).astype(np.uint8)) for image in decoded]
+
+
+def glimpse(done, steps, preview, model, vae=None):
+    """A strip of what ``preview()`` samples (latents), some eight times in a training of ``steps``; None at the other steps."""
+    if not done or done % max(steps // PREVIEWS, 25):
+        return None
+    with torch.no_grad():
+        return strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
 
 
 def strip(images):

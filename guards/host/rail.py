@@ -6,10 +6,9 @@ this run only. Nothing outlives the run: no state on nodes, closures or patchers
 
 What a guard can ask for, in the order in which it happens in every evaluation of the model:
   choose   which conditioning entries are live (prompt intervention)
-  patch    attention, for this run (growth inhibitors)
+  patch    attention and middle block, for this run (growth inhibitors, directions)
   prepare  an evaluation that does not count, to look at the model (the inhibitors' adapter)
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
-  steer    an addition to the middle block's output, for the positive rows alone (directions)
   correct  an addition to the prediction, made from the predictions by role
   commit   called once when the sampler has finished a step
 Rows are known by role (the guider's own names: positive, negative, ...), never by position.
@@ -46,10 +45,6 @@ class Guard:
     def wants(self, run, state):
         """Names (roles, or what ``run.add`` returned) whose predictions ``correct`` needs in this evaluation."""
         return ()
-
-    def steer(self, run, state, rows):
-        """What to add to the UNet's middle block (after ControlNet's term), or None. ``rows``: its output for the positive rows,
-        (images, channels, height, width); the addition must broadcast with it."""
 
     def correct(self, run, state, predictions):
         """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32."""
@@ -166,8 +161,6 @@ class Run:
         options = self.guider.model_options
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
-        if any(type(guard).steer is not Guard.steer for guard in self.guards):      # first of its kind: before FreeU and the like
-            options["transformer_options"].setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, self.steer)
         for guard, state in zip(self.guards, self.states, strict=True):
             guard.patch(self, state, options["transformer_options"])
 
@@ -240,19 +233,6 @@ class Run:
                 if name in outputs and outputs[name] is None:   # the first of an evaluation: later ones are perturbed (PAG, SAG)
                     outputs[name] = prediction
         return out[:len(conds)]
-
-    def steer(self, h, skip, options):
-        """Output-block patch: at the first block, ``h`` is the middle block's output with ControlNet's term (in every host)."""
-        if options["block"] != ("output", 0) or not self.slots:
-            return h, skip
-        h = h.clone()
-        for rows, _ in self.rows(h.shape[0], options):
-            own = h[rows][:self.batch]          # twins stay untouched
-            for guard, state in zip(self.guards, self.states, strict=True):
-                addition = guard.steer(self, state, own)
-                if addition is not None:
-                    own += addition
-        return h, skip
 
     def _choose(self, role, entries):
         if entries:

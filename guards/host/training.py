@@ -58,6 +58,27 @@ def ordinary(value):
     return value
 
 
+@contextlib.contextmanager
+def stoppable(node, enough):
+    """Stop ends the training and not the graph, once ``enough()``; a gradient that is no number is an error of ``node`` with its mend."""
+    try:
+        yield
+    except comfy.model_management.InterruptProcessingException:
+        if not enough():
+            raise
+    except FloatingPointError as error:
+        raise ValueError(f"{node} stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
+
+
+def euler(sampling, sigmas, noise, predict):
+    """Latents after plain Euler steps (DDIM) from pure ``noise`` down ``sigmas``; ``predict(x, sigma (n,))`` gives what is denoised."""
+    x = sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise), True)
+    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+        denoised = predict(x, sigma.expand(len(x)))
+        x = denoised + (x - denoised) * (following / sigma)
+    return x
+
+
 class _Loop(comfy.samplers.Sampler):
     """In the host's eyes a sampler: so the host loads the model and prepares the conditionings as for any run."""
 

@@ -147,7 +147,7 @@ def test_what_cannot_be_explored_is_refused_before_anything_is_made(node, tiny, 
 
 def test_the_preview_shows_one_noise_at_three_strengths(tiny, node, monkeypatch):
     shown = []
-    monkeypatch.setattr(hosting.module("nodes.discovery"), "pictures", lambda latents, *_: (shown.append(latents), [])[1])
+    monkeypatch.setattr(hosting.module("guards.host.progress"), "pictures", lambda latents, *_: (shown.append(latents), [])[1])
     discover(node, tiny, steps=50)
     latents = [one for one in shown if isinstance(one, torch.Tensor)]
     assert len(latents) == 2 and latents[0].shape == (3, 4, 8, 8)
