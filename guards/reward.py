@@ -126,24 +126,65 @@ def own_scores(found: Evidence) -> Tensor:
     return values
 
 
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A fitted head: ``head(features (n, d)) -> (n,)`` rewards of pictures, float64, 0 to 1. Its fields are made by ``head`` below."""
+
+    space: tuple[Tensor, Tensor, Tensor]
+    weights: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return torch.sigmoid(_with_offset(_into(_unit(features), *self.space)) @ self.weights)
+
+
+def head(features: Tensor, labels: Tensor, seed: int = 0) -> tuple[Head, Quality]:
+    """The head for pictures yet to come, taught by features (n, d) and rewards (n,) of pictures; how well it does. Raises NoRatings."""
+    if not bool((labels > 0.5).any()) or not bool((labels < 0.5).any()):
+        side = "above" if not bool((labels > 0.5).any()) else "below"
+        raise NoRatings(f"no rated picture is {side} the middle, so there is nothing to tell apart: rate pictures with the concept and "
+                        "pictures without it.")
+    none, ints = torch.zeros(0, dtype=torch.int64), torch.arange(len(labels))
+    found = Evidence(len(labels), ints, labels.double().cpu(), torch.ones(len(labels), dtype=torch.float64), none, none, none.double())
+    values = _unit(features)
+    space = _space(values)
+    basis = _into(values, *space)
+    ridge, quality = choose_ridge(found, basis, seed)
+    return Head(space, _weights(found, basis, ridge)), quality
+
+
 def components(features: Tensor, judged: Tensor) -> Tensor:
     """Features (n, d) centred, scaled to unit mean square and turned into the space that the judged pictures span.
 
     A ridge solution lies in that space, so nothing is lost below ``MOST_COMPONENTS`` judged pictures, and fitting stays quick.
     """
+    values = _unit(features)
+    return _into(values, *_space(values[judged]))
+
+
+def _unit(features: Tensor) -> Tensor:
     values = features.detach().double().cpu()
     if values.ndim != 2 or not bool(values.isfinite().all()):
         raise ValueError("clip_vision gave features that are no finite numbers: choose another CLIP Vision model.")
-    values = values / values.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    known = values[judged]
+    return values / values.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def _space(known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(centre (d,), scale (), directions (k, d)) of normalised features (n, d)."""
     centre = known.mean(0)
-    known, values = known - centre, values - centre
+    known = known - centre
     scale = known.pow(2).sum(1).mean().sqrt()
     if float(scale) < 1e-9:                     # all pictures alike: nothing to tell them apart by
-        return torch.zeros(len(values), 1, dtype=torch.float64)
+        return centre, torch.ones_like(scale), torch.zeros(1, known.shape[1], dtype=torch.float64)
     _, strength, directions = torch.linalg.svd(known / scale, full_matrices=False)
-    directions = directions[strength > 1e-9 * strength[0]][:MOST_COMPONENTS]
-    return values / scale @ directions.T
+    return centre, scale, directions[strength > 1e-9 * strength[0]][:MOST_COMPONENTS]
+
+
+def _into(values: Tensor, centre: Tensor, scale: Tensor, directions: Tensor) -> Tensor:
+    return (values - centre) / scale @ directions.T
+
+
+def _with_offset(basis: Tensor) -> Tensor:
+    return torch.cat((basis, torch.ones(len(basis), 1, dtype=basis.dtype)), 1)
 
 
 def fit(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor:
@@ -151,8 +192,13 @@ def fit(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor
 
     The offset b has a very small ridge of its own: with comparisons alone it is 0, which puts the middle at 0.5.
     """
+    return _with_offset(basis) @ _weights(found, basis, ridge, steps)
+
+
+def _weights(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor:
+    """(k + 1,): w and b of ``fit``."""
     k = basis.shape[1]
-    plain = torch.cat((basis, torch.ones(len(basis), 1, dtype=basis.dtype)), 1)
+    plain = _with_offset(basis)
     rows = torch.cat((plain[found.rated], plain[found.first] - plain[found.second]))
     target = torch.cat((found.labels, found.won))
     weight = torch.cat((found.weight, torch.ones_like(found.won)))
@@ -174,7 +220,7 @@ def fit(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor
         while size > 1e-6 and loss(w - size * step) > before:
             size /= 2
         w = w - size * step
-    return plain @ w
+    return w
 
 
 def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, Quality]:

@@ -119,6 +119,16 @@ def test_the_fit_is_the_minimum_of_the_stated_loss():
     assert torch.allclose(scores, basis @ w.detach() + b.detach(), atol=1e-6)
 
 
+def test_the_head_judges_new_pictures_as_it_would_have_judged_them_in_the_set():
+    features = torch.randn(60, 12, generator=torch.Generator().manual_seed(7))
+    labels = (features[:40, 0] > 0).float()
+    head, quality = reward.head(features[:40], labels)
+    whole = reward.rewards(ratings([(NAMES[i], "a", int(4 * labels[i])) for i in range(40)]), NAMES[:60], features)
+    assert torch.allclose(head(features).float(), whole.values, atol=1e-6) and quality == whole.quality
+    with pytest.raises(reward.NoRatings, match="above the middle"):
+        reward.head(features[:4], torch.zeros(4))
+
+
 def test_a_thousand_rated_pictures_are_fitted_in_seconds():
     import time
     generator = torch.Generator().manual_seed(2)
