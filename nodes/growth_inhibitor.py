@@ -1,10 +1,11 @@
 """Growth inhibitors (GIE) and their scale adapters as nodes."""
 from comfy_api.latest import io
 
-from ..guards.host import adapters, growth_inhibitor, progress, train_adapter
+from ..guards.host import adapters, growth_inhibitor, judges, progress, train_adapter
 from ..guards.plot import plot
 
 Adapter = io.Custom("GUARD_ADAPTER")
+Feedback = io.Custom("GUARD_FEEDBACK")
 
 
 class GuardGrowthInhibitor(io.ComfyNode):
@@ -90,14 +91,15 @@ class GuardTrainAdapter(io.ComfyNode):
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.Vae.Input("vae", tooltip="Makes the pictures that the judge looks at."),
                 io.String.Input("prompts", multiline=True, default="", tooltip="One prompt a line, half of them with the target and half "
-                                "without. With judge 'labels' every line ends in a scale: a red star | -1.2"),
+                                "without. With judge 'labels' every line ends in a scale: a red star | -1.2 (or a tab and the "
+                                "scale, as pasted from a table)."),
                 io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless "
                                                                "the judge "
                                                                "is 'labels'."),
-                io.Combo.Input("judge", options=["demo oracle", "labels"], default="demo oracle",
-                               tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the "
-                                       "demo model "
-                                       "only. labels: your own scales, written behind the prompts."),
+                io.Combo.Input("judge", options=list(judges.NAMES), default=judges.ORACLE,
+                               tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the demo "
+                                       "model only. labels: your own scales, written behind the prompts. clip vision: CLIP, asked in "
+                                       "words. ratings: what people's ratings taught."),
                 io.Int.Input("images", default=4, min=1, max=1000, tooltip="Pictures of each prompt, every one from another seed."),
                 io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 "
                                                                                     "for the "
@@ -111,15 +113,33 @@ class GuardTrainAdapter(io.ComfyNode):
                 io.Float.Input("cover", default=0.9, min=0.5, max=0.99, step=0.01,
                                tooltip="For which share of the pictures the scale is to be strong enough."),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the pictures and of the training."),
+                io.ClipVision.Input("clip_vision", optional=True,
+                                    tooltip="Judges clip vision and ratings look at the pictures with it. Judge clip vision needs the one "
+                                            "that belongs to its text encoder: CLIP ViT-L/14 for clip_l."),
+                io.Clip.Input("judge_clip", optional=True,
+                              tooltip="Judge clip vision: the text encoder, with its text projection, such as clip_l.safetensors by Load "
+                                      "CLIP. Without it the node's own clip, which does for SDXL and SD2 but not for SD1.x."),
+                Feedback.Input("feedback", optional=True, tooltip="Judge ratings: rated pictures of the target, from Load Feedback."),
+                io.String.Input("judge_text", default="", optional=True,
+                                tooltip="Judge clip vision: what a picture with the target shows, in words. Empty: a picture of, and the "
+                                        "target."),
+                io.String.Input("judge_against", multiline=True, default="", optional=True,
+                                tooltip="Judge clip vision: what pictures may show instead, one text a line, such as: a picture of a "
+                                        "circle. Empty: neutral texts; naming what your prompts hold instead is surer."),
+                io.Float.Input("threshold", default=0.5, min=0.01, max=0.99, step=0.01, optional=True,
+                               tooltip="Judges clip vision and ratings find the target in a picture whose score (0 to 1) is above this. "
+                                       "Lower: stricter, and stronger scales."),
             ],
             outputs=[Adapter.Output(display_name="adapter"), io.Image.Output(display_name="loss_plot"),
                      io.String.Output(display_name="report")])
 
     @classmethod
-    def execute(cls, model, clip, vae, prompts, targets, judge, images, size, steps, cfg, strongest, rounds, epochs, cover, seed):
+    def execute(cls, model, clip, vae, prompts, targets, judge, images, size, steps, cfg, strongest, rounds, epochs, cover, seed,
+                clip_vision=None, judge_clip=None, feedback=None, judge_text="", judge_against="", threshold=0.5):
         adapter, losses, report = train_adapter.train(
             model, clip, vae, prompts, targets, judge, images=images, size=size, steps=steps, cfg=cfg, strongest=strongest, rounds=rounds,
-            epochs=epochs, cover=cover, seed=seed, folder=adapters.examples_folder(), tick=progress.Bar())
+            epochs=epochs, cover=cover, seed=seed, folder=adapters.examples_folder(), tick=progress.Bar(), clip_vision=clip_vision,
+            judge_clip=judge_clip, feedback=feedback, judge_text=judge_text, judge_against=judge_against, threshold=threshold)
         return io.NodeOutput(adapter, plot("loss of the scales", {"loss": list(enumerate(losses, 1))}, "step"), report)
 
 

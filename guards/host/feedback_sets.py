@@ -17,6 +17,7 @@ from ..feedback_set import Feedback, read_picture, report
 from ..reward import NoRatings, rewards
 from . import folders
 from .progress import Progress
+from .vision import embed
 
 THUMBNAILS, THUMBNAIL_SIDE = ".thumbnails", 256
 _logs: dict[str, RatingLog] = {}
@@ -219,11 +220,7 @@ def features(clip_vision, path: str, images: list[str], batch: int = 16) -> torc
     rows, group, progress = [], [], Progress(len(images))
 
     def encode():
-        output = clip_vision.encode_image(torch.stack(group))
-        embedding = output["image_embeds"]
-        if embedding is None:                   # encoders without a projection
-            embedding = output["last_hidden_state"].mean(1)
-        rows.append(embedding.float().cpu().reshape(len(group), -1))
+        rows.append(embed(clip_vision, torch.stack(group)))
         group.clear()
 
     for place, image in enumerate(images):

@@ -11,8 +11,8 @@ import comfy.sample
 import safetensors.torch
 import torch
 
-from .. import inhibitors, oracle
-from . import growth_inhibitor, inhibitor_text, rail
+from .. import inhibitors
+from . import growth_inhibitor, inhibitor_text, judges, rail
 
 
 class Probe:
@@ -83,33 +83,21 @@ def parse(prompts, labelled):
     return found
 
 
-def demo_judge(vae, concept):
-    """Whether the demo model's oracle sees ``concept`` in latents: latents (n, c, h, w) -> (n,) bool."""
-    if concept not in (*oracle.SHAPES, *oracle.TEXTURES[1:]):
-        raise ValueError(f"The demo oracle does not know {concept!r}. It knows {', '.join((*oracle.SHAPES, *oracle.TEXTURES[1:]))}; for "
-                         "other targets choose judge 'labels'.")
-    judge = oracle.load()
-
-    def found(latents):
-        seen = judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1))
-        return seen.texture == oracle.TEXTURES.index(concept) if concept in oracle.TEXTURES else seen.contains(concept)
-    return found
-
-
 def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, steps=20, cfg=7.0, strongest=-4.0, rounds=4, epochs=2000,
-          cover=0.9, seed=0, batch=16, folder=None, tick=None):
+          cover=0.9, seed=0, batch=16, folder=None, tick=None, **sources):
     """(Adapter, losses, report). Examples are kept in ``folder`` after every batch: the same settings go on where they stopped.
 
-    ``tick(done, total)`` is called after every sampling run and may raise to stop.
+    ``judge``: a name in judges.NAMES; ``sources``: what judges.make takes for it. ``tick(done, total)`` is called after every
+    sampling run and may raise to stop.
     """
     names = inhibitors.split_targets(targets)
-    lines = parse(prompts, judge == "labels")
-    if judge != "labels" and len(names) != 1:
+    lines = parse(prompts, judge == judges.LABELS)
+    if judge != judges.LABELS and len(names) != 1:
         raise ValueError("targets: a judge looks for one concept; name one target, or choose judge 'labels'.")
     target = inhibitor_text.target(clip, names)
-    shown = None if judge == "labels" else demo_judge(vae, names[0])
+    shown = judges.make(judge, vae, names[0], clip, **sources)
     rows = [(text, label, seed * 100_003 + number) for number, (text, label) in enumerate(lines * images)]
-    key = _key(model, lines, names, images, size, steps, cfg, strongest, rounds, seed)
+    key = _key(model, lines, names, images, size, steps, cfg, strongest, rounds, seed, [judge] if shown is None else shown.key)
     path = os.path.join(folder, key + ".safetensors") if folder else None
     kept = safetensors.torch.load_file(path) if path and os.path.exists(path) else {}
     empty = inhibitor_text.prompt(clip, "")[0]
@@ -136,14 +124,20 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
         else:
             found, labels = examples(model, target, positive, [empty], noise, shown, cfg=cfg, steps=steps, strongest=strongest,
                                      rounds=rounds, tick=step)
+            kept[f"{number}.scores"] = judges.first_and_strongest(shown)
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
             os.makedirs(folder, exist_ok=True)
             safetensors.torch.save_file(kept, path + ".tmp")
             os.replace(path + ".tmp", path)
+    scores = None if shown is None else torch.cat([kept[f"{number}.scores"] for number in range(len(batches))], 1)
+    if shown is not None and not (scores[0] > shown.threshold).any():
+        raise ValueError(f"The judge found {names[0]!r} in none of the {scores.shape[1]} pictures (highest score {scores[0].max():.2f}, "
+                         f"threshold {shown.threshold:g}), so there is nothing to learn: give prompts that show it, or with judge 'clip "
+                         "vision' other words in judge_text and judge_against.")
     adapter, losses, report = learn(kept, epochs, cover, seed)
     adapter.family = type(model.model.model_config).__name__
-    return adapter, losses, report
+    return adapter, losses, report if shown is None else f"{report}; {judges.report(shown, judge, scores)}"
 
 
 def learn(kept, epochs=2000, cover=0.9, seed=0):
