@@ -6,6 +6,7 @@ seed), its input the attention means of the run's first step, its label the weak
 import hashlib
 import json
 import os
+import re
 
 import comfy.sample
 import safetensors.torch
@@ -64,7 +65,7 @@ def look(model, target, positive, negative, noise, cfg):
 
 
 def parse(prompts, labelled):
-    """[(prompt, label or None)] of the lines. ``labelled``: every line ends in ``| scale``."""
+    """[(prompt, label or None)] of the lines. ``labelled``: every line ends in ``| scale``, or in a tab and a scale as tables give."""
     lines = [line.strip() for line in prompts.splitlines() if line.strip() and not line.strip().startswith("#")]
     if not lines:
         raise ValueError("prompts is empty: give one prompt a line, some with the concept and some without.")
@@ -72,14 +73,15 @@ def parse(prompts, labelled):
         return [(line, None) for line in lines]
     found = []
     for number, line in enumerate(lines, 1):
-        text, bar, value = line.rpartition("|")
+        parts = re.fullmatch(r"(.*)[|\t](.*)", line)
         try:
-            scale = float(value)
+            scale = float(parts[2]) if parts else float("nan")
         except ValueError:
             scale = float("nan")
-        if not bar or not abs(scale) <= 20:
-            raise ValueError(f"prompts, line {number}: with judge 'labels' every line ends in a scale, such as: a red star | -1.2")
-        found.append((text.strip(), scale))
+        if not abs(scale) <= 20:
+            raise ValueError(f"prompts, line {number}: with judge 'labels' every line ends in a scale, such as: a red star | -1.2 (a tab "
+                             "does as well as the bar)")
+        found.append((parts[1].strip(" |\t"), scale))
     return found
 
 

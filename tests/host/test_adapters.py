@@ -70,6 +70,13 @@ def test_labels_of_the_users_own_train_an_adapter(train, demo, gi):
     assert "12 examples, 6 with the concept" in report
 
 
+@pytest.mark.parametrize("line, expected", [
+    ("a red star | -1.5", ("a red star", -1.5)), ("a red star\t-1.5", ("a red star", -1.5)), ("a | b\t0", ("a | b", 0.0)),
+    ("a red star |\t-1.5", ("a red star", -1.5)), ("a\tred | -2", ("a\tred", -2.0))])
+def test_a_label_stands_behind_a_bar_or_a_tab(train, line, expected):
+    assert train.parse(line, True) == [expected]
+
+
 def test_the_judge_finds_each_pictures_scale_and_a_stopped_training_goes_on(train, demo, tmp_path):
     class Stop(Exception):
         pass
