@@ -46,8 +46,10 @@ class Measured:
 def table(pair) -> dict[str, Measured]:
     """What is measured. A new guard is a new line: what its node returns for a MODEL and a positive, its limit, its rows."""
     import hosting
+    import models
     import torch
     from exact import twins
+    inhibitor = hosting.module("guards.host.growth_inhibitor")
     sld, pure = hosting.module("guards.host.safe_latent_diffusion"), hosting.module("guards.sld")
     intervention = hosting.module("guards.host.prompt_intervention")
     positive, other, concept = (pair.conditioning(words) for words in (*twins.PROMPTS[:2], twins.CONCEPT))
@@ -65,6 +67,12 @@ def table(pair) -> dict[str, Measured]:
     steer, pure_direction = hosting.module("guards.host.directions").steer, hosting.module("guards.directions").Direction
     direction = pure_direction("random", torch.randn(1280, 8, 8, generator=torch.Generator().manual_seed(7)), "sd1", 512)
     waiting = replace(pure.PRESETS["weak"], warmup_steps=1000)
+    clip = models.clip(twins.SD15.context)
+
+    def inhibited(targets, **options):          # the prompt is a target, so that the gate opens; every step is guarded
+        model, prompt, _ = inhibitor.guard(pair.model, clip, "a red weapon", targets, -1.0, cross_end=1.0, **options)
+        return host(model, prompt)
+
     return {
         UNGUARDED: Measured(host(), 2),
         THREE: Measured(host(third=other), 3),
@@ -74,6 +82,9 @@ def table(pair) -> dict[str, Measured]:
         "SLD at strength 0": Measured(guarded(replace(waiting, guidance_scale=0)), 2, UNGUARDED, 1.0),
         "steering with a direction": Measured(host(steer(pair.model, direction, 1.0)), 2, UNGUARDED, 1.02),
         "prompt intervention": Measured(host(*intervention.guard(pair.model, positive, other, 0.5)), 2, UNGUARDED, 1.0),
+        "inhibitor, aligned": Measured(inhibited("a red weapon", mode="single_pass"), 2, UNGUARDED, 1.1),
+        "inhibitor, words": Measured(inhibited("a red weapon", mode="single_pass", variant="words"), 2, UNGUARDED, 1.1),
+        "inhibitor, paired": Measured(inhibited("a red weapon", mode="paired", self_end=1.0), 4, UNGUARDED, 2.1),
         DIFFUSERS: Measured(pipeline, 3),
         "SLD, published, against it": Measured(guarded(pure.PRESETS["max"]), 3, DIFFUSERS, 1.0),
     }
@@ -147,6 +158,7 @@ def main() -> int:
     parser.add_argument("--full", action="store_const", const=64, dest="size", help="latents 64x64: a picture of 512x512")
     parser.add_argument("--steps", type=int, default=4, help="timed steps in a run (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="runs of each line (default: %(default)s)")
+    parser.add_argument("--lines", default="", help="only lines whose names contain this, and those they are compared with")
     options = parser.parse_args()
     if options.size < 8 or options.size % 8 or options.steps < 1 or options.rounds < 2:
         parser.error("--size must be a multiple of 8, --steps at least 1, --rounds at least 2")
@@ -165,6 +177,9 @@ def main() -> int:
           f"float32, latents {options.size}x{options.size}, one picture, {options.rounds} x {options.steps} timed steps\n", flush=True)
 
     lines, current = table(pair), None
+    chosen = {name for name in lines if options.lines.lower() in name.lower()}
+    chosen |= {UNGUARDED, THREE, *(lines[name].against for name in chosen)}
+    lines = {name: line for name, line in lines.items() if name in chosen}
     for unet in (pair.unet, pair.model.model.diffusion_model):
         unet.register_forward_pre_hook(lambda _, inputs: current.counted.add(inputs[0].shape[0]))
     for current in lines.values():

@@ -3,9 +3,15 @@
 Slow and plain on purpose: every attention map is made and held, the two prompts are aligned by Needleman-Wunsch, the loop
 is DDIM's. It shares nothing with the pack but the weights and the text encoder.
 """
+import math
+
+import hosting
 import torch
 
+from . import twins
 from .twins import CFG
+
+PROMPT, TARGETS, SCALE = "a photo of a dog, on a chair", ("van gogh", "van gogh, weapon"), -2.0
 
 
 def needleman_wunsch(x, y):
@@ -97,3 +103,31 @@ def published(pair, clip, prompt, targets, scale, steps, negative, adapter=None,
     finally:
         pair.unet.set_attn_processor(before)
     return x, equalizer[inserted]
+
+
+def adapter():
+    """An adapter of random weights that infers scales of the usual size, for SD1.x's 16 layers."""
+    generator = torch.Generator().manual_seed(5)
+    network = hosting.module("guards.inhibitors").Adapter(16)
+    with torch.inference_mode(False), torch.no_grad():
+        for p in network.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator) * (0.3 if p.ndim > 1 else 0.1))
+        network.fc3.bias.fill_(-1.0)
+    return network.eval().requires_grad_(False)
+
+
+def in_host(pair, model, positive, steps):
+    """Final latents by the host's ddim sampler, in the pipeline's scale."""
+    sigmas = pair.sigmas(steps)
+    noise = pair.noise(1) * (math.hypot(1, float(sigmas[0])) / float(sigmas[0]))
+    return pair.model.model.process_latent_in(pair.sample(model, positive, noise, sigmas)) / math.hypot(1, float(sigmas[-1]))
+
+
+def compare(pair, clip, targets, steps, inferred, report=None):
+    """(picture and guarded picture by hand, guarded picture in the host, scales by hand), as final latents."""
+    network = adapter() if inferred else None
+    negative = twins.text(twins.NEGATIVE, pair.shape.context)
+    both, scales = published(pair, clip, PROMPT, targets.replace(",", ""), SCALE, steps, negative, network)
+    guard = hosting.module("guards.host.growth_inhibitor").guard
+    model, positive, _ = guard(pair.model, clip, PROMPT, targets, SCALE, "paired", network, report=report)
+    return both, in_host(pair, model, positive, steps), scales
