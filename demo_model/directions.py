@@ -50,7 +50,8 @@ def make(name, parts):
     if keep:
         info |= {"keep": f"{each} captions of every other shape", "keep_weight": weight}
     os.makedirs(FOLDER, exist_ok=True)
-    files.save(host.as_direction(patcher, result, name, latents, info), os.path.join(FOLDER, name + ".safetensors"))
+    with open(os.path.join(FOLDER, name + ".safetensors"), "wb") as file:
+        file.write(files.content(host.as_direction(patcher, result, name, latents, info)))
     print(f"{name}: best loss {result.best:.4f} at step {result.best_step} of {steps} ({time.monotonic() - began:.0f} s)", flush=True)
 
 

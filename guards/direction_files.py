@@ -17,13 +17,11 @@ OFFICIAL_KEY, OFFICIAL_SHAPE, OFFICIAL_NAMES = "controlnet.fc1.weight", (1280, 8
 EXTENSIONS = (".safetensors", ".pth", ".pt")
 
 
-def save(direction: Direction, path: str) -> None:
-    """Write one direction: tensor ``direction.<concept>``, float32, and its metadata."""
+def content(direction: Direction) -> bytes:
+    """The bytes of a file with one direction: tensor ``direction.<concept>``, float32, and its metadata."""
     metadata = {"format": FORMAT, "family": direction.family, "block": "middle", "trained_size": str(direction.trained_size),
                 "info": json.dumps(direction.info, ensure_ascii=True)}
-    data = safetensors.torch.save({PREFIX + direction.concept: direction.values.float().contiguous()}, metadata)
-    with open(path, "wb") as file:              # the library's own writer would make it readable for its owner alone
-        file.write(data)
+    return safetensors.torch.save({PREFIX + direction.concept: direction.values.float().contiguous()}, metadata)
 
 
 def load(path: str, concept: str = "") -> Direction:

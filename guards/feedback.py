@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+from .file_names import is_device, is_plain
+
 LOG = "ratings.jsonl"
 LOWEST, HIGHEST = 0, 4
 COMPARISONS = (0, 0.5, 1)
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-SET_NAME = re.compile(r"[^\W_][\w\-. ()+]{0,59}")
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ()+]{0,95}\.png")
 RATER = re.compile(r"[^\W_][\w\-. ]{0,29}")
 ID = re.compile(r"[A-Za-z0-9\-]{8,64}")
@@ -30,13 +30,12 @@ LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000          # characters of a prompt or 
 
 def is_set_name(name: object) -> bool:
     """Whether a name is that of a folder on every system, and of no other folder than a set's."""
-    return (isinstance(name, str) and bool(SET_NAME.fullmatch(name)) and not name.endswith((".", " "))
-            and name.split(".")[0].strip().lower() not in RESERVED)
+    return is_plain(name, 60)
 
 
 def is_image_name(name: object) -> bool:
     """Whether a name is that of a picture in a set."""
-    return isinstance(name, str) and bool(IMAGE_NAME.fullmatch(name)) and name.split(".")[0].strip().lower() not in RESERVED
+    return isinstance(name, str) and bool(IMAGE_NAME.fullmatch(name)) and not is_device(name)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class GuardSaveDirection(io.ComfyNode):
     @classmethod
     def execute(cls, direction, filename, overwrite=False):
         path = folders.new_file(library.FOLDER, filename, ".safetensors", overwrite)
-        folders.write(path, lambda temporary: direction_files.save(direction, temporary))
+        folders.write(path, direction_files.content(direction))
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {direction.concept} as {library.FOLDER}/{filename}"))
 
 

@@ -1,7 +1,6 @@
 """Scale adapters as files: those in models/concept_adapters and the demo model's, which comes with the pack."""
 import json
 import os
-import re
 
 import comfy.utils
 import folder_paths
@@ -9,30 +8,23 @@ import safetensors
 import safetensors.torch
 
 from .. import inhibitors
+from . import folders
 
 FOLDER, FORMAT, SHIPPED = "concept_adapters", "concept-guards.adapter/1", "demo_adapter.safetensors (shipped)"
 SUFFIXES = {".safetensors", ".pth", ".pt"}
-SHIPPED_PATH = os.path.join(os.path.dirname(__file__), "..", "..", "models", "demo_adapter.safetensors")
-
-
-def register():
-    """Make models/concept_adapters known to the host, with the folders that its configuration may already name."""
-    own = os.path.join(folder_paths.models_dir, FOLDER)
-    paths, _ = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
-    folder_paths.folder_names_and_paths[FOLDER] = ([*paths, *([] if own in paths else [own])], SUFFIXES)
-    return own
+SHIPPED_PATH = os.path.join(folders.SHIPPED, "demo_adapter.safetensors")
 
 
 def names():
     """All adapters by name, the shipped one first."""
-    register()
+    folders.register(FOLDER, SUFFIXES)
     return [SHIPPED, *folder_paths.get_filename_list(FOLDER)]
 
 
 def load(name):
     """The Adapter of a name. Raises ValueError or FileNotFoundError, saying what is wrong with which file."""
-    register()
-    return read(SHIPPED_PATH if name == SHIPPED else folder_paths.get_full_path_or_raise(FOLDER, name))
+    folders.register(FOLDER, SUFFIXES)
+    return read(SHIPPED_PATH if name == SHIPPED else folders.find(FOLDER, name, "adapter_name"))
 
 
 def read(path):
@@ -56,11 +48,10 @@ def read(path):
 
 def save(adapter, filename, folder=None, settings=None, replace=False):
     """Write an adapter to models/concept_adapters; returns its path. Never leaves the folder, never overwrites unasked."""
-    name = filename.strip().removesuffix(".safetensors")
-    reserved = re.fullmatch(r"(?i)(con|prn|aux|nul|(com|lpt)\d)(\..*)?", name)
-    if not re.fullmatch(r"[\w][\w .\-]{0,119}", name) or name.endswith((".", " ")) or reserved:
-        raise ValueError(f"filename is {filename!r}: use letters, digits, spaces, dots, - and _ only, no folder.")
-    folder = register() if folder is None else folder
+    name = folders.plain_name(filename, ".safetensors")
+    if folder is None:
+        folders.register(FOLDER, SUFFIXES)
+        folder = folder_paths.folder_names_and_paths[FOLDER][0][0]
     os.makedirs(folder, exist_ok=True)
     path, number = os.path.join(folder, name + ".safetensors"), 1
     while os.path.exists(path) and not replace:
@@ -68,8 +59,7 @@ def save(adapter, filename, folder=None, settings=None, replace=False):
         path = os.path.join(folder, f"{name}_{number}.safetensors")
     metadata = {"format": FORMAT, "family": adapter.family, "features": str(adapter.features),
                 "measured": "injected" if adapter.injected else "plain", "settings": json.dumps(settings or {})}
-    safetensors.torch.save_file({key: value.contiguous() for key, value in adapter.state_dict().items()}, path + ".tmp", metadata)
-    os.replace(path + ".tmp", path)
+    folders.write(path, safetensors.torch.save({key: value.contiguous() for key, value in adapter.state_dict().items()}, metadata))
     return path
 
 
@@ -85,6 +75,5 @@ def relative(path):
 
 def fingerprint(name):
     """Changes when the file does."""
-    register()
-    path = SHIPPED_PATH if name == SHIPPED else folder_paths.get_full_path(FOLDER, name)
-    return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if path and os.path.exists(path) else "missing"
+    folders.register(FOLDER, SUFFIXES)
+    return folders.stamp(SHIPPED_PATH) if name == SHIPPED else folders.fingerprint(FOLDER, name)

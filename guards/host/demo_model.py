@@ -20,9 +20,10 @@ import safetensors.torch
 import torch
 
 from ..demo_vae import BLOCK, CHANNELS, WIDTH, DemoVAE
+from . import folders
 
 FAMILY = "demo"
-PATH = os.path.join(os.path.dirname(__file__), "..", "..", "models", "demo_model.safetensors")
+PATH = os.path.join(folders.SHIPPED, "demo_model.safetensors")
 CONTEXT = 96
 
 UNET = dict(image_size=32, use_checkpoint=False, use_spatial_transformer=True, legacy=False, in_channels=16, out_channels=16,
@@ -74,8 +75,8 @@ def build_vae(weights):
 
 
 def fingerprint(path=PATH):
-    """Changes when the file does, so that the host's cache never serves an older model."""
-    return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if os.path.exists(path) else "missing"
+    """Changes when the file does."""
+    return folders.stamp(path)
 
 
 def load(path=PATH):

@@ -112,7 +112,7 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
         name = hashlib.sha256(data).hexdigest()[:20] + ".png"
         target = os.path.join(path, name)
         if not os.path.exists(target):
-            folders.write(target, lambda temporary, data=data: _write(temporary, data))
+            folders.write(target, data)
         entries.append(Entry(name, prompt, seed, concept, time=now()))
         progress.at(place + 1)
     log(path).append(entry for entry in {entry.image: entry for entry in entries}.values() if entry.image not in known)
@@ -126,13 +126,6 @@ def _png(image: torch.Tensor) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(values)).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
-
-
-def _write(path: str, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def thumbnail(path: str, image: str) -> str:

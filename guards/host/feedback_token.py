@@ -25,12 +25,7 @@ def path_for(name, overwrite=False):
 def save(path, clip, values, info):
     """Write vectors (n, sum of widths) as a standard embedding: clip_l, clip_g or clip_h, each (n, width), float32."""
     tensors = {f"clip_{key}": part.float().contiguous() for key, part in inversion.split(inversion.widths(clip), values).items()}
-    data = safetensors.torch.save(tensors, {"format": "concept-guards.token/1", **info})
-
-    def write(temporary):
-        with open(temporary, "wb") as file:
-            file.write(data)
-    folders.write(path, write)
+    folders.write(path, safetensors.torch.save(tensors, {"format": "concept-guards.token/1", **info}))
     folder_paths.filename_list_cache.pop(FOLDER, None)
 
 

@@ -1,11 +1,11 @@
 """The pack's folders of models in the host, and safe names for what is saved there."""
 import os
-import re
 
 import folder_paths
 
+from ..file_names import is_plain
+
 SHIPPED = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", "models"))
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 
 def register(folder, extensions, shipped=None):
@@ -33,14 +33,20 @@ def find(folder, name, what):
     return path
 
 
+def plain_name(filename, extension):
+    """``filename`` without its extension. Raises ValueError for names that could land elsewhere or that some system refuses."""
+    name = filename.strip()
+    name = name[:-len(extension)] if name.lower().endswith(extension) else name
+    if not is_plain(name, 100):
+        raise ValueError(f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts "
+                         "with a letter or digit, without a folder.")
+    return name
+
+
 def new_file(folder, filename, extension, overwrite=False):
     """The path for saving ``filename`` (a bare name) in the first of a registered folder's places. Raises ValueError for names that
     could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
-    name = filename.strip()
-    name = name[:-len(extension)] if name.lower().endswith(extension) else name
-    if not re.fullmatch(r"[^\W_][\w\-. ()+]{0,99}", name) or name.endswith((".", " ")) or name.split(".")[0].lower() in RESERVED:
-        raise ValueError(f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts "
-                         "with a letter or digit, without a folder.")
+    name = plain_name(filename, extension)
     path = os.path.join(folder_paths.folder_names_and_paths[folder][0][0], name + extension)
     if os.path.exists(path) and not overwrite:
         raise FileExistsError(f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on.")
@@ -48,11 +54,14 @@ def new_file(folder, filename, extension, overwrite=False):
     return path
 
 
-def write(path, save):
-    """Write a file whole or not at all: ``save(temporary_path)``, then a rename."""
+def write(path, data):
+    """Write bytes to a file, whole or not at all. The libraries' own writers would make it readable for its owner alone."""
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        save(temporary)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise OSError(f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
@@ -63,6 +72,10 @@ def write(path, save):
 
 
 def fingerprint(folder, name):
-    """Changes when a listed file does, so that the host's cache never serves an older one."""
-    path = folder_paths.get_full_path(folder, name)
-    return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if path else "missing"
+    """``stamp`` of a listed file."""
+    return stamp(folder_paths.get_full_path(folder, name))
+
+
+def stamp(path):
+    """Changes when a file or folder does, so that the host's cache never serves an older one."""
+    return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if path and os.path.exists(path) else "missing"

@@ -3,6 +3,8 @@ import os
 
 import folder_paths
 
+from . import folders
+
 FOLDER = "LLM"
 EMPTY = "(none: put a model into models/LLM)"
 DEPTH = 3                                                   # folders below models/LLM that are looked into
@@ -56,5 +58,4 @@ def path_of(name):
 
 def state(name):
     """What changes when the model's files change."""
-    path = models().get(name)
-    return (name, os.stat(path).st_mtime_ns, os.path.getsize(path)) if path else (name, None, None)
+    return name, folders.stamp(models().get(name))

@@ -4,9 +4,9 @@ import os
 import folder_paths
 
 from .. import samples
+from . import folders
 
 FOLDER = "concept_guards_samples"
-SHIPPED = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", "models"))
 INCLUDED = "included: "
 FILES = ("rewrite_samples.jsonl", "rewrite_evaluation.tsv")
 ENDINGS = (".txt", ".jsonl", ".tsv")
@@ -16,7 +16,7 @@ LARGEST = 20_000_000            # bytes
 def _found():
     """Name -> path."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
-    found = {INCLUDED + name: os.path.join(SHIPPED, name) for name in FILES}
+    found = {INCLUDED + name: os.path.join(folders.SHIPPED, name) for name in FILES}
     for place in folder_paths.get_folder_paths(FOLDER):
         for folder, inside, files in os.walk(place):
             inside.sort()
@@ -56,5 +56,4 @@ def read(name):
 
 def state(name):
     """What changes when the file changes."""
-    path = _found().get(name)
-    return (name, os.stat(path).st_mtime_ns, os.path.getsize(path)) if path and os.path.isfile(path) else (name, None, None)
+    return name, folders.stamp(_found().get(name))

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from .. import inhibitors
-from . import growth_inhibitor, inhibitor_text, judges, rail
+from . import folders, growth_inhibitor, inhibitor_text, judges, rail
 
 
 class Probe:
@@ -130,8 +130,7 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
             os.makedirs(folder, exist_ok=True)
-            safetensors.torch.save_file(kept, path + ".tmp")
-            os.replace(path + ".tmp", path)
+            folders.write(path, safetensors.torch.save(kept))
     scores = None if shown is None else torch.cat([kept[f"{number}.scores"] for number in range(len(batches))], 1)
     if shown is not None and not (scores[0] > shown.threshold).any():
         raise ValueError(f"The judge found {names[0]!r} in none of the {scores.shape[1]} pictures (highest score {scores[0].max():.2f}, "

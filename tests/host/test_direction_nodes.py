@@ -65,11 +65,9 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(nodes, folder, monkeypat
     save = nodes["GuardSaveDirection"]
     save.execute(a_direction(), "it")
 
-    def full(direction, path):
-        with open(path, "wb") as file:
-            file.write(b"half")
+    def full(descriptor):
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(hosting.module("guards.direction_files"), "save", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="Could not write it.safetensors .No space left"):
         save.execute(a_direction(seed=1), "it", overwrite=True)
     assert [path.name for path in folder.iterdir()] == ["it.safetensors"]
