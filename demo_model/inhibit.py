@@ -35,7 +35,7 @@ KEPT = {"object": ("colour", "background", "texture"), "implicit": ("colour", "b
 
 def rows(names, adapter):
     """name -> (mode, scale, adapter, options). Names: off, aligned -2, words -1, end -1 (words and end), paired -1, paired paper -1,
-    aligned adapter, words adapter."""
+    aligned adapter, words adapter; with ``whole`` the targets are suppressed in all steps, cross_end 1: aligned whole adapter."""
     table = {}
     for name in names:
         kind, *rest = name.split()
@@ -44,10 +44,11 @@ def rows(names, adapter):
             continue
         network = adapter if rest[-1] == "adapter" else None
         scale = 0.0 if network else float(rest[-1])
+        options = {"cross_end": 1.0} if "whole" in rest else {}
         if kind == "paired":
-            table[name] = ("paired", scale, network, {"reading": "paper" if "paper" in rest else "code"})
+            table[name] = ("paired", scale, network, {**options, "reading": "paper" if "paper" in rest else "code"})
         else:
-            table[name] = ("single_pass", scale, network, {"variant": {"end": "words and end"}.get(kind, kind)})
+            table[name] = ("single_pass", scale, network, {**options, "variant": {"end": "words and end"}.get(kind, kind)})
     return table
 
 

@@ -30,6 +30,7 @@ class Settings:
     times: str = "uniform"
     roles: str = "readme"
     seed: int = 0
+    keep_weight: float = 1.0                    # of what holds the kept prompts; ours
 
 
 def roles(variant: str, step: int, concepts: int) -> tuple[str, str]:

@@ -47,6 +47,13 @@ class GuardSelfDistill(io.ComfyNode):
                                        "one in turn is unlearnt."),
                 io.LoraModel.Input("start", optional=True, tooltip="The lora of an earlier run, to go on from."),
                 io.Vae.Input("vae", optional=True, tooltip="Only for the preview, with models that the host has no quick preview for."),
+                io.Conditioning.Input("keep", optional=True,
+                                      tooltip="Prompts that must go on meaning what they mean, encoded; several: join them with "
+                                              "Conditioning (Combine). They and the empty prompt are held in turn. Without it the training "
+                                              "is as published."),
+                io.Float.Input("keep_weight", default=1.0, min=0.0, max=10000.0, step=0.1, optional=True,
+                               tooltip="Counts when keep is connected: how hard it holds. More keeps other pictures better and takes less "
+                                       "of the concept away."),
             ],
             outputs=[io.Model.Output(display_name="model"), io.LoraModel.Output(display_name="lora"),
                      io.Image.Output(display_name="loss_plot")],
@@ -54,22 +61,24 @@ class GuardSelfDistill(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, concept, empty, steps, learning_rate, rank, batch_size, sample_steps, width, height, seed, average=0.999,
-                times="uniform", roles="readme", start=None, vae=None):
+                times="uniform", roles="readme", start=None, vae=None, keep=None, keep_weight=1.0):
         checks.within(1, 100000, steps=steps)
         checks.within(1e-8, 1, learning_rate=learning_rate)
         checks.within(0, 256, rank=rank)
         checks.within(1, 64, batch_size=batch_size)
         checks.within(2, 1000, sample_steps=sample_steps)
         checks.within(0, 0.99999, average=average)
+        checks.within(0, 10000, keep_weight=keep_weight)
         progress = Progress(steps, cls.hidden.unique_id)
 
         def show(done, result, preview):
             recent = [loss for _, loss in result.losses[-20:]]
             progress.at(done, f"step {done} of {steps}" + (f", loss {sum(recent) / len(recent):.5g}" if recent else ""),
                         glimpse(done, steps, preview, model, vae))
-        settings = distillation.Settings(steps, learning_rate, batch_size, rank, average, sample_steps, times=times, roles=roles, seed=seed)
+        settings = distillation.Settings(steps, learning_rate, batch_size, rank, average, sample_steps, times=times, roles=roles, seed=seed,
+                                         keep_weight=keep_weight)
         shape = host_distillation.latent_shape(model, width, height)
-        result = host_distillation.distil(model, concept, empty, shape, settings, start, show)
+        result = host_distillation.distil(model, concept, empty, shape, settings, start, show, keep or ())
         lora = host_distillation.to_lora(result.changes)
         curve = [(step, sum(loss for _, loss in result.losses[max(i - 19, 0):i + 1]) / min(i + 1, 20))
                  for i, (step, _) in enumerate(result.losses)]

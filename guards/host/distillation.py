@@ -57,16 +57,20 @@ def joined(concepts):
     return [[torch.cat([tensor for tensor, _ in concepts], 1), options]]
 
 
-def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None):
+def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None, keep=()):
     """Train the change of the cross-attention parameters. Returns a Result; the model comes out as it was.
 
     ``concepts``: CONDITIONING, each entry one concept. ``shape``: (c, h, w) of a latent. ``start``: a LORA_MODEL of an earlier run to go on
-    from. ``on_step(done, result, preview)`` may raise the host's interruption: what has been learnt so far is then the result.
+    from. ``keep``: CONDITIONING, each entry a prompt for which the student is held to what the model predicted before (ours); with it the
+    empty prompt is held as well. ``on_step(done, result, preview)`` may raise the host's interruption: what has been learnt so far is then
+    the result.
     """
     checks.conditioning(concepts, "concept")
     checks.conditioning(empty, "empty")
     parameters(model)
     prompts = {"empty": empty, "all": joined(concepts)} | {f"concept {i}": [entry] for i, entry in enumerate(concepts)}
+    held = [f"keep {i}" for i in range(len(keep))]
+    prompts |= {role: [entry] for role, entry in zip(held, keep, strict=True)}
     result = None
 
     def train(denoise, device):
@@ -74,7 +78,8 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
         tables = parameters(model)
         sampling, kind = model.get_model_object("model_sampling"), prediction(model)
         sigmas = comfy.samplers.calculate_sigmas(sampling, "ddim_uniform", settings.sample_steps).to(device)
-        generator, draw = torch.Generator().manual_seed(settings.seed), random.Random(settings.seed)
+        generator, keeping = (torch.Generator().manual_seed(settings.seed + i) for i in range(2))
+        draw = random.Random(settings.seed)
         earlier = from_lora(start, tables) if start is not None else {}
         changes = {name: distillation.Change(table[key].shape, settings.rank, generator, table[key].device, earlier.get(name))
                    for name, (table, key) in tables.items()}
@@ -82,24 +87,35 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
         trained = [part for change in changes.values() for part in change.student]
         optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=1e-4)
 
-        def teacher_sample(role, count, seed_noise):
-            """``count`` guided steps of the teacher from pure noise: plain DDIM, which is Euler in noise levels."""
-            with torch.no_grad(), changed(tables, changes, "teacher"):
-                def guided(x, sigma):
-                    comfy.model_management.throw_exception_if_processing_interrupted()
-                    prompted, without = denoise(x, sigma, (role, "empty"))
-                    return without + settings.guidance * (prompted - without)
-                return training.euler(sampling, sigmas[:count + 1], seed_noise.to(device), guided)
+        @torch.no_grad()
+        def sample(role, count, seed_noise):
+            """``count`` guided steps from pure noise: plain DDIM, which is Euler in noise levels."""
+            def guided(x, sigma):
+                comfy.model_management.throw_exception_if_processing_interrupted()
+                prompted, without = denoise(x, sigma, (role, "empty"))
+                return without + settings.guidance * (prompted - without)
+            return training.euler(sampling, sigmas[:count + 1], seed_noise.to(device), guided)
 
         def preview():
             noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
-            return teacher_sample("concept 0", settings.sample_steps, noise).cpu()
+            with changed(tables, changes, "teacher"):
+                return sample("concept 0", settings.sample_steps, noise).cpu()
+
+        def hold(role, stop, weight):
+            """The gradient of keeping one prompt's prediction where it was; a graph of its own, so that it takes no more memory."""
+            x = sample(role, stop, torch.randn(settings.batch_size, *shape, generator=keeping))
+            level = sigmas[stop].expand(len(x))
+            with torch.no_grad():
+                target = denoise(x, level, role)
+            with changed(tables, changes, "student"):
+                (weight * discovery.errors(denoise(x, level, role), target, level, kind)).sum().backward()
 
         on_step(0, result, preview)
         for step in range(1, settings.steps + 1):
             sampled, learnt = distillation.roles(settings.roles, step - 1, len(concepts))
             stop = distillation.stop_step(settings.times, settings.sample_steps, draw)
-            x = teacher_sample(sampled, stop, torch.randn(settings.batch_size, *shape, generator=generator))
+            with changed(tables, changes, "teacher"):
+                x = sample(sampled, stop, torch.randn(settings.batch_size, *shape, generator=generator))
             level = sigmas[stop].expand(len(x))
             with changed(tables, changes, "student"):
                 with torch.no_grad():
@@ -107,6 +123,8 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
                 losses = discovery.errors(denoise(x, level, learnt), target, level, kind)
                 optimiser.zero_grad(set_to_none=True)
                 losses.sum().backward()
+            if held and settings.keep_weight:
+                hold([*held, "empty"][(step - 1) % (len(held) + 1)], stop, settings.keep_weight)
             for part in trained:
                 part.grad /= len(losses)
             if not bool(torch.nn.utils.clip_grad_norm_(trained, 1.0).isfinite()):

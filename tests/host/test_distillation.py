@@ -14,11 +14,11 @@ def tiny(host):
     return models.sd1()
 
 
-def distil(model, steps=6, concepts=CONCEPT, start=None, on_step=lambda *_: None, **changes):
+def distil(model, steps=6, concepts=CONCEPT, start=None, on_step=lambda *_: None, keep=(), **changes):
     host_side, pure = hosting.module("guards.host.distillation"), hosting.module("guards.distillation")
     settings = pure.Settings(**{**dict(steps=steps, learning_rate=1e-2, batch_size=2, rank=4, average=0.5, sample_steps=4), **changes})
     with torch.inference_mode():
-        return host_side.distil(model, concepts, NEGATIVE, (4, 8, 8), settings, start, on_step)
+        return host_side.distil(model, concepts, NEGATIVE, (4, 8, 8), settings, start, on_step, keep)
 
 
 def lora_of(result):
@@ -120,6 +120,20 @@ def test_the_concept_comes_to_mean_what_the_empty_prompt_means_and_an_earlier_ru
     assert abs(distance(host_side.apply(tiny, more)) - learnt) < 0.02 * learnt
     with pytest.raises(ValueError, match="start holds no change of this model's"):
         distil(tiny, start={"something.else": torch.zeros(1)})
+
+
+def test_kept_prompts_stay_and_the_concept_still_goes(tiny):
+    host_side = hosting.module("guards.host.distillation")
+
+    def moved(**options):
+        """How far the training moves what one step makes of the concept and of the other prompt."""
+        guarded = host_side.apply(tiny, lora_of(distil(tiny, steps=20, learning_rate=4e-3, sample_steps=2, **options)))
+        return [float((models.sample(guarded, prompt, steps=1, cfg=1.0) - models.sample(tiny, prompt, steps=1, cfg=1.0)).norm())
+                for prompt in (CONCEPT, OTHER)]
+    (concept, other), (held_concept, held_other) = moved(), moved(keep=OTHER, keep_weight=4.0)
+    assert held_other < 0.6 * other and held_other / held_concept < 0.8 * other / concept
+    without, weightless = lora_of(distil(tiny)), lora_of(distil(tiny, keep=OTHER, keep_weight=0.0))
+    assert all(torch.equal(value, weightless[key]) for key, value in without.items())
 
 
 def test_several_concepts_in_both_readings_of_the_roles(tiny):
