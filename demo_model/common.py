@@ -1,4 +1,5 @@
 """What the training scripts share: the host on sys.path, initialised weights, a resumable checkpoint, a clock."""
+import json
 import math
 import os
 import sys
@@ -49,6 +50,21 @@ def save_checkpoint(path, **state):
 def load_checkpoint(path):
     import torch
     return torch.load(path, weights_only=True) if os.path.exists(path) else None
+
+
+def gather(path, name, figures):
+    """Add a row's figures to a JSON file of rows, so that several processes fill one table; without a path, nothing."""
+    if not path:
+        return
+    rows = {}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            rows = json.load(file)
+    rows[name] = {**rows.get(name, {}), **figures}
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(rows, file, indent=1)
+    os.replace(temporary, path)
 
 
 class Schedule:

@@ -7,7 +7,6 @@ Rows: the biased word ``toy`` with and without fair steering (counts, deviation 
 pictures that show a star, and of other prompts' pictures that keep shape, colour and background where they had them).
 """
 import argparse
-import json
 import os
 import time
 
@@ -127,11 +126,7 @@ def report(parts, args):
         result = rows[name]()
         print(f"{name:<24}" + "  ".join(f"{key} {value:.3f}" for key, value in result.items()) + f"  ({time.monotonic() - began:.0f} s)",
               flush=True)
-        if args.out:
-            gathered = json.load(open(args.out, encoding="utf-8")) if os.path.exists(args.out) else {}
-            with open(args.out + f".{os.getpid()}", "w", encoding="utf-8") as file:
-                json.dump({**gathered, name: result}, file, indent=1)
-            os.replace(args.out + f".{os.getpid()}", args.out)
+        common.gather(args.out, name, result)
 
 
 if __name__ == "__main__":

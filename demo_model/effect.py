@@ -8,7 +8,6 @@ their shape, colour and background without a guard, the share that still does. O
 Rows can be computed in separate processes (--rows) and join in one file (--out).
 """
 import argparse
-import json
 import os
 import time
 
@@ -81,11 +80,8 @@ def main():
                 result[suite] = seen.contains(CONCEPT).float().mean().item()
         figures = "  ".join(f"{key} {value:.3f}" for key, value in result.items())
         print(f"{name:<28}{figures}  ({time.monotonic() - began:.0f} s)", flush=True)
-        if args.out and len(result) == len(sets):
-            gathered = json.load(open(args.out, encoding="utf-8")) if os.path.exists(args.out) else {}
-            with open(args.out + f".{os.getpid()}", "w", encoding="utf-8") as file:
-                json.dump({**gathered, name: result}, file, indent=1)
-            os.replace(args.out + f".{os.getpid()}", args.out)
+        if len(result) == len(sets):
+            common.gather(args.out, name, result)
 
 
 if __name__ == "__main__":

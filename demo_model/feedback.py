@@ -145,11 +145,8 @@ def report(parts, args):
                 result[suite] = seen.contains("star").float().mean().item()
         print(f"{name:<28}" + "  ".join(f"{key} {value:.3f}" for key, value in result.items()) + f"  ({time.monotonic() - began:.0f} s)",
               flush=True)
-        if args.out and len(result) == 3:
-            gathered = json.load(open(args.out, encoding="utf-8")) if os.path.exists(args.out) else {}
-            with open(args.out + f".{os.getpid()}", "w", encoding="utf-8") as file:
-                json.dump({**gathered, name: result}, file, indent=1)
-            os.replace(args.out + f".{os.getpid()}", args.out)
+        if len(result) == 3:
+            common.gather(args.out, name, result)
 
 
 def main():

@@ -9,7 +9,6 @@ of pictures of prompts without the concept in which the oracle's answer (shape, 
 One seed per picture, the same in every row; no prompt or seed is one that the adapter was trained with.
 """
 import argparse
-import json
 import os
 import time
 
@@ -142,12 +141,7 @@ def main():
                                     changed=changed[target])
         print(f"{name:<16}" + "   ".join(f"{c}: " + " ".join(f"{k} {v:.3f}" for k, v in f.items()) for c, f in figures.items())
               + f"  ({time.monotonic() - began:.0f} s)", flush=True)
-        if args.out:
-            gathered = json.load(open(args.out, encoding="utf-8")) if os.path.exists(args.out) else {}
-            gathered[name] = {**gathered.get(name, {}), **figures}
-            with open(args.out + f".{os.getpid()}", "w", encoding="utf-8") as file:
-                json.dump(gathered, file, indent=1)
-            os.replace(args.out + f".{os.getpid()}", args.out)
+        common.gather(args.out, name, figures)
 
 
 if __name__ == "__main__":

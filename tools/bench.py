@@ -111,6 +111,30 @@ def peak_memory(sample: Callable) -> int:
     return peak
 
 
+def cross_attention(unet, sample: Callable) -> tuple[float, float, float]:
+    """Seconds in one step: of the first cross-attention layer (the one with most positions), of all of them, and of the step; from what
+    goes into a layer's projections to what comes out of its attention, guards included."""
+    blocks = [module for module in unet.modules() if hasattr(module, "attn2")]
+    took, hooks, ticks = [0.0] * len(blocks), [], []
+
+    def clock(number, sign):
+        def hook(*_):
+            took[number] += sign * time.perf_counter()
+        return hook
+
+    def step(*_):
+        ticks.append((took[0], sum(took), time.perf_counter()))
+    for number, block in enumerate(blocks):
+        hooks += [block.norm2.register_forward_hook(clock(number, -1)), block.attn2.to_out.register_forward_pre_hook(clock(number, 1))]
+    try:
+        sample(3, step)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    first, last = ticks[0], ticks[-1]
+    return tuple((after - before) / (len(ticks) - 1) for before, after in zip(first, last, strict=True))
+
+
 def noise(lines: dict[str, Measured], kind: str) -> float:
     """By how much two runs of the same thing, one after the other, typically differ."""
     runs = [statistics.median(run) for run in getattr(lines[UNGUARDED], kind)]
@@ -192,6 +216,10 @@ def main() -> int:
     current = lines[THREE]
     time_one(current, options.steps)
     failed = report(lines)
+    print("\nCross-attention in a step: the first layer, all layers, their share of the step")
+    for name in (name for name in lines if name == UNGUARDED or name.startswith("inhibitor")):
+        first, every, step = cross_attention(pair.model.model.diffusion_model, lines[name].sample)
+        print(f"{name:29}{1000 * first:6.0f} ms{1000 * every:7.0f} ms{every / step:9.1%}")
     if failed:
         print(f"Over the limit: {'; '.join(failed)}")
     return int(bool(failed))

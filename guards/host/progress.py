@@ -21,19 +21,6 @@ def under_node(node):
     return show
 
 
-class Bar:
-    """Called with (done, total): moves the node's progress bar and lets the user's stop through."""
-
-    def __init__(self):
-        self._bar = None
-
-    def __call__(self, done, total):
-        if self._bar is None:
-            self._bar = comfy.utils.ProgressBar(total)
-        self._bar.update_absolute(done, total)
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
-
 class Progress:
     """``at(3)`` moves the bar to 3 of ``total``. Raises the host's interruption when the user has pressed stop."""
 
@@ -47,6 +34,17 @@ class Progress:
         self.bar.update_absolute(value, self.total, ("JPEG", picture, max(picture.size)) if picture is not None else None)
         if text:
             self.say(text)
+
+
+class Bar:
+    """Progress whose total is known when it is first called, with (done, total)."""
+
+    def __init__(self):
+        self._progress = None
+
+    def __call__(self, done, total):
+        self._progress = self._progress or Progress(total)
+        self._progress.at(done)
 
 
 def pictures(latents, latent_format, device, vae=None):
