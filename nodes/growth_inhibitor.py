@@ -33,7 +33,8 @@ class GuardGrowthInhibitor(io.ComfyNode):
                 Adapter.Input("adapter", optional=True, tooltip="Infers a scale for every picture and token from the first step, so that "
                                                                 "prompts without the targets are left alone. See Load Scale Adapter."),
                 io.Float.Input("cross_end", default=0.8, min=0.0, max=1.0, step=0.01,
-                               tooltip="Share of the steps in which the targets are suppressed. 0.8 as published."),
+                               tooltip="Share of the steps in which the targets are suppressed. 0.8 as published. 1 for styles and "
+                                       "textures, which form in the last steps."),
                 io.Float.Input("self_end", default=0.4, min=0.0, max=1.0, step=0.01,
                                tooltip="Mode paired: share of the steps in which the picture's layout is taken from the twin. 0.4 as "
                                        "published."),
