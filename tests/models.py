@@ -43,14 +43,26 @@ def sd1(model_type="EPS", dtype=torch.float32):
     return model
 
 
-def sdxl():
+def sd2(model_type="EPS"):
+    """An SD2.x-like UNet; model_type V_PREDICTION for the 768-v models."""
+    import comfy.model_base
+    import comfy.supported_models
+
+    class Tiny(comfy.supported_models.SD20):
+        unet_extra_config = {**comfy.supported_models.SD20.unet_extra_config, "num_head_channels": 16}
+    config = Tiny(unet_config(use_linear_in_transformer=True))
+    config.set_inference_dtype(torch.float32, None)
+    return patcher(comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType[model_type]))
+
+
+def sdxl(context=CONTEXT, pooled=1280):
     """An SDXL-like UNet: pooled output and size conditioning, no attention at the first level."""
     import comfy.supported_models
 
     class Tiny(comfy.supported_models.SDXL):
         unet_extra_config = {"num_heads": 2, "num_head_channels": -1}
-    config = Tiny(unet_config(adm_in_channels=2816, num_classes="sequential", use_linear_in_transformer=True,
-                              transformer_depth=[0, 1], transformer_depth_output=[1, 1, 0, 0]))
+    config = Tiny(unet_config(adm_in_channels=pooled + 6 * 256, num_classes="sequential", context_dim=context,
+                              use_linear_in_transformer=True, transformer_depth=[0, 1], transformer_depth_output=[1, 1, 0, 0]))
     config.set_inference_dtype(torch.float32, None)
     return patcher(config.get_model({}, ""))
 
@@ -134,20 +146,27 @@ class Rows:
         return sum(rows for rows, _ in self.calls)
 
 
-def clip(width=CONTEXT, sdxl=False, directory=None):
-    """A tiny CLIP with the host's own tokenizer, random weights; ``sdxl``: two encoders that share the width."""
+def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
+    """A tiny CLIP with the host's own tokenizer, random weights; ``sdxl``: two encoders that share the width, or (l, g) wide each;
+    ``sd2``: CLIP-H."""
     import functools
 
     import comfy.sd
     import comfy.sd1_clip
     import comfy.sdxl_clip
     import comfy.supported_models_base
-    small = {"hidden_size": width // 2 if sdxl else width, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-    kinds = (comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel) if sdxl else (comfy.sd1_clip.SD1Tokenizer,
-                                                                                         comfy.sd1_clip.SD1ClipModel)
-    data = {} if sdxl else {"clip_l_tokenizer_class": functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)}
+    from comfy.text_encoders import sd2_clip
+    kinds, widths, data = (comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel), {"l": width}, {}
+    if sdxl:
+        kinds = comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel
+        widths = dict(zip("lg", width if isinstance(width, tuple) else (width // 2, width // 2), strict=True))
+    elif sd2:
+        kinds, widths = (sd2_clip.SD2Tokenizer, sd2_clip.SD2ClipModel), {"h": width}
+    else:
+        data = {"clip_l_tokenizer_class": functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)}
+    options = {f"clip_{key}_model_config": {"hidden_size": wide, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+               for key, wide in widths.items()}
     target = comfy.supported_models_base.ClipTarget(*kinds)
-    options = {"clip_l_model_config": small, "clip_g_model_config": small}
     made = comfy.sd.CLIP(target, embedding_directory=directory, model_options=options, tokenizer_data=data)
     _initialise(made.cond_stage_model)
     return made

@@ -41,6 +41,9 @@ def vectors(clip, token):
                          "again.") from error
     held = held.get("string_to_param", held)
     tensors = {key: value.reshape(-1, value.shape[-1]) for key, value in held.items() if torch.is_tensor(value) and value.ndim in (1, 2)}
+    if {"clip_l", "clip_g"} <= tensors.keys() and list(sizes) == ["l"]:
+        raise ValueError(f"token: {token} was made for SDXL, whose two text encoders share its meaning; with this one half of the word "
+                         "would be left out. Use it with an SDXL model, or invert the feedback again with this model.")
     found = {}
     for key, width in sizes.items():
         value = tensors.get(f"clip_{key}")
@@ -49,8 +52,7 @@ def vectors(clip, token):
         if value is None or value.shape[1] != width:
             holds = ", ".join(f"{name} {value.shape[1]} wide" for name, value in tensors.items()) or "no vectors"
             raise ValueError(f"token: {token} holds {holds}; this text encoder needs clip_{key}, {width} wide. It was made for another "
-                             f"model: "
-                             "use it with that model, or invert the feedback again with this one.")
+                             "model: use it with that model, or invert the feedback again with this one.")
         if not bool(torch.isfinite(value.float()).all()):
             raise ValueError(f"token: {token} holds values that are no finite numbers. Invert the feedback again with a lower learning "
                              f"rate.")
@@ -74,7 +76,7 @@ def encode(clip, token, template):
     for key, value in found.items():
         there = sum(torch.is_tensor(entry[0]) for chunk in tokens[key] for entry in chunk)
         if there != len(value):
-            raise ValueError(f"token: {token} did not reach the text encoder ({there} of {len(value)} vectors): this clip does not look "
-                             f"for "
-                             "embeddings in models/embeddings, or the template is too long. Load the model with a node of ComfyUI's own.")
+            raise ValueError(f"token: {token} did not reach the text encoder ({there} of {len(value)} vectors): this clip does not "
+                             "look for embeddings in models/embeddings, or the template is too long. Load the model with a node of "
+                             "ComfyUI's own.")
     return clip.encode_from_tokens_scheduled(tokens), text

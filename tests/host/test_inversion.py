@@ -179,6 +179,142 @@ def test_words_that_the_host_would_drop_silently_are_errors(folder):
             token.path_for(name)
 
 
+# ---- the other families -------------------------------------------------------------------------------------------------------------
+
+FAMILIES = {"sd2": {"h": 16}, "sd2-v": {"h": 16}, "sdxl": {"g": 32, "l": 16}}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, folder):
+    """(widths by encoder, MODEL, CLIP) of a narrow model of the family, its weights inference tensors as the host's loaders make them."""
+    with torch.inference_mode():
+        if request.param == "sdxl":
+            return FAMILIES["sdxl"], models.sdxl(48, pooled=32), models.clip((16, 32), sdxl=True, directory=[str(folder)])
+        model = models.sd2("V_PREDICTION" if request.param == "sd2-v" else "EPS")
+        return FAMILIES[request.param], model, models.clip(16, sd2=True, directory=[str(folder)])
+
+
+def values_for(sizes, count=2, seed=9):
+    return 0.25 * torch.randn(count, sum(sizes.values()), generator=torch.Generator().manual_seed(seed))
+
+
+def loss_and_gradient(model, clip, sizes, values):
+    """The inversion's loss of two noised examples, its gradient to the vectors, and what the network itself put out."""
+    inversion, training, pure, host_side = (hosting.module(f"guards.{name}") for name in (
+        "host.inversion", "host.training", "discovery", "host.discovery"))
+    x0, noise, times = examples()
+    values, raw = values.clone().requires_grad_(True), []
+
+    def train(denoise, device):
+        sigma = model.model.model_sampling.sigmas[times].clone()
+        encoded = inversion.encode(clip, inversion.split(sizes, values))
+        hook = model.model.diffusion_model.register_forward_hook(lambda module, inputs, out: raw.append(out.detach().clone()))
+        denoised = denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded)
+        loss = pure.errors(denoised, x0, sigma, host_side.prediction(model))
+        hook.remove()
+        loss.mean().backward()
+        raw.append(loss.detach())
+    with training.ordinary_weights(clip.cond_stage_model):
+        training.run(model, {"positive": clip.encode_from_tokens_scheduled(clip.tokenize(""))}, x0, train)
+    return raw[1], values.grad, raw[0]
+
+
+def test_the_loss_is_the_family_s_own_and_the_gradient_reaches_every_encoder(family):
+    """Against the network's raw output, and against finite differences for each encoder's vectors alone."""
+    sizes, model, clip = family
+    values = values_for(sizes)
+    losses, gradient, raw = loss_and_gradient(model, clip, sizes, values)
+    x0, noise, times = examples()
+    sigma = model.model.model_sampling.sigmas[times].view(-1, 1, 1, 1)
+    target = (noise - sigma * x0) / (1 + sigma ** 2) ** 0.5 if model.model.model_type.name == "V_PREDICTION" else noise
+    assert torch.allclose(losses, (raw - target).square().flatten(1).mean(1), rtol=2e-3)
+    at = 0
+    for width in sizes.values():
+        direction = torch.zeros_like(values)
+        direction[:, at:at + width] = gradient[:, at:at + width]
+        slope = direction.square().sum()
+        assert slope > 0
+        step = 0.02 / slope.sqrt()
+        up, down = (loss_and_gradient(model, clip, sizes, values + sign * step * direction)[0].mean() for sign in (1, -1))
+        assert abs((up - down) / (2 * step) - slope) < 0.05 * slope
+        at += width
+
+
+def test_a_word_of_each_family_is_inverted_saved_and_loaded_by_the_host_itself(family, folder):
+    import safetensors.torch
+    sizes, model, clip = family
+    token, inversion = hosting.module("guards.host.feedback_token"), hosting.module("guards.host.inversion")
+    before, encoded = state(model.model, clip.cond_stage_model), clip.encode_from_tokens(clip.tokenize("a house"), return_pooled=True)
+    previews = []
+
+    def look(done, result, preview):
+        if done == 5:
+            previews.append(preview())
+    result = invert(model, clip, [1.0, 0.9, 0.1, 0.0], count=2, stop=look)
+    assert previews[0].shape == (3, 4, 16, 16) and previews[0].isfinite().all()
+    for (a, *rest), (b, *same) in zip(before, state(model.model, clip.cond_stage_model), strict=True):
+        assert torch.equal(a, b) and rest == same
+    again = clip.encode_from_tokens(clip.tokenize("a house"), return_pooled=True)
+    assert all(torch.equal(a, b) for a, b in zip(encoded, again, strict=True))
+
+    start = inversion.split(sizes, inversion.start_vectors(clip, 2))
+    learnt = inversion.split(sizes, result.values)
+    assert result.best_step > 0 and all(not torch.equal(learnt[key], start[key]) for key in sizes)
+    token.save(token.path_for("it"), clip, result.values, {})
+    saved = safetensors.torch.load_file(folder / "it.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in saved.items()} == {f"clip_{key}": (2, width) for key, width in sizes.items()}
+    assert all(torch.equal(saved[f"clip_{key}"], learnt[key]) for key in sizes)
+
+    with torch.inference_mode():
+        text = "a photo of embedding:it, large"
+        typed, plain = (clip.encode_from_tokens_scheduled(clip.tokenize(one)) for one in (text, "a photo of *, large"))
+        loaded, said = token.encode(clip, "it.safetensors", "a photo of {token}, large")
+        direct = inversion.encode(clip, learnt, "a photo of {token}, large")
+    assert said == text and torch.equal(loaded[0][0], typed[0][0])
+    assert torch.equal(loaded[0][1]["pooled_output"], typed[0][1]["pooled_output"])
+    assert torch.allclose(typed[0][0], direct[0][0], atol=1e-5)
+    at = 0
+    for width in (sizes[key] for key in sorted(sizes, reverse=True)):   # the host joins l before g
+        assert not torch.allclose(typed[0][0][..., at:at + width], plain[0][0][..., at:at + width], atol=1e-3)
+        at += width
+    assert at == typed[0][0].shape[-1]
+    assert not torch.allclose(typed[0][1]["pooled_output"], plain[0][1]["pooled_output"], atol=1e-3)
+    empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+    assert not torch.equal(models.sample(model, loaded, empty, steps=2), models.sample(model, plain, empty, steps=2))
+
+
+def test_the_pooled_output_has_a_part_in_an_sdxl_word(host):
+    """SDXL is told the words twice, and the word is trained through both."""
+    inversion = hosting.module("guards.host.inversion")
+    clip, sizes = models.clip((16, 32), sdxl=True), FAMILIES["sdxl"]
+    values = values_for(sizes).requires_grad_(True)
+    pooled = inversion.encode(clip, inversion.split(sizes, values))[0][1]["pooled_output"]
+    pooled.square().sum().backward()
+    assert pooled.shape == (1, 32) and values.grad[:, :32].abs().sum() > 0 and not values.grad[:, 32:].any()
+
+
+@pytest.mark.parametrize("made_for, used_with, message", [
+    ("sd2", "sd1", "holds clip_h 16 wide; this text encoder needs clip_l, 64 wide"),
+    ("sd1", "sd2", "holds clip_l 64 wide; this text encoder needs clip_h, 16 wide"),
+    ("sd2", "sdxl", "holds clip_h 16 wide; this text encoder needs clip_g, 32 wide"),
+    ("sd1", "sdxl", "holds clip_l 64 wide; this text encoder needs clip_g, 32 wide"),
+    ("sdxl", "sd2", "holds clip_g 32 wide, clip_l 16 wide; this text encoder needs clip_h, 16 wide"),
+    ("sdxl", "narrow sd1", "made for SDXL.*half of the word would be left out")])
+def test_a_word_of_another_family_is_refused(folder, made_for, used_with, message):
+    token = hosting.module("guards.host.feedback_token")
+
+    def clip(name):
+        if name == "sdxl":
+            return models.clip((16, 32), sdxl=True, directory=[str(folder)])
+        return {"sd1": lambda: tiny_clip(folder=[str(folder)]), "narrow sd1": lambda: tiny_clip(16, [str(folder)]),
+                "sd2": lambda: models.clip(16, sd2=True, directory=[str(folder)])}[name]()
+    maker = clip(made_for)
+    sizes = hosting.module("guards.host.inversion").widths(maker)
+    token.save(token.path_for("it"), maker, values_for(sizes), {})
+    with pytest.raises(ValueError, match=message):
+        token.encode(clip(used_with), "it.safetensors", "{token}")
+
+
 def test_other_text_encoders_are_refused_by_what_works_there(host):
     class T5:
         def tokenize(self, text):
