@@ -38,9 +38,9 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(stage)
     items.sort(key=lambda item: order.index(stage_of(item.path)) if stage_of(item.path) in order else len(order))
     asked_for = config.getoption("markexpr")
-    for long in ("exact", "soak"):
+    for long, command in (("exact", "exact"), ("soak", "test -m soak")):
         if long not in asked_for:
-            reason = f"only run by `run.py {long}`"
+            reason = f"only run by `run.py {command}`"
             for item in items:
                 if item.get_closest_marker(long):
                     item.add_marker(pytest.mark.skip(reason=reason))

@@ -70,6 +70,29 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
     page.locator(f"{rating.VIEW}[open]").wait_for(state="detached")
 
 
+def test_a_large_set_costs_no_more_than_what_is_in_view(front_end):
+    """Only the thumbnails in view are on the page, wherever it is scrolled to; and the graph behind is not drawn anew at each key."""
+    page, folder = front_end.page, rating.make_set(front_end.server, f"large-{front_end.renderer[:2]}", 400, 8)
+    rating.open_view(page, folder.name)
+    page.locator(".cg-strip [title='1'][aria-current]").wait_for()
+    assert page.locator(".cg-strip button").count() < 60
+    page.evaluate("() => { app.canvas.dirty_canvas = app.canvas.dirty_bgcanvas = false; window.draws = 0; const draw = app.canvas.draw;"
+                  " app.canvas.draw = function (...all) { window.draws += this.dirty_canvas || this.dirty_bgcanvas; draw.apply(this, all) } }")
+    for number in range(5):
+        page.keyboard.press(str(number % 5))
+    rating.wait_for_progress(page, "5 of 400")
+    assert page.evaluate("() => { delete app.canvas.draw; return window.draws }") == 0
+    assert page.locator(".cg-strip [title='3']").get_attribute("data-rating") == "2"
+    page.locator(".cg-strip").evaluate("element => { element.scrollLeft = element.scrollWidth }")
+    page.locator(".cg-strip [title='400']").click()
+    assert rating.shown(page) == "0399.png" and page.locator(".cg-strip button").count() < 60
+    page.keyboard.press("4")
+    assert rating.shown(page) == "0005.png"
+    page.locator(".cg-strip [title='6'][aria-current]").wait_for()
+    rating.wait_for_progress(page, "6 of 400")
+    page.keyboard.press("Escape")
+
+
 def test_the_node_has_a_button_that_opens_its_set(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, f"button-{front_end.renderer[:2]}", 2)
     saved = page.evaluate("""(name) => {

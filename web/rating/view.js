@@ -15,7 +15,8 @@ const button = (text, onclick, className = "") => make("button", { type: "button
 
 // A picture as a handful of colours, which the page stretches: no filter to compute, and nothing to make out
 const VEIL = 7;
-const STEP = 63;        // pixels from one thumbnail to the next, as in the style sheet
+const STEP = 63;        // pixels from one thumbnail to the next: its 60 of the style sheet and a gap
+const AROUND = 6;       // thumbnails kept ready on either side of those in view
 
 function veiled(url) {
   const canvas = make("canvas", { width: VEIL, height: VEIL, ariaLabel: say("blurred") });
@@ -93,7 +94,8 @@ export class RatingView {
     this.answers = make("div", { className: "cg-answers" });
     this.status = make("p", { className: "cg-status", role: "status" });
     this.keys = make("p", { className: "cg-keys" });
-    this.strip = make("div", { className: "cg-strip" });
+    this.track = make("div", { className: "cg-track" });
+    this.strip = make("div", { className: "cg-strip", onscroll: () => this.drawStrip() }, this.track);
     this.heading = make("strong", { className: "cg-name" });
     this.dialog = make("dialog", { className: "cg-rating", tabIndex: -1, ariaLabel: say("title") },
       make("header", {}, this.heading, this.progress, this.agreement,
@@ -101,9 +103,12 @@ export class RatingView {
         make("label", {}, this.always, " " + say("always")), button(say("close"), () => this.dialog.close(), "cg-close")),
       this.question, this.stage, this.answers, this.status, this.keys, this.strip);
     this.dialog.addEventListener("keydown", (event) => this.key(event));
-    for (const kind of ["keyup", "keypress", "paste", "copy", "wheel", "pointerdown"]) {     // none of it is meant for the canvas
+    for (const kind of ["keypress", "paste", "copy", "wheel", "pointerdown"]) {     // none of it is meant for the canvas
       this.dialog.addEventListener(kind, (event) => event.stopPropagation(), { passive: true });
     }
+    window.addEventListener("keyup", (event) => {       // the graph listens to the whole document, before us, and draws itself anew at each
+      if (this.dialog.contains(event.target)) event.stopPropagation();
+    }, { capture: true });
     document.body.append(this.dialog);
   }
 
@@ -117,7 +122,7 @@ export class RatingView {
       state.index = new Map(state.pictures.map((picture, place) => [picture.image, place]));
       this.state = state;
       for (const item of this.outbox.items) if (item.set === name) this.apply(item, true);
-      this.drawStrip();
+      this.emptyStrip();
     } catch (error) {
       this.tell(say("failed", { reason: error.message }), true);
     }
@@ -143,7 +148,10 @@ export class RatingView {
 
   mine(picture) { return picture.ratings[this.me]; }
   waiting(image) { return this.outbox.items.some((item) => item.set === this.name && !item.body.other && item.body.image === image); }
-  done() { return this.state.pictures.filter((picture) => this.mine(picture) !== undefined && !this.waiting(picture.image)).length; }
+  done() {
+    const waiting = new Set(this.outbox.items.filter((item) => item.set === this.name && !item.body.other).map((item) => item.body.image));
+    return this.state.pictures.filter((picture) => this.mine(picture) !== undefined && !waiting.has(picture.image)).length;
+  }
 
   // Comparisons that the server has on its disk, like done()
   compared() {
@@ -313,7 +321,7 @@ export class RatingView {
     if (!this.state) {
       this.stage.replaceChildren();
       delete this.stage.dataset.image;
-      this.strip.replaceChildren();
+      this.emptyStrip();
       this.question.textContent = this.progress.textContent = this.agreement.textContent = "";
       this.offer("", () => []);
       return;
@@ -338,14 +346,15 @@ export class RatingView {
       button(say("next") + " →", () => this.move(1)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())]);
     for (const one of this.answers.children) if (one.value) one.classList.toggle("cg-chosen", one.value === String(mine));
     for (const next of this.state.pictures.slice(this.index + 1, this.index + 4)) this.prepared(this.name, next.image, this.always.checked);
-    this.current?.removeAttribute("aria-current");
-    this.current = this.strip.children[this.index];
-    this.current?.setAttribute("aria-current", "true");
     const place = this.index * STEP;
     if (!(place > this.scrolled + STEP && place < this.scrolled + 8 * STEP)) {      // only when it has left the view: scrolling costs a layout
       this.scrolled = Math.max(place - 2 * STEP, 0);
       this.strip.scrollLeft = this.scrolled;
+      this.drawStrip();
     }
+    this.current?.removeAttribute("aria-current");
+    this.current = this.thumbs.get(this.index);
+    this.current?.setAttribute("aria-current", "true");
   }
 
   drawPair() {
@@ -369,22 +378,44 @@ export class RatingView {
     this.agreement.textContent = pictures ? say("agreement", { alpha: alpha === null ? "–" : alpha.toFixed(2), count: pictures }) : say("agreementNone");
   }
 
-  drawStrip() {
+  emptyStrip() {
     this.scrolled = -1e9;
-    this.strip.replaceChildren(...this.state.pictures.map((picture, place) => {
-      const thumb = make("button", { type: "button", tabIndex: -1, title: String(place + 1),
-                                     onclick: () => { this.mode.value = "single"; this.index = place; this.draw(); this.dialog.focus(); } },
-        make("img", { loading: "lazy", decoding: "async", src: thumbnailURL(this.name, picture.image), alt: "" }), String(place + 1));
-      return thumb;
-    }));
-    for (const picture of this.state.pictures) this.mark(picture.image);
+    this.thumbs = new Map();
+    this.track.replaceChildren();
+    this.track.style.width = `${(this.state?.pictures.length ?? 0) * STEP}px`;
+  }
+
+  // Only the thumbnails in view are on the page: the browser looks at every element of a page in every frame, and a set may have thousands
+  drawStrip() {
+    if (!this.state) return;
+    const from = Math.floor(this.strip.scrollLeft / STEP) - AROUND, to = from + Math.ceil(window.innerWidth / STEP) + 2 * AROUND;
+    for (const [place, thumb] of this.thumbs) {
+      if (place >= from && place <= to) continue;
+      thumb.remove();
+      this.thumbs.delete(place);
+    }
+    for (let place = Math.max(from, 0); place <= Math.min(to, this.state.pictures.length - 1); place++) {
+      if (!this.thumbs.has(place)) this.track.append(this.thumb(place));
+    }
+  }
+
+  thumb(place) {
+    const { image } = this.state.pictures[place];
+    const thumb = make("button", { type: "button", tabIndex: -1, title: String(place + 1),
+                                   onclick: () => { this.mode.value = "single"; this.index = place; this.draw(); this.dialog.focus(); } },
+      make("img", { decoding: "async", src: thumbnailURL(this.name, image), alt: "" }), String(place + 1));
+    thumb.style.left = `${place * STEP}px`;
+    if (place === this.index && !this.inPairs) (this.current = thumb).setAttribute("aria-current", "true");
+    this.thumbs.set(place, thumb);
+    this.mark(image);
+    return thumb;
   }
 
   mark(image) {
-    const place = this.state.index.get(image);
-    const rating = this.mine(this.state.pictures[place] ?? { ratings: {} });
-    const thumb = this.strip.children[place];
-    if (thumb) thumb.dataset.rating = rating === undefined || this.waiting(image) ? "" : String(rating);
+    const place = this.state.index.get(image), thumb = this.thumbs.get(place);
+    if (!thumb) return;
+    const rating = this.mine(this.state.pictures[place]);
+    thumb.dataset.rating = rating === undefined || this.waiting(image) ? "" : String(rating);
   }
 }
 
