@@ -76,8 +76,12 @@ def test_a_large_set_costs_no_more_than_what_is_in_view(front_end):
     rating.open_view(page, folder.name)
     page.locator(".cg-strip [title='1'][aria-current]").wait_for()
     assert page.locator(".cg-strip button").count() < 60
-    page.evaluate("() => { app.canvas.dirty_canvas = app.canvas.dirty_bgcanvas = false; window.draws = 0; const draw = app.canvas.draw;"
-                  " app.canvas.draw = function (...all) { window.draws += this.dirty_canvas || this.dirty_bgcanvas; draw.apply(this, all) } }")
+    page.evaluate("""() => {
+        const draw = app.canvas.draw;
+        window.draws = 0;
+        app.canvas.dirty_canvas = app.canvas.dirty_bgcanvas = false;
+        app.canvas.draw = function (...all) { window.draws += this.dirty_canvas || this.dirty_bgcanvas; draw.apply(this, all); };
+    }""")
     for number in range(5):
         page.keyboard.press(str(number % 5))
     rating.wait_for_progress(page, "5 of 400")

@@ -29,7 +29,8 @@ FRAMES = 34.0                       # two frames, which the empty page takes on 
 WATCH = """() => {
     const speed = window.speed = {shown: [], presented: [], first: null, opened: null};
     const picture = () => {
-        const stage = document.querySelector('.cg-rating[open] .cg-stage'), one = stage?.querySelector('canvas[data-drawn], .cg-picture img');
+        const stage = document.querySelector('.cg-rating[open] .cg-stage');
+        const one = stage?.querySelector('canvas[data-drawn], .cg-picture img');
         return one && (one.dataset.drawn || one.complete && one.naturalWidth) ? stage.dataset.image : null;
     };
     const first = () => {
@@ -47,8 +48,8 @@ WATCH = """() => {
         };
         requestAnimationFrame(look);
     }, {capture: true});
-    new PerformanceObserver((list) => speed.presented.push(...list.getEntries().filter((one) => one.name === 'keydown').map((one) => one.duration)))
-        .observe({type: 'event', durationThreshold: 16});
+    const keys = (list) => list.getEntries().filter((one) => one.name === 'keydown').map((one) => one.duration);
+    new PerformanceObserver((list) => speed.presented.push(...keys(list))).observe({type: 'event', durationThreshold: 16});
 }"""
 
 
