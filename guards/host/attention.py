@@ -56,6 +56,9 @@ def _around(outer, inner):
 
 
 def add_self(options, patch):
-    """Let ``patch(hidden, context, value, extra)`` change what self-attention's queries, keys and values are made of."""
+    """Let ``patch(hidden, context, value, extra)`` change what self-attention's queries, keys and values are made of.
+
+    Before other packs' patches: they may cut the picture into tiles or append rows and positions of their own.
+    """
     patches = dict(options.get("patches", {}))
-    options["patches"] = {**patches, "attn1_patch": [*patches.get("attn1_patch", ()), patch]}
+    options["patches"] = {**patches, "attn1_patch": [patch, *patches.get("attn1_patch", ())]}

@@ -93,7 +93,8 @@ class GrowthInhibitor(rail.Guard):
 
     def _cross(self, state, layer, block, q, k, v, extra, inner):
         run = state.run
-        rows = run.rows(q.shape[0], extra) if run.step < state.cross_end and (state.active or state.measuring) else []
+        total = min(q.shape[0], extra["original_shape"][0])             # other packs may have appended rows of their own
+        rows = run.rows(total, extra) if run.step < state.cross_end and (state.active or state.measuring) else []
         if not rows:
             return inner(q, k, v, extra)
         guarded = [slice(at.start, at.start + run.batch) if self.twin else at for at, _ in rows]

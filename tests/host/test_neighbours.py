@@ -88,23 +88,10 @@ def test_skip_layer_guidance_asks_for_roles_one_by_one_and_the_guard_adds_one_ro
     assert rows.total == 4 * 3
 
 
-def a_control():
-    """A ControlNet of the host's own base class: adds a constant to the middle block of the rows it is called for."""
-    import comfy.controlnet
-
-    class Control(comfy.controlnet.ControlBase):
-        def get_control(self, x, t, cond, batched_number, transformer_options):
-            return {"input": [], "middle": [torch.ones(x.shape[0], 64, 4, 4)], "output": []}
-
-        def pre_run(self, model, percent_to_timestep_function):
-            pass
-    return Control()
-
-
 @pytest.mark.parametrize("to_negative", [False, True])
 def test_a_controlnet_on_the_positive_reaches_the_concept_in_the_same_batch(tiny, to_negative):
     """Else the difference of the two predictions would hold 'no control' as well as the concept."""
-    control = a_control()
+    control = models.control()
     positive = [[t, {**o, "control": control, "control_apply_to_uncond": False}] for t, o in POSITIVE]
     negative = [[t, {**o, "control": control, "control_apply_to_uncond": False}] for t, o in NEGATIVE] if to_negative else NEGATIVE
     rows = models.Rows(guarded(tiny))
