@@ -34,6 +34,7 @@ class Measured:
     rows: int                               # per picture and step
     against: str | None = None              # the line to compare with
     limit: float | None = None              # of the time per step
+    slack: float = MEMORY_SLACK             # rows' worth of memory beyond the rows themselves
     wall: list[list[float]] = field(default_factory=list)           # seconds of each step, run by run
     processor: list[list[float]] = field(default_factory=list)
     counted: set[int] = field(default_factory=set)
@@ -84,7 +85,7 @@ def table(pair) -> dict[str, Measured]:
         "prompt intervention": Measured(host(*intervention.guard(pair.model, positive, other, 0.5)), 2, UNGUARDED, 1.0),
         "inhibitor, aligned": Measured(inhibited("a red weapon", mode="single_pass"), 2, UNGUARDED, 1.1),
         "inhibitor, words": Measured(inhibited("a red weapon", mode="single_pass", variant="words"), 2, UNGUARDED, 1.1),
-        "inhibitor, paired": Measured(inhibited("a red weapon", mode="paired", self_end=1.0), 4, UNGUARDED, 2.1),
+        "inhibitor, paired": Measured(inhibited("a red weapon", mode="paired", self_end=1.0), 4, UNGUARDED, 2.1, 0.25),  # copies q, k, v
         DIFFUSERS: Measured(pipeline, 3),
         "SLD, published, against it": Measured(guarded(pure.PRESETS["max"]), 3, DIFFUSERS, 1.0),
     }
@@ -156,7 +157,7 @@ def report(lines: dict[str, Measured]) -> list[str]:
         if line.counted != {line.rows}:
             faults.append("rows")
         extra = (line.peak - lines[UNGUARDED].peak) / row
-        if line.against and extra > line.rows - lines[UNGUARDED].rows + MEMORY_SLACK:
+        if line.against and extra > line.rows - lines[UNGUARDED].rows + line.slack:
             faults.append("memory")
         shown = "".join(f"{ratio:8.3f}" for ratio in ratios) + f"{line.limit:7.2f}" if line.against else " " * 23
         print(f"{name:29}{line.median('wall'):9.2f}{shown}{'/'.join(map(str, sorted(line.counted))):>6}{extra:+9.3f}"

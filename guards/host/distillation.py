@@ -12,6 +12,7 @@ from . import checks, training
 from .discovery import latent_scale, prediction
 
 PART = "attn2"
+PICTURES = 4                                    # of every prompt that is kept: made once, by the model as it was
 
 
 @dataclass
@@ -83,7 +84,7 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
         earlier = from_lora(start, tables) if start is not None else {}
         changes = {name: distillation.Change(table[key].shape, settings.rank, generator, table[key].device, earlier.get(name))
                    for name, (table, key) in tables.items()}
-        result = Result(changes)
+        result, pictures = Result(changes), {}
         trained = [part for change in changes.values() for part in change.student]
         optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=1e-4)
 
@@ -101,14 +102,18 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
             with changed(tables, changes, "teacher"):
                 return sample("concept 0", settings.sample_steps, noise).cpu()
 
-        def hold(role, stop, weight):
+        def hold(role, level):
             """The gradient of keeping one prompt's prediction where it was; a graph of its own, so that it takes no more memory."""
-            x = sample(role, stop, torch.randn(settings.batch_size, *shape, generator=keeping))
-            level = sigmas[stop].expand(len(x))
+            if role not in pictures:
+                noise = torch.randn(max(settings.batch_size, PICTURES), *shape, generator=keeping)
+                pictures[role] = sample(role, settings.sample_steps, noise)
+            chosen = torch.randperm(len(pictures[role]), generator=keeping)[:settings.batch_size]
+            noise = torch.randn(settings.batch_size, *shape, generator=keeping).to(device)
+            x = discovery.noised(pictures[role][chosen.to(device)], noise, level, kind == "flow")
             with torch.no_grad():
                 target = denoise(x, level, role)
             with changed(tables, changes, "student"):
-                (weight * discovery.errors(denoise(x, level, role), target, level, kind)).sum().backward()
+                (settings.keep_weight * discovery.errors(denoise(x, level, role), target, level, kind)).sum().backward()
 
         on_step(0, result, preview)
         for step in range(1, settings.steps + 1):
@@ -124,7 +129,7 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
                 optimiser.zero_grad(set_to_none=True)
                 losses.sum().backward()
             if held and settings.keep_weight:
-                hold([*held, "empty"][(step - 1) % (len(held) + 1)], stop, settings.keep_weight)
+                hold([*held, "empty"][(step - 1) % (len(held) + 1)], level)
             for part in trained:
                 part.grad /= len(losses)
             if not bool(torch.nn.utils.clip_grad_norm_(trained, 1.0).isfinite()):
