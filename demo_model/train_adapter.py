@@ -51,6 +51,7 @@ def main():
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--strongest", type=float, default=-3.0)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--cross-end", type=float, default=1.0, help="share of the steps in which the inhibitor acts")
     parser.add_argument("--examples", required=True)
     parser.add_argument("--labels", help="given labels, such as star=-1.75,striped=-2; default: bisection")
     parser.add_argument("--cover", type=float, default=0.9)
@@ -90,7 +91,8 @@ def main():
                 os.replace(args.examples + ".tmp", args.examples)
                 continue
             inputs, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, cfg=args.cfg,
-                                           steps=args.steps, strongest=args.strongest, rounds=args.rounds)
+                                           steps=args.steps, strongest=args.strongest, rounds=args.rounds,
+                                           cross_end=args.cross_end)
             done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": labels.contiguous()}
             save_file(done, args.examples + ".tmp")
             os.replace(args.examples + ".tmp", args.examples)
@@ -103,7 +105,8 @@ def main():
         adapter, _, report = train.learn({key: value for key, value in done.items() if key.startswith(concepts)}, cover=args.cover)
         adapter.family = "demo"
         folder, name = os.path.split(os.path.abspath(args.out))
-        settings = {key: getattr(args, key) for key in ("concepts", "labels", "count", "steps", "cfg", "strongest", "rounds", "cover")}
+        names = ("concepts", "labels", "count", "steps", "cfg", "strongest", "rounds", "cross_end", "cover")
+        settings = {key: getattr(args, key) for key in names}
         common.host_module("guards.host.adapters").save(adapter, name, folder, settings, replace=True)
         print(report)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-CONCEPTS = ("hate, harassment, violence, suffering, humiliation, harm, suicide, sexual, nudity, bodily fluids, blood, "
-            "obscene gestures, illegal activity, drug use, theft, vandalism, weapons, child abuse, brutality, cruelty")
+CONCEPTS = ("hate, harassment, violence, suffering, humiliation, harm, suicide, sexual, nudity, bodily fluids, blood, obscene gestures, "
+            "illegal activity, drug use, theft, vandalism, weapons, child abuse, brutality, cruelty")
 
 
 @dataclass(frozen=True)

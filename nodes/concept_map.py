@@ -16,14 +16,12 @@ class GuardConceptMap(io.ComfyNode):
                 io.Model.Input("model", tooltip="A UNet model (SD1.x, SD2.x, SDXL), with or without guards."),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.String.Input("text", multiline=True, default="", tooltip="The prompt that the picture was made with."),
-                io.String.Input("concept", default="", tooltip="What to look for; several, separated by commas, give one map each. "
-                                                               "Words of "
-                                                               "the prompt are looked up there, others by themselves."),
+                io.String.Input("concept", default="", tooltip="What to look for; several, separated by commas, give one map each. Words "
+                                                               "of the prompt are looked up there, others by themselves."),
                 io.Latent.Input("latent", tooltip="The sampler's output (or an encoded picture)."),
                 io.Image.Input("image", optional=True, tooltip="The decoded picture, to lay the map over. Else the map stands alone."),
-                io.Int.Input("levels", default=5, min=1, max=100, tooltip="How many noise levels are looked at: one evaluation of "
-                                                                          "the model "
-                                                                          "each, without negative prompt."),
+                io.Int.Input("levels", default=5, min=1, max=100, tooltip="How many noise levels are looked at: one evaluation of the "
+                                                                          "model each, without negative prompt."),
                 io.Float.Input("start_percent", default=0.3, min=0.0, max=1.0, step=0.01,
                                tooltip="The first noise level, as a share of a sampling run: 0 is all noise."),
                 io.Float.Input("end_percent", default=0.9, min=0.0, max=1.0, step=0.01, tooltip="The last noise level; 1 is no noise."),

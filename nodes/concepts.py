@@ -13,11 +13,11 @@ class GuardForbiddenConcepts(io.ComfyNode):
                         "Diffusion, or hand it to Rewrite Prompt as it is.",
             inputs=[
                 io.Combo.Input("preset", options=list(PRESETS), default="custom",
-                               tooltip="custom: the text below alone. The named lists are the published ones; text below is "
-                                       "added to them."),
+                               tooltip="custom: the text below alone. The named lists are the published ones; text below is added to "
+                                       "them."),
                 io.String.Input("concepts", multiline=True, default="",
-                                tooltip="Concepts separated by commas or lines, such as: weapons, blood. Lines that start with "
-                                        "# are notes."),
+                                tooltip="Concepts separated by commas or lines, such as: weapons, blood. Lines that start with # are "
+                                        "notes."),
             ],
             outputs=[io.String.Output(display_name="concepts")])
 

@@ -14,8 +14,7 @@ class GuardSelfDistill(io.ComfyNode):
         return io.Schema(
             node_id="GuardSelfDistill", display_name="Distil Away a Concept (SDD)", category="guards/feedback",
             description="Trains a LoRA with which the model no longer draws a concept: it learns to predict for the concept what it "
-                        "predicts for "
-                        "an empty prompt, from pictures that it makes itself. Stop keeps what has been learnt so far.",
+                        "predicts for an empty prompt, from pictures that it makes itself. Stop keeps what has been learnt so far.",
             inputs=[
                 io.Model.Input("model", tooltip="An SD1.x, SD2.x or SDXL model, or the demo model. It comes out as it was, beside the "
                                                 "guarded one."),
@@ -24,12 +23,10 @@ class GuardSelfDistill(io.ComfyNode):
                 io.Conditioning.Input("empty", tooltip="An empty prompt, encoded."),
                 io.Int.Input("steps", default=1500, min=1, max=100000, tooltip="Training steps. The paper trains 1,500."),
                 io.Float.Input("learning_rate", default=1e-5, min=1e-8, max=1.0, step=1e-6, tooltip="Of AdamW. The paper uses 0.00001 for "
-                                                                                                    "a full "
-                                                                                                  "change; a thin one (rank) wants about "
-                                                                                                  "0.0005."),
+                                                                                                    "a full change; a thin one (rank) "
+                                                                                                    "wants about 0.0005."),
                 io.Int.Input("rank", default=16, min=0, max=256, tooltip="Of the LoRA. 0: a full change of every cross-attention weight, "
-                                                                         "as in the "
-                                                                        "paper; needs far more memory."),
+                                                                         "as in the paper; needs far more memory."),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="Pictures in a step. The paper uses 1."),
                 io.Int.Input("sample_steps", default=50, min=2, max=1000, tooltip="Of the teacher, which makes the pictures. The paper "
                                                                                   "uses 50."),
@@ -42,9 +39,8 @@ class GuardSelfDistill(io.ComfyNode):
                 io.Combo.Input("times", options=list(distillation.TIMES), default="uniform", optional=True,
                                tooltip="Where in its run the teacher stops: anywhere alike (SDD), or mostly in the middle (HFI)."),
                 io.Combo.Input("roles", options=list(distillation.ROLES), default="readme", optional=True,
-                               tooltip="With several concepts. readme: one in turn is drawn, all joined are unlearnt. code: all joined "
-                                       "are drawn, "
-                                       "one in turn is unlearnt."),
+                               tooltip="With several concepts. readme: one in turn is drawn, all joined are unlearnt. code: all joined are "
+                                       "drawn, one in turn is unlearnt."),
                 io.LoraModel.Input("start", optional=True, tooltip="The lora of an earlier run, to go on from."),
                 io.Vae.Input("vae", optional=True, tooltip="Only for the preview, with models that the host has no quick preview for."),
                 io.Conditioning.Input("keep", optional=True,

@@ -15,9 +15,8 @@ class GuardInvertFeedback(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardInvertFeedback", display_name="Invert Feedback (HFI)", category="guards/feedback", is_output_node=True,
-            description="Turns rated pictures into a word: trains its vectors until the loaded model explains the pictures that were "
-                        "rated high. "
-                        "Model and CLIP are not changed. Stop keeps the best so far. The word is saved as an ordinary embedding.",
+            description="Turns rated pictures into a word: trains its vectors until the loaded model explains the pictures that were rated "
+                        "high. Model and CLIP are not changed. Stop keeps the best so far. The word is saved as an ordinary embedding.",
             inputs=[
                 io.Model.Input("model", tooltip="An SD1.x, SD2.x or SDXL model, or the demo model. Its weights stay as they are."),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
@@ -26,8 +25,7 @@ class GuardInvertFeedback(io.ComfyNode):
                 io.String.Input("name", default="my_concept", tooltip="What the word is called: in prompts, embedding:my_concept. No "
                                                                       "spaces."),
                 io.Int.Input("tokens", default=1, min=1, max=16, tooltip="How many vectors the word has. One is often enough; more hold "
-                                                                         "more "
-                                                                         "detail and need more pictures."),
+                                                                         "more detail and need more pictures."),
                 io.Int.Input("steps", default=500, min=1, max=100000, tooltip="Training steps."),
                 io.Float.Input("learning_rate", default=0.005, min=0.000001, max=1.0, step=0.0001, tooltip="Of Adam."),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,

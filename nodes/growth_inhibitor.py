@@ -24,9 +24,8 @@ class GuardGrowthInhibitor(io.ComfyNode):
                 io.String.Input("targets", default="", tooltip="What must not appear, in the words of the picture's content, separated by "
                                                                "commas: weapon, van gogh style. embedding:name works as well."),
                 io.Float.Input("scale", default=-1.5, min=-20.0, max=20.0, step=0.05,
-                               tooltip="Factor on the targets' attention: negative suppresses (-1 weakens, -1.5 to -2 takes out, "
-                                       "stronger harms "
-                                       "the rest), positive lets them grow, 0 switches the guard off. Not used with an adapter."),
+                               tooltip="Factor on the targets' attention: negative suppresses (-1 weakens, -1.5 to -2 takes out, stronger "
+                                       "harms the rest), positive lets them grow, 0 switches the guard off. Not used with an adapter."),
                 io.Combo.Input("mode", options=["paired", "single_pass"], default="single_pass",
                                tooltip="single_pass: ours, hardly any cost. paired: the published algorithm, with an unguarded twin of "
                                        "every picture beside it, at twice the cost."),
@@ -43,9 +42,8 @@ class GuardGrowthInhibitor(io.ComfyNode):
                                        "together with the targets. paper: on their own."),
                 io.Combo.Input("variant", options=["aligned", "words", "words and end"], default="aligned", optional=True,
                                tooltip="Mode single_pass. aligned: only as far as the prompt's own attention agrees with the target's, so "
-                                       "that other prompts are left alone. words: the targets' words always, as paired does; words "
-                                       "and end: "
-                                       "their end token, too."),
+                                       "that other prompts are left alone. words: the targets' words always, as paired does; words and "
+                                       "end: their end token, too."),
             ],
             outputs=[io.Model.Output(display_name="model"), io.Conditioning.Output(display_name="conditioning"),
                      io.String.Output(display_name="scales")],
@@ -84,27 +82,25 @@ class GuardTrainAdapter(io.ComfyNode):
     def define_schema(cls):
         return io.Schema(
             node_id="GuardTrainAdapter", display_name="Train Scale Adapter", category="guards",
-            description="Learns which scale the Growth Inhibitor needs, from pictures that it makes of your prompts. A "
-            "re-implementation: the "
-                        "published training data is not public.",
+            description="Learns which scale the Growth Inhibitor needs, from pictures that it makes of your prompts. A re-implementation: "
+                        "the published training data is not public.",
             inputs=[
                 io.Model.Input("model", tooltip="The model that the adapter is for: its family is what it will work on."),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.Vae.Input("vae", tooltip="Makes the pictures that the judge looks at."),
                 io.String.Input("prompts", multiline=True, default="", tooltip="One prompt a line, half of them with the target and half "
-                                "without. With judge 'labels' every line ends in a scale: a red star | -1.2 (or a tab and the "
-                                "scale, as pasted from a table)."),
-                io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless "
-                                                               "the judge "
-                                                               "is 'labels'."),
+                                                                               "without. With judge 'labels' every line ends in a scale: a "
+                                                                               "red star | -1.2 (or a tab and the scale, as pasted from a "
+                                                                               "table)."),
+                io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless the "
+                                                               "judge is 'labels'."),
                 io.Combo.Input("judge", options=list(judges.NAMES), default=judges.ORACLE,
                                tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the demo "
                                        "model only. labels: your own scales, written behind the prompts. clip vision: CLIP, asked in "
                                        "words. ratings: what people's ratings taught."),
                 io.Int.Input("images", default=4, min=1, max=1000, tooltip="Pictures of each prompt, every one from another seed."),
-                io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 "
-                                                                                    "for the "
-                                                                                    "demo model."),
+                io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 for "
+                                                                                    "the demo model."),
                 io.Int.Input("steps", default=20, min=4, max=100, tooltip="Sampling steps of every picture."),
                 io.Float.Input("cfg", default=3.0, min=1.0, max=30.0, step=0.1, tooltip="Guidance scale of every picture."),
                 io.Float.Input("strongest", default=-4.0, min=-20.0, max=-0.1, step=0.1, tooltip="The strongest scale to try."),
@@ -130,17 +126,21 @@ class GuardTrainAdapter(io.ComfyNode):
                 io.Float.Input("threshold", default=0.5, min=0.01, max=0.99, step=0.01, optional=True,
                                tooltip="Judges clip vision and ratings find the target in a picture whose score (0 to 1) is above this. "
                                        "Lower: stricter, and stronger scales."),
+                io.Float.Input("cross_end", default=0.8, min=0.0, max=1.0, step=0.01, optional=True,
+                               tooltip="The cross_end of the Growth Inhibitor that the adapter is for: in which share of the steps it "
+                                       "suppresses. 1 for styles."),
             ],
             outputs=[Adapter.Output(display_name="adapter"), io.Image.Output(display_name="loss_plot"),
                      io.String.Output(display_name="report")])
 
     @classmethod
     def execute(cls, model, clip, vae, prompts, targets, judge, images, size, steps, cfg, strongest, rounds, epochs, cover, seed,
-                clip_vision=None, judge_clip=None, feedback=None, judge_text="", judge_against="", threshold=0.5):
+                clip_vision=None, judge_clip=None, feedback=None, judge_text="", judge_against="", threshold=0.5, cross_end=0.8):
         adapter, losses, report = train_adapter.train(
             model, clip, vae, prompts, targets, judge, images=images, size=size, steps=steps, cfg=cfg, strongest=strongest, rounds=rounds,
             epochs=epochs, cover=cover, seed=seed, folder=adapters.examples_folder(), tick=progress.Bar(), clip_vision=clip_vision,
-            judge_clip=judge_clip, feedback=feedback, judge_text=judge_text, judge_against=judge_against, threshold=threshold)
+            judge_clip=judge_clip, feedback=feedback, judge_text=judge_text, judge_against=judge_against, threshold=threshold,
+            cross_end=cross_end)
         return io.NodeOutput(adapter, plot("loss of the scales", {"loss": list(enumerate(losses, 1))}, "step"), report)
 
 

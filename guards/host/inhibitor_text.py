@@ -28,8 +28,8 @@ def target(clip, targets):
         raise ValueError(f"targets: the text encoder makes no token of {empty[0]!r} (an embedding that does not exist?).")
     tokens = _content(clip, " ".join(targets))
     if len(_first(tokens)) > 1 or len(_first(tokens)[0]) != sum(len(_first(pieces[name])[0]) for name in targets):
-        raise ValueError("targets have more tokens than fit into one text of 75: name the few that matter, or use several "
-                         "Growth Inhibitors in a row.")
+        raise ValueError("targets have more tokens than fit into one text of 75: name the few that matter, or use several Growth "
+                         "Inhibitors in a row.")
     owners = tuple(number for number, name in enumerate(targets) for _ in _first(pieces[name])[0])
     count = len(_first(tokens)[0])
     each = tuple(prompt(clip, name)[0][0] for name in targets)

@@ -217,9 +217,9 @@ class Run:
         extra = []
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
             if x_in.shape != self.x.shape:
-                raise NotImplementedError("Concept Guards: this guard corrects whole latents and cannot follow context windows "
-                                          "(long videos). Remove the context-window node, or use Prompt Intervention or "
-                                          "Rewrite Prompt, which work there.")
+                raise NotImplementedError("Concept Guards: this guard corrects whole latents and cannot follow context windows (long "
+                                          "videos). Remove the context-window node, or use Prompt Intervention or Rewrite Prompt, which "
+                                          "work there.")
             waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
             lists += [self._choose(name, self.guider.conds[name]) for name in extra]

@@ -32,16 +32,14 @@ class SafeLatentDiffusion(rail.Guard):
         if unconditional is None:
             if self.unconditional is None:
                 raise ValueError(
-                    "Safe Latent Diffusion measures the concept against the negative prompt, and this guider has none. Use "
-                    "CFGGuider (cfg 1 is "
-                    "allowed) instead of BasicGuider, or connect an empty prompt to the node's 'unconditional' input.")
+                    "Safe Latent Diffusion measures the concept against the negative prompt, and this guider has none. Use CFGGuider (cfg "
+                    "1 is allowed) instead of BasicGuider, or connect an empty prompt to the node's 'unconditional' input.")
             checks.same_encoder(run.model, self.unconditional, "unconditional", positive)
             unconditional = run.add(self.unconditional, prompt_type="negative", **shared)
         elif _same(self.concept, run.guider.conds[unconditional]):
             raise ValueError(
-                "safety_concept and the negative prompt are the same text, so the guard has nothing to measure and would do "
-                "nothing. Leave the "
-                "negative prompt empty (or use it for other things): the guard does its work.")
+                "safety_concept and the negative prompt are the same text, so the guard has nothing to measure and would do nothing. Leave "
+                "the negative prompt empty (or use it for other things): the guard does its work.")
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
         return _State(concept, unconditional, partial)
 

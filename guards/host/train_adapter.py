@@ -29,7 +29,7 @@ class Probe:
 
 
 def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=20, sampler="euler", scheduler="normal", strongest=-4.0,
-             rounds=4, variant="aligned", tick=None):
+             rounds=4, variant="aligned", cross_end=0.8, tick=None):
     """(inputs (n, tokens, 2 * layers), labels (n,)) of the pictures that start from ``noise`` (n, c, h, w).
 
     ``positive``, ``negative``: CONDITIONINGs of n rows or one; ``target``: inhibitor_text.Target; ``judge(latents) -> (n,)
@@ -38,7 +38,7 @@ def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=
     kept = []
 
     def found(scales):
-        inputs, latents = _run(model, target, positive, negative, noise, scales, variant, steps, cfg, sampler, scheduler)
+        inputs, latents = _run(model, target, positive, negative, noise, scales, variant, steps, cfg, sampler, scheduler, cross_end)
         kept.append(inputs)
         with torch.inference_mode():
             seen = judge(latents)
@@ -49,10 +49,10 @@ def examples(model, target, positive, negative, noise, judge, *, cfg=7.0, steps=
     return kept[0], labels
 
 
-def _run(model, target, positive, negative, noise, scales, variant, steps, cfg, sampler="euler", scheduler="normal"):
+def _run(model, target, positive, negative, noise, scales, variant, steps, cfg, sampler="euler", scheduler="normal", cross_end=0.8):
     """(inputs, latents) of one sampling run with a scale for each picture."""
     probe = Probe(scales)
-    guarded = rail.attach(model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, variant=variant))
+    guarded = rail.attach(model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, cross_end, variant=variant))
     with torch.inference_mode():
         latents = comfy.sample.sample(guarded, noise, steps, cfg, sampler, scheduler, positive, negative, torch.zeros_like(noise),
                                       disable_pbar=True, seed=0)
@@ -86,7 +86,7 @@ def parse(prompts, labelled):
 
 
 def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, steps=20, cfg=7.0, strongest=-4.0, rounds=4, epochs=2000,
-          cover=0.9, seed=0, batch=16, folder=None, tick=None, **sources):
+          cover=0.9, seed=0, cross_end=0.8, batch=16, folder=None, tick=None, **sources):
     """(Adapter, losses, report). Examples are kept in ``folder`` after every batch: the same settings go on where they stopped.
 
     ``judge``: a name in judges.NAMES; ``sources``: what judges.make takes for it. ``tick(done, total)`` is called after every
@@ -99,7 +99,7 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
     target = inhibitor_text.target(clip, names)
     shown = judges.make(judge, vae, names[0], clip, **sources)
     rows = [(text, label, seed * 100_003 + number) for number, (text, label) in enumerate(lines * images)]
-    key = _key(model, lines, names, images, size, steps, cfg, strongest, rounds, seed, [judge] if shown is None else shown.key)
+    key = _key(model, lines, names, images, size, steps, cfg, strongest, rounds, seed, cross_end, [judge] if shown is None else shown.key)
     path = os.path.join(folder, key + ".safetensors") if folder else None
     kept = safetensors.torch.load_file(path) if path and os.path.exists(path) else {}
     empty = inhibitor_text.prompt(clip, "")[0]
@@ -125,7 +125,7 @@ def train(model, clip, vae, prompts, targets, judge, *, images=4, size=512, step
             step()
         else:
             found, labels = examples(model, target, positive, [empty], noise, shown, cfg=cfg, steps=steps, strongest=strongest,
-                                     rounds=rounds, tick=step)
+                                     rounds=rounds, cross_end=cross_end, tick=step)
             kept[f"{number}.scores"] = judges.first_and_strongest(shown)
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
