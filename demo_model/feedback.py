@@ -69,7 +69,7 @@ def rated(parts):
     return patcher.model.process_latent_in(latents), rewards
 
 
-def invert(parts, path=TOKEN, contrast=0.0, tokens=1):
+def invert(parts, path=TOKEN, contrast=0.5, tokens=2):
     """Turn the ratings into a word and save it."""
     import torch
     inversion, token = common.host_module("guards.host.inversion"), common.host_module("guards.host.feedback_token")

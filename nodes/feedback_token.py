@@ -31,7 +31,7 @@ class GuardInvertFeedback(io.ComfyNode):
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
                              tooltip="The same seed learns the same word."),
                 io.Int.Input("batch_size", default=4, min=1, max=64, optional=True, tooltip="Pictures in a step. Fewer need less memory."),
-                io.Float.Input("contrast", default=0.0, min=0.0, max=100.0, step=0.1, optional=True,
+                io.Float.Input("contrast", default=0.5, min=0.0, max=100.0, step=0.1, optional=True,
                                tooltip="How much pictures that were rated low count as counter-examples. 0: only those rated high are "
                                        "learnt from."),
                 io.String.Input("start_text", default="", optional=True,
@@ -43,7 +43,7 @@ class GuardInvertFeedback(io.ComfyNode):
             hidden=[io.Hidden.unique_id])
 
     @classmethod
-    def execute(cls, model, clip, vae, feedback, name, tokens, steps, learning_rate, seed, batch_size=4, contrast=0.0, start_text="",
+    def execute(cls, model, clip, vae, feedback, name, tokens, steps, learning_rate, seed, batch_size=4, contrast=0.5, start_text="",
                 overwrite=False):
         checks.within(1, 16, tokens=tokens)
         checks.within(1, 100000, steps=steps)

@@ -64,8 +64,8 @@ class GuardLoadAdapter(io.ComfyNode):
             node_id="GuardLoadAdapter", display_name="Load Scale Adapter", category="guards",
             description="A scale adapter for the Growth Inhibitor, from models/concept_adapters: our files and the official .pth.",
             inputs=[io.Combo.Input("adapter_name", options=adapters.names(),
-                                   tooltip="Files in models/concept_adapters; the shipped one is the demo model's. An adapter belongs "
-                                           "to one family of models.")],
+                                   tooltip="Files in models/concept_adapters; the shipped one is the demo model's, for cross_end 1. An "
+                                           "adapter belongs to one family of models.")],
             outputs=[Adapter.Output(display_name="adapter")])
 
     @classmethod
