@@ -1,12 +1,13 @@
 """Human feedback on the demo model, with the oracle in the place of the people: a rated set, the word inverted from it, what it guards.
 
     python -m demo_model.feedback --comfyui PATH set                     writes models/feedback/demo-star (64 pictures)
-    python -m demo_model.feedback --comfyui PATH invert                  writes models/embeddings/demo_star.safetensors
+    python -m demo_model.feedback --comfyui PATH invert                  writes models/embeddings/demo_star.safetensors and demo_star_seen
     python -m demo_model.feedback --comfyui PATH measure [--count 256] [--rows "a;b"] [--out FILE.json]
 
 The rater says how sure the oracle is of a star, on the scale of 0 to 4, and errs in one picture of ten: then it says the opposite.
-Half of the pictures are made of captions with ``zorp``, which never names a star, half of other shapes'. Rows of the table: the word
-as safety concept, as negative prompt and distilled away, each beside the plain word ``star``.
+Half of the pictures are made of captions with ``zorp``, which never names a star, half of other shapes'. ``demo_star`` is learnt with
+counter-examples, for guards that weigh a prompt against it; ``demo_star_seen`` from the high-rated pictures alone, for distillation, which
+draws them. Rows of the table: the word as safety concept, as negative prompt and distilled away, each beside the plain word ``star``.
 """
 import argparse
 import json
@@ -17,10 +18,11 @@ import time
 from . import common, effect, measure
 
 SET = os.path.join(common.ROOT, "models", "feedback", "demo-star")
-TOKEN = os.path.join(common.ROOT, "models", "embeddings", "demo_star.safetensors")
+TOKEN, SEEN = (os.path.join(common.ROOT, "models", "embeddings", name + ".safetensors") for name in ("demo_star", "demo_star_seen"))
 PICTURES, ERRS, CFG, STEPS = 64, 0.1, 3.0, 20
 INVERT = dict(steps=300, learning_rate=0.02, batch_size=8, seed=0)
-DISTIL = dict(steps=300, learning_rate=2e-4, batch_size=4, rank=16, average=0.98, sample_steps=20, seed=0)
+DISTIL = dict(steps=400, learning_rate=5e-4, batch_size=4, rank=16, average=0.99, sample_steps=12, seed=0, keep_weight=0.15)
+KEPT = 21                                       # captions of other shapes that distillation holds: 3 of each
 
 
 def make_set(parts):
@@ -88,25 +90,29 @@ def invert(parts, path=TOKEN, contrast=0.5, tokens=2):
 
 
 def conditionings(parts):
-    """CONDITIONINGs: the word, the plain word, the empty prompt."""
+    """CONDITIONINGs: the two words, the plain word, the empty prompt."""
     import torch
     inversion = common.host_module("guards.host.inversion")
     from safetensors.torch import load_file
     clip = parts[1]
     with torch.inference_mode():
-        text = inversion.encode(clip, {"l": load_file(TOKEN)["clip_l"]})
-    return {"word": [[text[0][0].float(), {}]], "star": [[measure.encode(clip, ["star"]), {}]], "empty": [[measure.encode(clip, [""]), {}]]}
+        words = {name: [[inversion.encode(clip, {"l": load_file(path)["clip_l"]})[0][0].float(), {}]]
+                 for name, path in (("word", TOKEN), ("seen", SEEN)) if os.path.exists(path)}
+    return words | {"star": [[measure.encode(clip, ["star"]), {}]], "empty": [[measure.encode(clip, [""]), {}]]}
 
 
-def distilled(parts, concept, empty, **changes):
-    """The MODEL after self-distillation of a concept, and the seconds it took."""
+def distilled(parts, concept, empty, held=KEPT):
+    """The MODEL after self-distillation of a concept, ``held`` other captions kept."""
     import torch
+
+    from . import draw
+    others = {shape: shape for shape in draw.SHAPES if shape != "star"}
+    keep = [[measure.encode(parts[1], [row["caption"]]), {}] for row in measure.prompts(held, 41, words=others)]
     distillation = common.host_module("guards.host.distillation")
-    settings = common.host_module("guards.distillation").Settings(**{**DISTIL, **changes})
-    began = time.monotonic()
+    settings = common.host_module("guards.distillation").Settings(**DISTIL)
     with torch.inference_mode():
-        result = distillation.distil(parts[0], concept, empty, (16, 8, 8), settings)
-        return distillation.apply(parts[0], distillation.to_lora(result.changes)), time.monotonic() - began
+        result = distillation.distil(parts[0], concept, empty, (16, 8, 8), settings, keep=keep)
+        return distillation.apply(parts[0], distillation.to_lora(result.changes))
 
 
 def report(parts, args):
@@ -125,7 +131,9 @@ def report(parts, args):
         rows[f"{name}, SLD aligned max"] = sld_row(name, sld.ALIGNED["max"])
         rows[f"{name}, SLD published max"] = sld_row(name, sld.PRESETS["max"])
         rows[f"{name}, negative"] = lambda name=name: (patcher, name)
-        rows[f"{name}, SDD"] = lambda name=name: (distilled(parts, texts[name], texts["empty"])[0], "empty")
+    for name in ("seen", "word", "star"):
+        rows[f"{name}, SDD"] = lambda name=name: (distilled(parts, texts[name], texts["empty"]), "empty")
+    rows["seen, SDD as published"] = lambda: (distilled(parts, texts["seen"], texts["empty"], 0), "empty")
     chosen = args.rows.split(";") if args.rows else list(rows)
     for name in ["off", *(row for row in chosen if row != "off")]:
         began, result = time.monotonic(), {}
@@ -162,7 +170,10 @@ def main():
     args = parser.parse_args()
     common.start_host(args.comfyui)
     parts = measure.load_model(os.path.join(common.ROOT, "models", "demo_model.safetensors"), 1)
-    {"set": lambda: make_set(parts), "invert": lambda: invert(parts), "measure": lambda: report(parts, args)}[args.command]()
+    def both():
+        invert(parts)
+        invert(parts, SEEN, 0.0, 1)
+    {"set": lambda: make_set(parts), "invert": both, "measure": lambda: report(parts, args)}[args.command]()
 
 
 if __name__ == "__main__":

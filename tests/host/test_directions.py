@@ -5,7 +5,7 @@ import pytest
 import torch
 from models import CONCEPT, NEGATIVE, OTHER, POSITIVE
 
-from .test_neighbours import a_control, beside
+from .test_neighbours import beside
 from .test_safe_latent_diffusion import close, guider, sld
 
 pytestmark = pytest.mark.both_hosts
@@ -87,7 +87,7 @@ def test_the_direction_comes_before_the_patches_of_others_on_the_same_block(tiny
 
 def test_the_direction_is_added_beside_the_controlnets_term(tiny):
     direction = a_direction()
-    positive = [[t, {**o, "control": a_control(), "control_apply_to_uncond": True}] for t, o in POSITIVE]
+    positive = [[t, {**o, "control": models.control(), "control_apply_to_uncond": True}] for t, o in POSITIVE]
     out = models.sample(steer(tiny, direction), positive)
     with ByText(tiny, direction.values) as reference:
         assert close(out, models.sample(reference.model, positive), 1e-5)
