@@ -69,7 +69,7 @@ def main() -> int:
             compare("direction", steps, batch, published, pair.hosted(None, steps, batch, model=steered), unguarded)
     if "inhibitor" in options.what:
         clip = models.clip(twins.SD15.context)
-        for steps, targets, inferred in itertools.product(options.steps, growth.TARGETS, (False, True)):
+        for steps, targets, inferred in itertools.product(options.steps, growth.TARGETS[::-1], (True, False)):
             both, hosted, _ = growth.compare(pair, clip, targets, steps, inferred)
             name = f"{targets.count(',') + 1} target{'s' * (',' in targets)}{', adapter' * inferred}"
             compare(f"inhibitor, {name}", steps, 1, both[1:], hosted, both[:1])

@@ -68,6 +68,8 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
     """
     checks.conditioning(concepts, "concept")
     checks.conditioning(empty, "empty")
+    if keep:
+        checks.conditioning(keep, "keep")
     parameters(model)
     prompts = {"empty": empty, "all": joined(concepts)} | {f"concept {i}": [entry] for i, entry in enumerate(concepts)}
     held = [f"keep {i}" for i in range(len(keep))]
