@@ -136,6 +136,28 @@ def test_kept_prompts_stay_and_the_concept_still_goes(tiny):
     assert all(torch.equal(value, weightless[key]) for key, value in without.items())
 
 
+def test_it_takes_the_memory_of_one_pass_and_the_change(host):
+    from tools.bench import peak_memory
+    host_side, training = hosting.module("guards.host.distillation"), hosting.module("guards.host.training")
+    pair = twins.Twins(twins.NARROW, 16, 16)
+    concept, empty, other = ([[twins.text(words, twins.NARROW.context), {}]] for words in ("a star", "", "a dog"))
+
+    def one_pass(*_):
+        def train(denoise, device):
+            denoise(torch.randn(1, 4, 16, 16).requires_grad_(True), torch.tensor([3.0]), "concept").square().mean().backward()
+        training.run(pair.model, {"concept": concept}, torch.zeros(1, 4, 16, 16), train)
+
+    def training_run(keep):
+        settings = hosting.module("guards.distillation").Settings(steps=2, rank=4, sample_steps=2)
+        with torch.inference_mode():
+            return host_side.distil(pair.model, concept, empty, (4, 16, 16), settings, keep=keep)
+    change = sum(part.nbytes for change in training_run(()).changes.values() for part in change.student)
+    weights = sum(value.nbytes for value in pair.model.model.diffusion_model.parameters())
+    allowed = peak_memory(one_pass) + 5 * change + 0.1 * weights        # the change, its gradient, the optimiser's two, the teacher
+    for keep in ((), other):
+        assert peak_memory(lambda *_: training_run(keep)) <= allowed     # noqa: B023
+
+
 def test_several_concepts_in_both_readings_of_the_roles(tiny):
     readme, code = (lora_of(distil(tiny, concepts=CONCEPT + OTHER, roles=roles)) for roles in ("readme", "code"))
     assert any(not torch.equal(readme[key], code[key]) for key in readme)
