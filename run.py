@@ -5,13 +5,13 @@ import signal
 import sys
 
 COMMANDS = {  # name: (module, needs the test libraries, help)
-    "demo": ("tools.demo", False, "make the before/after sheet: same seeds, guard off and guard on"),
-    "test": ("tools.stages", True, "run all tests (further arguments go to pytest)"),
-    "serve": ("tools.serve", False, "open ComfyUI with the pack, for clicking"),
-    "bench": ("tools.bench", True, "measure what the guards cost, against unguarded sampling in the same run"),
-    "soak": ("tools.soak", True, "queue 300 prompts in one server: flat memory, identical images"),
-    "exact": ("tools.exact", True, "compare with the published pipelines at full size"),
-    "rewrite": ("tools.rewrite_table", True, "rewrite 100 queries with a local language model and count what is left"),
+    "demo": ("tools.pictures.demo", False, "make the before/after sheet: same seeds, guard off and guard on"),
+    "test": ("tools.run_tests", True, "run all tests (further arguments go to pytest)"),
+    "serve": ("tools.serving.serve", False, "open ComfyUI with the pack, for clicking"),
+    "bench": ("tools.measuring.bench", True, "measure what the guards cost, against unguarded sampling in the same run"),
+    "soak": ("tools.measuring.soak", True, "queue 300 prompts in one server: flat memory, identical images"),
+    "exact": ("tools.measuring.exact", True, "compare with the published pipelines at full size"),
+    "rewrite": ("tools.measuring.rewrite_table", True, "rewrite 100 queries with a local language model and count what is left"),
     "setup": (None, True, "only set up, so that the other commands start at once"),
 }
 EPILOG = """Environment variables:
@@ -35,8 +35,8 @@ def main():
         parser.error("setup takes no arguments")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server we started is stopped, too
-    from tools.cache import SetupError, say
-    from tools.prepare import prepare
+    from tools.setup.cache import SetupError, say
+    from tools.setup.prepare import prepare
     try:
         prepared = prepare(tests)
         if not module:

@@ -1,8 +1,9 @@
 """Concept maps as a node."""
 from comfy_api.latest import io
 
-from ..guards import heat
-from ..guards.host import concept_map, progress
+from ..guards.host import progress
+from ..guards.inhibitors import heat
+from ..guards.inhibitors import host_map as concept_map
 
 
 class GuardConceptMap(io.ComfyNode):

@@ -1,7 +1,7 @@
 """Which concepts to keep out: named lists and free text."""
 from comfy_api.latest import io
 
-from ..guards.concepts import PRESETS, compose
+from ..guards.words.lists import PRESETS, compose
 
 
 class GuardForbiddenConcepts(io.ComfyNode):

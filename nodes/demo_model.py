@@ -1,7 +1,7 @@
 """The demo model as a node."""
 from comfy_api.latest import io
 
-from ..guards.host import demo_model
+from ..guards.demo import host as demo_model
 
 
 class GuardDemoModel(io.ComfyNode):

@@ -1,10 +1,12 @@
 """Latent directions as nodes: load, save, combine, steer, steer fairly."""
 from comfy_api.latest import io, ui
 
-from ..guards import direction_files, fairness
-from ..guards.directions import combine
-from ..guards.host import checks, directions, folders
-from ..guards.host import direction_library as library
+from ..guards.directions import fairness
+from ..guards.directions import files as direction_files
+from ..guards.directions import host as directions
+from ..guards.directions import host_library as library
+from ..guards.directions.formula import combine
+from ..guards.host import checks, folders
 
 Direction = io.Custom("GUARD_DIRECTION")
 

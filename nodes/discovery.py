@@ -1,14 +1,15 @@
 """Discovering a latent direction (InterpretDiffusion) as a node."""
 from comfy_api.latest import io
 
-from ..guards import discovery
-from ..guards.directions import Direction
-from ..guards.graph_text import text_behind
+from ..guards.directions import host_discovery
+from ..guards.directions.formula import Direction
+from ..guards.directions.host import middle_channels
+from ..guards.graph import text_behind
 from ..guards.host import checks
-from ..guards.host import discovery as host_discovery
-from ..guards.host.directions import middle_channels
 from ..guards.host.progress import Progress, glimpse
-from ..guards.plot import plot
+from ..guards.training import host as training
+from ..guards.training import loop as discovery
+from ..guards.training.plot import plot
 
 OWN, PAPER = "as set above", "paper (1,000 images, 2,500 steps of 8, rate 0.1)"
 
@@ -89,7 +90,7 @@ class GuardDiscoverDirection(io.ComfyNode):
         progress = Progress(pictures_due + steps, cls.hidden.unique_id)
 
         def make(prompt, against, count, first, before):
-            return host_discovery.make_images(
+            return training.make_images(
                 model, prompt, against, count, width, height, sampler_name, scheduler, sample_steps, cfg, first,
                 lambda done: progress.at(before + done, f"made {before + done} of {pictures_due} pictures"), batch_size)
 
@@ -99,7 +100,7 @@ class GuardDiscoverDirection(io.ComfyNode):
         else:
             x0 = make(target, negative, images, seed, 0)
         if given and held:
-            width, height = (side * host_discovery.latent_scale(model) for side in (x0.shape[-1], x0.shape[-2]))
+            width, height = (side * training.latent_scale(model) for side in (x0.shape[-1], x0.shape[-2]))
         kept = [(entry, make(entry, negative, each, seed + images + i * each, pictures_due - each * (len(held) - i)))
                 for i, entry in enumerate(held)]
         settings = discovery.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)

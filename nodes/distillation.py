@@ -1,11 +1,11 @@
 """Safe self-distillation (SDD) as a node."""
 from comfy_api.latest import io
 
-from ..guards import distillation
+from ..guards.distillation import formula as distillation
+from ..guards.distillation import host as host_distillation
 from ..guards.host import checks
-from ..guards.host import distillation as host_distillation
 from ..guards.host.progress import Progress, glimpse
-from ..guards.plot import plot
+from ..guards.training.plot import plot
 
 
 class GuardSelfDistill(io.ComfyNode):

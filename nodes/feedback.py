@@ -1,9 +1,9 @@
 """Human feedback as nodes: file pictures to be rated, load what people said."""
 from comfy_api.latest import io, ui
 
-from ..guards.feedback import nearest_seed
-from ..guards.host import feedback_routes
-from ..guards.host import feedback_sets as sets
+from ..guards.feedback import host_routes as feedback_routes
+from ..guards.feedback import host_sets as sets
+from ..guards.feedback.ratings import nearest_seed
 
 Feedback = io.Custom("GUARD_FEEDBACK")
 

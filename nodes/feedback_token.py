@@ -4,10 +4,12 @@ import json
 import torch
 from comfy_api.latest import io
 
-from ..guards import discovery
-from ..guards.host import checks, feedback_token, folders, inversion
+from ..guards.host import checks, folders
 from ..guards.host.progress import Progress, glimpse
-from ..guards.plot import plot
+from ..guards.inversion import host as inversion
+from ..guards.inversion import host_token as feedback_token
+from ..guards.training import loop as discovery
+from ..guards.training.plot import plot
 
 
 class GuardInvertFeedback(io.ComfyNode):

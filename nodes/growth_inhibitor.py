@@ -1,8 +1,12 @@
 """Growth inhibitors (GIE) and their scale adapters as nodes."""
 from comfy_api.latest import io
 
-from ..guards.host import adapters, growth_inhibitor, judges, progress, train_adapter
-from ..guards.plot import plot
+from ..guards.host import progress
+from ..guards.inhibitors import host as growth_inhibitor
+from ..guards.inhibitors import host_adapters as adapters
+from ..guards.inhibitors import host_training as train_adapter
+from ..guards.judging import host as judges
+from ..guards.training.plot import plot
 
 Adapter = io.Custom("GUARD_ADAPTER")
 Feedback = io.Custom("GUARD_FEEDBACK")

@@ -1,7 +1,9 @@
 """Learning an instruction for Rewrite Prompt (ORES), as a node."""
 from comfy_api.latest import io, ui
 
-from ..guards.host import learning, rewriting, sample_folder
+from ..guards.rewriting import host as rewriting
+from ..guards.rewriting import host_learning as learning
+from ..guards.rewriting import host_samples as sample_folder
 
 
 class GuardLearnInstruction(io.ComfyNode):

@@ -1,7 +1,7 @@
 """Prompt intervention (ORES/TIN) as a node."""
 from comfy_api.latest import io
 
-from ..guards.host import prompt_intervention
+from ..guards.intervention import host as prompt_intervention
 
 
 class GuardPromptIntervention(io.ComfyNode):

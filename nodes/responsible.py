@@ -1,8 +1,11 @@
 """Responsible prompts: words in the prompt switch on the matching directions."""
 from comfy_api.latest import io
 
-from ..guards import fairness, responsible
-from ..guards.host import checks, direction_library, directions
+from ..guards.directions import fairness
+from ..guards.directions import host as directions
+from ..guards.directions import host_library as direction_library
+from ..guards.directions import phrases as responsible
+from ..guards.host import checks
 
 EXAMPLE = "# phrase -> direction, or several that are shared out fairly\nno stars -> no-star\nbalanced -> toy-circle | toy-square"
 

@@ -1,7 +1,9 @@
 """Language models on this machine that rewrite prompts, as nodes."""
 from comfy_api.latest import io
 
-from ..guards.host import host_llm, llm_folder, local_llm
+from ..guards.rewriters import host_clip as host_llm
+from ..guards.rewriters import host_local as local_llm
+from ..guards.rewriters import host_local_folder as llm_folder
 
 
 def _max_length():

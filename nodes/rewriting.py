@@ -1,9 +1,10 @@
 """Rewriting the query (ORES, first stage) and two of its back ends as nodes."""
 from comfy_api.latest import io, ui
 
-from ..guards import rewriting as rewrites
-from ..guards import rules as written_rules
-from ..guards.host import endpoints, rewriting
+from ..guards.rewriters import host_endpoint as endpoints
+from ..guards.rewriters import rules as written_rules
+from ..guards.rewriting import host as rewriting
+from ..guards.rewriting import rewrite as rewrites
 
 Rewriter = io.Custom("GUARD_REWRITER")
 

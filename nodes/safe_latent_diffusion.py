@@ -1,8 +1,9 @@
 """Safe Latent Diffusion as a node."""
 from comfy_api.latest import io
 
-from ..guards import sld
-from ..guards.host import checks, safe_latent_diffusion
+from ..guards.host import checks
+from ..guards.sld import formula as sld
+from ..guards.sld import host as safe_latent_diffusion
 
 
 class GuardSafeLatentDiffusion(io.ComfyNode):

@@ -1,7 +1,8 @@
 """Fixtures and stages shared by all tests.
 
-A test's folder is its stage and its marker: `pure` (no host), `host` (the host in this process), `server` (a real
-server), `browser` (a Chromium), `lint`. Tests marked `both_hosts` run a second time against the oldest supported host.
+A test lies in the folder of the room that it tests. Its stage follows from the fixtures it asks for: none of these: `pure` (no host);
+`host` (the host in this process); `server` or `host_path` (a real server, or another process with the host); `chromium` (a browser).
+The markers `lint` and `oldest` name two more. Tests marked `both_hosts` run a second time against the oldest supported host.
 """
 from __future__ import annotations
 
@@ -9,34 +10,40 @@ import os
 import sys
 from pathlib import Path
 
-import hosting
 import pytest
+
+from tools.testing import hosting
 
 STAGES = {
     "pure": "Pure tests: the techniques alone, without ComfyUI",
     "host": "Host tests: ComfyUI inside the test process",
-    "exact": "Exactness: against the published pipelines",
     "oldest": "Oldest host: tests marked both_hosts once more, with the oldest supported ComfyUI",
     "server": "Server tests: whole graphs through a real ComfyUI server",
     "browser": "Browser tests: the real front end",
     "lint": "Lint: ruff and the registry's own check",
 }
-TESTS = Path(__file__).resolve().parent
+pytest_plugins = ["tools.testing.browser"]
 
 
-def stage_of(path: Path) -> str:
-    """The folder below tests/ that a test file lies in."""
-    parts = Path(path).resolve().relative_to(TESTS).parts
-    return parts[0] if len(parts) > 1 else "pure"
+def stage_of(item: pytest.Item) -> str:
+    """The stage of a test: its marker, else what its fixtures (and theirs) need."""
+    for marker in ("lint", "oldest"):
+        if item.get_closest_marker(marker):
+            return marker
+    fixtures = getattr(item, "fixturenames", ())
+    for stage, names in (("browser", {"chromium"}), ("host", {"host"}), ("server", {"server", "host_path"})):
+        if names & set(fixtures):
+            return stage
+    return "pure"
 
 
 def pytest_collection_modifyitems(config, items):
     order = list(STAGES)
     for item in items:
-        stage = stage_of(item.path)
+        stage = _stages[item.nodeid] = stage_of(item)
         if stage in ("host", "server", "browser"):
             item.add_marker(stage)
-    items.sort(key=lambda item: order.index(stage_of(item.path)) if stage_of(item.path) in order else len(order))
+    items.sort(key=lambda item: order.index(_stages[item.nodeid]))
     asked_for = config.getoption("markexpr")
     for long, command in (("exact", "exact"), ("soak", "test -m soak")):
         if long not in asked_for:
@@ -48,7 +55,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_runtest_logstart(nodeid, location):
     """A plain heading where a new stage begins."""
-    stage = stage_of(TESTS / nodeid.split("::")[0])
+    stage = _stages.get(nodeid, "pure")
     reporter = _config.pluginmanager.get_plugin("terminalreporter") if _config else None
     if reporter and stage != getattr(reporter, "concept_guards_stage", None):
         reporter.concept_guards_stage = stage
@@ -61,6 +68,7 @@ def pytest_runtest_logstart(nodeid, location):
 
 
 _config = None
+_stages: dict[str, str] = {}
 
 
 def pytest_configure(config):
@@ -105,7 +113,7 @@ def host(host_path) -> Path:
 @pytest.fixture(scope="session")
 def server(host_path, tmp_path_factory):
     """A real server with the pack, shared by all server and browser tests of the session."""
-    from tools.server import Server
+    from tools.serving.server import Server
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("server")) as running:
         yield running
 

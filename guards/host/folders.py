@@ -3,9 +3,9 @@ import os
 
 import folder_paths
 
-from ..file_names import is_plain
+from ..files import MODELS, is_plain
 
-SHIPPED = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", "models"))
+SHIPPED = os.fspath(MODELS)
 
 
 def register(folder, extensions, shipped=None):

@@ -1,0 +1,120 @@
+"""The demo model in the host's own classes, unchanged: UNetModel, the SD1 tokenizer and CLIP text encoder, VAE, ModelPatcher.
+
+One safetensors file holds the three parts, half precision, under ``unet.``, ``text.`` and ``vae.``. Of the text
+encoder's token table only the rows of the words it was trained on are stored (``token_ids`` names them); every other
+word shares one row, the unknown word. How it was made: ``tools/demo_model/`` and ``models/README.md``.
+"""
+import functools
+import os
+
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import comfy.sd1_clip
+import comfy.supported_models_base
+import folder_paths
+import safetensors
+import safetensors.torch
+import torch
+
+from ..host import folders
+from .vae import BLOCK, CHANNELS, WIDTH, DemoVAE
+
+FAMILY = "demo"
+PATH = os.path.join(folders.SHIPPED, "demo_model.safetensors")
+CONTEXT = 96
+
+UNET = dict(image_size=32, use_checkpoint=False, use_spatial_transformer=True, legacy=False, in_channels=16, out_channels=16,
+            model_channels=64, num_res_blocks=[1, 1], channel_mult=[1, 2], transformer_depth=[1, 1],
+            transformer_depth_output=[0, 1, 1, 1], transformer_depth_middle=1, context_dim=CONTEXT,
+            use_linear_in_transformer=False, adm_in_channels=None)
+TEXT = {"hidden_size": CONTEXT, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
+
+
+class DemoLatent(comfy.latent_formats.LatentFormat):
+    """16 channels at 1/8 of the picture's size; each has zero mean and unit variance by construction."""
+    latent_channels = CHANNELS
+
+
+class DemoModelConfig(comfy.supported_models_base.BASE):
+    unet_config = UNET
+    unet_extra_config = {"num_heads": 4, "num_head_channels": -1}
+    latent_format = DemoLatent
+    memory_usage_factor = 1.0
+
+
+def build_unet(dtype=torch.float32):
+    """The UNet inside the host's BaseModel (v-prediction, SD's noise schedule); weights are not initialised."""
+    config = DemoModelConfig(UNET)
+    config.set_inference_dtype(dtype, None)
+    return comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType.V_PREDICTION)
+
+
+def build_clip(embedding_directory=None):
+    """The host's CLIP object around a narrow text encoder; weights are not initialised."""
+    target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
+    tokenizer = functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=CONTEXT)      # the width that embedding: files must have
+    return comfy.sd.CLIP(target, embedding_directory=embedding_directory, model_options={"clip_l_model_config": TEXT},
+                         tokenizer_data={"clip_l_tokenizer_class": tokenizer})
+
+
+def build_vae(weights):
+    """The host's VAE object around our small autoencoder."""
+    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)      # the host's lightest kind, as a shell
+    network = DemoVAE().to(vae.vae_dtype).eval()
+    network.load_state_dict(weights)
+    vae.first_stage_model = network
+    vae.patcher = comfy.model_patcher.ModelPatcher(network, load_device=vae.device,
+                                                   offload_device=comfy.model_management.vae_offload_device())
+    vae.downscale_ratio = vae.upscale_ratio = BLOCK
+    vae.latent_channels, vae.size = CHANNELS, None
+    vae.memory_used_encode = vae.memory_used_decode = lambda shape, dtype: 4 * WIDTH * 64 * shape[2] * shape[3]
+    return vae
+
+
+def fingerprint(path=PATH):
+    """Changes when the file does."""
+    return folders.stamp(path)
+
+
+def load(path=PATH):
+    """(MODEL, CLIP, VAE) from the shipped file. Raises FileNotFoundError or ValueError, naming the mend."""
+    mend = "Install the pack again (or restore models/demo_model.safetensors from it)."
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"The demo model is missing: {os.path.normpath(path)}. {mend}")
+    try:
+        weights = safetensors.torch.load_file(path)
+        parts = {part: {key[len(part) + 1:]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
+                 for part in ("unet", "text", "vae")}
+        return _unet(parts["unet"]), _clip(parts["text"], weights["token_ids"]), build_vae(parts["vae"])
+    except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}") from error
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _unet(weights):
+    model = build_unet(comfy.model_management.unet_dtype(model_params=4_000_000, supported_dtypes=[torch.float16, torch.float32]))
+    model.diffusion_model.load_state_dict(weights)
+    load_device = comfy.model_management.get_torch_device()
+    offload_device = comfy.model_management.unet_offload_device()
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher(model.to(offload_device), load_device=load_device, offload_device=offload_device)
+
+
+def _clip(weights, ids):
+    clip = build_clip(folder_paths.get_folder_paths("embeddings"))
+    text = clip.cond_stage_model.clip_l.transformer
+    table = weights.pop("table")
+    ids = ids.long()
+    rows = table[ids == -1].repeat(text.text_model.embeddings.token_embedding.weight.shape[0], 1)
+    rows[ids[ids >= 0]] = table[ids >= 0]
+    weights = {**weights, "embeddings.token_embedding.weight": rows}
+    text.text_model.load_state_dict(weights)
+    with torch.no_grad():
+        text.text_projection.weight.copy_(torch.eye(CONTEXT))
+    return clip

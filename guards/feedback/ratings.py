@@ -1,0 +1,268 @@
+"""Feedback sets: pictures that people have rated. The contract of Human Feedback Inversion (arXiv 2407.21032) leaves the store open;
+this is ours: a folder of PNGs and one ``ratings.jsonl`` that is only ever appended to.
+
+Every line is a JSON object: image, prompt, seed, concept, rater, rating, time, and where needed other and id.
+
+- rater "" and rating null: the picture was filed.
+- rating 0 to 4: how much it shows the concept. A rater's last line about a picture counts; null takes it back.
+- with ``other``: a comparison. 1: ``image`` shows more of the concept, 0: ``other`` does, 0.5: both alike; null takes it back.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from ..files import is_device, is_plain
+
+LOG = "ratings.jsonl"
+LOWEST, HIGHEST = 0, 4
+COMPARISONS = (0, 0.5, 1)
+IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ()+]{0,95}\.png")
+RATER = re.compile(r"[^\W_][\w\-. ]{0,29}")
+ID = re.compile(r"[A-Za-z0-9\-]{8,64}")
+LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000          # characters of a prompt or concept; bytes of a line
+
+
+def is_set_name(name: object) -> bool:
+    """Whether a name is that of a folder on every system, and of no other folder than a set's."""
+    return is_plain(name, 60)
+
+
+def is_image_name(name: object) -> bool:
+    """Whether a name is that of a picture in a set."""
+    return isinstance(name, str) and bool(IMAGE_NAME.fullmatch(name)) and not is_device(name)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line. ``rating``: 0 to 4; of a comparison 0, 0.5 or 1; or None."""
+
+    image: str
+    prompt: str = ""
+    seed: int | None = None
+    concept: str = ""
+    rater: str = ""
+    rating: float | None = None
+    time: str = ""
+    other: str = ""
+    id: str = ""
+
+    def line(self) -> bytes:
+        """The entry as it is written, with its line end. Pure ASCII."""
+        found = {key: value for key, value in asdict(self).items() if value != "" or key not in ("other", "id")}
+        return json.dumps(found, separators=(",", ":")).encode() + b"\n"
+
+
+def parse(line: bytes) -> Entry | None:
+    """A line as an entry; None for one that is torn, damaged or holds what no entry may hold."""
+    if len(line) > LONGEST_LINE:
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    entry = Entry(**{name: found[name] for name in Entry.__dataclass_fields__ if found.get(name) is not None})
+    texts = (entry.prompt, entry.concept, entry.time)
+    if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts) or not is_image_name(entry.image):
+        return None
+    if entry.seed is not None and (type(entry.seed) is not int or not 0 <= entry.seed < 2 ** 64):
+        return None
+    if not isinstance(entry.id, str) or (entry.id and not ID.fullmatch(entry.id)):
+        return None
+    if not entry.rater:
+        return entry if entry.rater == "" and entry.rating is None and entry.other == "" else None
+    if not isinstance(entry.rater, str) or not RATER.fullmatch(entry.rater):
+        return None
+    if entry.other:
+        return entry if is_image_name(entry.other) and entry.other != entry.image and is_comparison(entry.rating) else None
+    return entry if entry.other == "" and is_rating(entry.rating) else None
+
+
+def is_rating(value: object) -> bool:
+    """0 to 4, or None: taken back."""
+    return value is None or (type(value) is int and LOWEST <= value <= HIGHEST)
+
+
+def is_comparison(value: object) -> bool:
+    """0, 0.5 or 1, or None: taken back."""
+    return value is None or (type(value) in (int, float) and value in COMPARISONS)
+
+
+@dataclass
+class Ratings:
+    """What the lines so far add up to."""
+
+    filed: dict[str, Entry] = field(default_factory=dict)                        # by image, in the order of filing
+    given: dict[tuple[str, str], int] = field(default_factory=dict)              # (image, rater) -> rating
+    compared: dict[tuple[str, str, str], float] = field(default_factory=dict)    # (image, other, rater), the names in order -> result
+    ids: set[str] = field(default_factory=set)
+    damaged: int = 0
+
+    def add(self, entry: Entry | None) -> None:
+        if entry is None:
+            self.damaged += 1
+            return
+        if entry.id:
+            if entry.id in self.ids:
+                return
+            self.ids.add(entry.id)
+        if entry.image not in self.filed:
+            self.filed[entry.image] = Entry(entry.image, entry.prompt, entry.seed, entry.concept, time=entry.time)
+        if not entry.rater:
+            return
+        if entry.other:
+            swapped = entry.other < entry.image
+            key = (*sorted((entry.image, entry.other)), entry.rater)
+            rating = 1 - entry.rating if swapped and entry.rating is not None else entry.rating
+            table = self.compared
+        else:
+            key, rating, table = (entry.image, entry.rater), entry.rating, self.given
+        table.pop(key, None)                     # the newest goes last
+        if rating is not None:
+            table[key] = rating
+
+    def raters(self) -> list[str]:
+        """Everyone whose word counts, by name."""
+        return sorted({key[-1] for table in (self.given, self.compared) for key in table})
+
+    def by_image(self) -> dict[str, dict[str, int]]:
+        """image -> rater -> rating."""
+        found: dict[str, dict[str, int]] = {}
+        for (image, rater), rating in self.given.items():
+            found.setdefault(image, {})[rater] = rating
+        return found
+
+
+class RatingLog:
+    """One set's ``ratings.jsonl``, shared by all threads of a process.
+
+    ``append`` returns when the lines are on the disk. A line that a killed process left half written is closed off by the next
+    append and then counts as damaged, never as a rating; nothing is ever removed.
+    """
+
+    def __init__(self, folder: str):
+        self.path = os.path.join(folder, LOG)
+        self.lock = threading.Lock()
+        self._forget()
+
+    def _forget(self):
+        self.ratings, self._read, self._file = Ratings(), 0, None
+
+    def read(self) -> Ratings:
+        """Everything so far. Do not change it, and do not keep it across an append by another thread: see ``snapshot``."""
+        with self.lock:
+            self._catch_up()
+            return self.ratings
+
+    def snapshot(self) -> Ratings:
+        """A copy for calculating with."""
+        with self.lock:
+            self._catch_up()
+            now = self.ratings
+            return Ratings(dict(now.filed), dict(now.given), dict(now.compared), set(), now.damaged)
+
+    def append(self, entries: Iterable[Entry]) -> int:
+        """Write entries and wait until they are on the disk; those whose id is known are left out. How many were written."""
+        with self.lock:
+            self._catch_up()
+            fresh = {entry.id or index: entry for index, entry in enumerate(entries) if not entry.id or entry.id not in self.ratings.ids}
+            if fresh:
+                _append(self.path, b"".join(entry.line() for entry in fresh.values()))
+                self._catch_up()
+            return len(fresh)
+
+    def _catch_up(self) -> None:
+        """Take in what was appended since, by us or by another process. A last line without its end waits for it."""
+        try:
+            with open(self.path, "rb") as file:
+                state = os.fstat(file.fileno())
+                if self._file is not None and (self._file != (state.st_dev, state.st_ino) or state.st_size < self._read):
+                    self._forget()               # another file has taken its place
+                self._file = (state.st_dev, state.st_ino)
+                file.seek(self._read)
+                data = file.read()
+        except FileNotFoundError:
+            self._forget()
+            return
+        end = data.rfind(b"\n") + 1
+        for line in data[:end].split(b"\n")[:-1]:
+            if line.strip():
+                self.ratings.add(parse(line))
+        self._read += end
+
+
+def _append(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                data = b"\n" + data              # a killed server's half line: close it off
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest):]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def now() -> str:
+    """The time of a line: UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far raters agree on the pictures that at least two have rated.
+
+    ``alpha``: Krippendorff's, with squared differences: 1 is perfect, 0 no better than chance; None where it is not defined (nothing
+    rated twice, or every rating the same). ``within_one``: the share of pairs of ratings at most one step apart.
+    """
+
+    pictures: int = 0
+    alpha: float | None = None
+    within_one: float | None = None
+
+
+def agreement(by_image: dict[str, dict[str, int]]) -> Agreement:
+    """The agreement of ratings given as image -> rater -> rating (K. Krippendorff, *Content Analysis*, 2004, chapter 11)."""
+    units = [list(ratings.values()) for ratings in by_image.values() if len(ratings) > 1]
+    if not units:
+        return Agreement()
+    pairs = [abs(a - b) for unit in units for index, a in enumerate(unit) for b in unit[:index]]
+    values = [value for unit in units for value in unit]
+    count = len(values)
+    observed = sum(2 * _spread(unit) / (len(unit) - 1) for unit in units) / count
+    expected = 2 * _spread(values) / (count * (count - 1))
+    return Agreement(len(units), 1 - observed / expected if expected else None, sum(pair <= 1 for pair in pairs) / len(pairs))
+
+
+def _spread(values: list[int]) -> float:
+    """The sum of squared differences over all unordered pairs."""
+    return len(values) * sum(value * value for value in values) - sum(values) ** 2
+
+
+def nearest_seed(graph: dict | None, node: str) -> int | None:
+    """The seed of the sampler nearest upstream of ``node`` in an API graph; None where there is none or it comes over a wire."""
+    wave, seen = [str(node)], set()
+    while wave:
+        following = []
+        for key in wave:
+            inputs = ((graph or {}).get(key) or {}).get("inputs") or {}
+            for name in ("seed", "noise_seed"):
+                if type(inputs.get(name)) is int and 0 <= inputs[name] < 2 ** 64:
+                    return inputs[name]
+            for value in inputs.values():
+                if isinstance(value, list) and len(value) == 2 and str(value[0]) not in seen:
+                    seen.add(str(value[0]))
+                    following.append(str(value[0]))
+        wave = following
+    return None

@@ -1,0 +1,79 @@
+"""Scale adapters as files: those in models/concept_adapters and the demo model's, which comes with the pack."""
+import json
+import os
+
+import comfy.utils
+import folder_paths
+import safetensors
+import safetensors.torch
+
+from ..host import folders
+from . import formula as inhibitors
+
+FOLDER, FORMAT, SHIPPED = "concept_adapters", "concept-guards.adapter/1", "demo_adapter.safetensors (shipped)"
+SUFFIXES = {".safetensors", ".pth", ".pt"}
+SHIPPED_PATH = os.path.join(folders.SHIPPED, "demo_adapter.safetensors")
+
+
+def names():
+    """All adapters by name, the shipped one first."""
+    folders.register(FOLDER, SUFFIXES)
+    return [SHIPPED, *folder_paths.get_filename_list(FOLDER)]
+
+
+def load(name):
+    """The Adapter of a name. Raises ValueError or FileNotFoundError, saying what is wrong with which file."""
+    folders.register(FOLDER, SUFFIXES)
+    return read(SHIPPED_PATH if name == SHIPPED else folders.find(FOLDER, name, "adapter_name"))
+
+
+def read(path):
+    """The Adapter in a file: ours (safetensors) or the official state dict (.pth)."""
+    name = os.path.basename(path)
+    try:
+        family, injected = "", True
+        if path.endswith(".safetensors"):
+            with safetensors.safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+            family, injected = metadata.get("family", ""), metadata.get("measured", "injected") == "injected"
+        state = comfy.utils.load_torch_file(path, safe_load=True)
+        return inhibitors.load_adapter(state.get("state_dict", state) if isinstance(state, dict) else state, family, injected)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"The adapter {name} is missing.") from error
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ValueError(f"The adapter {name} cannot be used: {reason}. Choose a file saved by Save Scale Adapter or the official "
+                         ".pth state dict.") from error
+
+
+def save(adapter, filename, folder=None, settings=None, replace=False):
+    """Write an adapter to models/concept_adapters; returns its path. Never leaves the folder, never overwrites unasked."""
+    name = folders.plain_name(filename, ".safetensors")
+    if folder is None:
+        folders.register(FOLDER, SUFFIXES)
+        folder = folder_paths.folder_names_and_paths[FOLDER][0][0]
+    os.makedirs(folder, exist_ok=True)
+    path, number = os.path.join(folder, name + ".safetensors"), 1
+    while os.path.exists(path) and not replace:
+        number += 1
+        path = os.path.join(folder, f"{name}_{number}.safetensors")
+    metadata = {"format": FORMAT, "family": adapter.family, "features": str(adapter.features),
+                "measured": "injected" if adapter.injected else "plain", "settings": json.dumps(settings or {})}
+    folders.write(path, safetensors.torch.save({key: value.contiguous() for key, value in adapter.state_dict().items()}, metadata))
+    return path
+
+
+def examples_folder():
+    """Where training keeps its examples, so that a stopped one can go on."""
+    return os.path.join(folder_paths.get_user_directory(), "concept_guards", "adapter_examples")
+
+
+def relative(path):
+    """A saved file's path as users know it: from the models folder on."""
+    return os.path.relpath(path, folder_paths.models_dir).replace(os.sep, "/")
+
+
+def fingerprint(name):
+    """Changes when the file does."""
+    folders.register(FOLDER, SUFFIXES)
+    return folders.stamp(SHIPPED_PATH) if name == SHIPPED else folders.fingerprint(FOLDER, name)

@@ -1,0 +1,96 @@
+"""Where a concept lives in a picture: the model looks at the picture with some noise on it, and its cross-attention is read.
+
+No sampling run is needed, so it works for every picture, sampler and scheduler: the picture's latents get the noise of a few
+levels, as if a run had come by there, and the model is asked once at each. Maps are added up as they come; none is kept.
+"""
+import comfy.samplers
+import torch
+
+from ..host import attention, checks
+from . import formula as inhibitors
+from . import heat
+from . import host_text as inhibitor_text
+
+
+class _Look(comfy.samplers.Sampler):
+    """Asks the model once at every noise level."""
+
+    def sample(self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+        sampling = model_wrap.inner_model.model_sampling
+        for number, sigma in enumerate(sigmas):
+            x = sampling.noise_scaling(sigma, noise, latent_image, False)
+            model_wrap(x, sigma.expand(x.shape[0]), **extra_args)
+            if callback is not None:
+                callback(number, x, x, len(sigmas))
+        return latent_image
+
+
+class _Reader:
+    """Adds up what every layer shows of each concept.
+
+    A concept named in the prompt: the attention to its words, by one more fused attention with values that count. Another one:
+    how far the prompt's attention points, pixel by pixel, where attention to the concept's own text would.
+    """
+
+    def __init__(self, concepts, empty, size, layers):
+        self.concepts, self.empty, self.size, self.layers = concepts, empty, size, layers
+        self.sums = [0.0] * len(concepts)
+
+    def layer(self, number, block):
+        return lambda q, k, v, extra, inner: self._read(block, q, k, v, extra, inner)
+
+    def _read(self, block, q, k, v, extra, inner):
+        out = inner(q, k, v, extra)
+        height, width = extra["activations_shape"][-2:]
+        fine = height * width >= self.size[0] * self.size[1]
+        if self.layers == "all" or (self.layers == "fine") == fine:
+            for number, (context, columns) in enumerate(self.concepts):
+                share = self._named(q, k, columns, extra) if context is None else self._implied(block, q, k, v, context, extra)
+                self.sums[number] = self.sums[number] + heat.resize(share.view(-1, height, width), *self.size)
+        return out
+
+    def _named(self, q, k, columns, extra):
+        counting = torch.zeros(1, k.shape[1], extra["n_heads"], extra["dim_head"], device=q.device, dtype=q.dtype)
+        counting[:, columns, :, 0] = 1
+        share = attention.also(q, k, counting.flatten(2).expand(q.shape[0], -1, -1), extra)
+        return share.unflatten(-1, (extra["n_heads"], -1))[..., 0].float().mean(-1)
+
+    def _implied(self, block, q, k, v, context, extra):
+        nothing = attention.text(block, q, self.empty, 1, extra).float()
+        prompt, target = attention.also(q, k, v, extra).float() - nothing, attention.text(block, q, context, 1, extra).float() - nothing
+        return (prompt * target).sum(-1) / target.square().sum((1, 2), keepdim=True)[..., 0].clamp(min=1e-12)
+
+
+def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, layers="all", seed=0, tick=None):
+    """(concepts * n, h, w) in 0..1, concept by concept, for latents (n, c, h, w).
+
+    A concept whose words are in ``text`` is looked up there (all its occurrences); another one, as far as the prompt implies it. ``start``,
+    ``end``: the noise levels as shares of a run, 0 all noise, 1 none. ``tick(done, total)`` is called after every level.
+    """
+    if not checks.is_unet(model):
+        raise NotImplementedError(f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}.")
+    checks.within(0, 1, start=start, end=end)
+    if start > end:
+        raise ValueError(f"start_percent is {start}, end_percent {end}: the start must not come after the end.")
+    if samples.ndim != 4:
+        raise ValueError(f"latent is {samples.ndim}-dimensional: Concept Map works on pictures, not on video.")
+    found = []
+    for name in inhibitors.split_targets(concepts):
+        columns = inhibitor_text.positions(clip, text, name)
+        found.append((None, columns) if columns else (inhibitor_text.target(clip, [name]).context, None))
+    reader = _Reader(found, inhibitor_text.prompt(clip, "")[0][0], samples.shape[-2:], layers)
+    looking = model.clone()
+    attention.wrap_cross(looking.model_options["transformer_options"], model.model.diffusion_model, reader.layer)
+    guider = comfy.samplers.CFGGuider(looking)
+    conditioning = inhibitor_text.prompt(clip, text)
+    guider.set_conds(conditioning, conditioning)
+    guider.set_cfg(1.0)
+    sampling = model.get_model_object("model_sampling")
+    sigmas = torch.tensor([float(sampling.percent_to_sigma(p)) for p in torch.linspace(start, end, levels).clamp(0.0, 0.999).tolist()])
+    sigmas = sigmas.clamp(max=float(sampling.sigma_max))
+    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(seed))
+    guider.sample(noise, samples, _Look(), sigmas, disable_pbar=True, seed=seed,
+                  callback=lambda number, x0, x, total: tick(number + 1, total) if tick is not None else None)
+    if any(isinstance(total, float) for total in reader.sums):
+        raise ValueError(f"No layer of this model is '{layers}': choose layers 'all'.")
+    return heat.normalise(torch.cat(reader.sums).cpu())

@@ -1,0 +1,170 @@
+"""Other words for a concept: asked of the language model once, checked, remembered.
+
+They serve two ends: a query that means a concept without naming it is noticed, and a rewrite that says it in other words is refused. Words
+that only imply a concept serve the first end alone: a silly one among them costs a call, and never a good rewrite.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import unicodedata
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..words.forms import STOP_WORDS
+from ..words.watch import Watch, words_of
+from .answers import LONGEST, plain, said
+
+QUESTION = ('Concept: "{concept}"\nAnswer in two lines and nothing else, words separated by commas.\n'
+            "Same: at most 8 other words, names and descriptions that mean the very same\n"
+            "Shows: at most 8 things or scenes whose picture nearly always shows it")
+MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
+FORMAT = "concept-guards.synonyms/1"
+# Words so general that a model's list may not forbid them, unless the concept itself is one of them.
+GENERIC = frozenset("""image images picture pictures photo photos photograph painting drawing art artwork style scene view shot portrait
+    illustration render design background foreground detail details quality color colour light shadow line shape texture pattern object
+    objects thing things item items stuff kind type sort part piece group number lot many few more less most least first last new old big
+    small large little long short high low good bad best beautiful pretty nice great man men woman women person people human humans child
+    children kid kids boy boys girl girls baby guy lady someone anyone everyone nobody one animal animals pet pets creature creatures
+    being plant plants nature world place places area space room house home building city town street road park land sky water sea air
+    earth ground day night morning time year life body head face hand hands eye eyes hair food car work job play game name word words
+    synonym synonyms list example phrase concept term meaning other another similar same opposite red green blue yellow orange purple pink
+    brown black white grey gray gold silver dark bright warm cold hot open closed full empty real famous popular modern ancient king queen
+    lake mount mountain river united states star power school university company founder leader artist actor singer president player
+    character figure hero model sit sitting stand standing walk walking look looking hold holding wear wearing make made take go get see
+    say show use used set put let run top bottom left right front back side middle center north south east west none unknown""".split())
+
+
+@dataclass(frozen=True)
+class Words:
+    """Other words for a concept. ``same``: they say it, so no rewrite may hold them. ``shows``: they imply it, so a query with them is
+    rewritten."""
+
+    same: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+
+
+def parse(answer: str, concept: str) -> Words:
+    """The acceptable words in a language model's answer, in its order; none where the answer is no list.
+
+    Refused: more than four words, stop words and words as general as *photo* or *person*, words of the question, the concept itself, single
+    common words for a proper name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
+    Without the line *Shows* everything counts as *same*.
+    """
+    same, _, shows = (re.split(r"(?im)^\W*(shows?)\W*[:：]", said(answer[:LONGEST]), maxsplit=1) + ["", ""])[:3]
+    same = _accepted(same, concept)
+    return Words(same, tuple(one for one in _accepted(shows, concept) if one not in same))
+
+
+def _accepted(text, concept):
+    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", text)]
+    parts = [part for part in parts if part]
+    different = {part.casefold() for part in parts}
+    if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:
+        return ()
+    known = Watch({concept: ()})
+    general = set(words_of(concept)) & GENERIC
+    echo = {"synonyms", "nickname", "nicknames", "phrase", "phrases", "description", "well", "known", *words_of(QUESTION)}
+    echo -= set(words_of(concept))
+    capitals = [word[:1].isupper() for word in concept.split()]
+    proper = len(capitals) > 1 and all(capitals)
+    found = {}
+    for part in parts:
+        words = words_of(part)
+        if not words or len(words) > MOST_WORDS or len(part) > MOST_LETTERS or any(len(word) > 24 for word in words):
+            continue
+        if known.find(part) or not part.isprintable():
+            continue                                                       # met already
+        if all(word in STOP_WORDS or word.isdigit() or word in echo or word in GENERIC and not general for word in words):
+            continue
+        if len(words) == 1 and (len(words[0]) < 3 and words[0].isascii() or proper and not part[:1].isupper()):
+            continue
+        if len(words) == 1 and words[0] in words_of(concept) and not proper:
+            continue                                                       # use, for drug use
+        found.setdefault(" ".join(words), part)
+    return tuple(found.values())[:MOST]
+
+
+def _bare(part):
+    part = re.sub(r"^.{0,60}[:：]\s*", "", plain(part))
+    part = re.sub(r"^(?:\W*\d{1,2}[.)]\s*|[-*•\s]+|(?:and|or)\s+)+", "", part, flags=re.I)
+    return re.sub(r"\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`")
+
+
+async def ask(rewriter, concept: str, seed: int = 0) -> tuple[Words, object]:
+    """(words, the Answer they came with). One call; RewriterError where there is none."""
+    answer = await rewriter.chat([{"role": "user", "content": QUESTION.format(concept=plain(concept)[:200])}], temperature=0.0, seed=seed)
+    return parse(answer.text, concept), answer
+
+
+class Memory:
+    """Words by rewriter and concept: the last thousand in memory, and in a file where a path is given. Holds no query, ever."""
+
+    def __init__(self, path: Path | None = None, most: int = 1000):
+        self.path, self.most, self._known, self._stamp = path, most, OrderedDict(), None
+
+    def get(self, rewriter: str, concept: str) -> Words | None:
+        """What is known; None where it was never asked."""
+        self._read()
+        key = _key(rewriter, concept)
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def put(self, rewriter: str, concept: str, words: Words) -> None:
+        """Remember an answer, an empty one too."""
+        self._read()
+        self._known[_key(rewriter, concept)] = words
+        while len(self._known) > self.most:
+            self._known.popitem(last=False)
+        self._write()
+
+    def _read(self):
+        """Take over the file when it is new or was edited; a broken file counts as empty."""
+        if self.path is None:
+            return
+        try:
+            status = self.path.stat()
+        except OSError:
+            return
+        stamp = (status.st_mtime_ns, status.st_size)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+            rows = stored["rewriters"].items() if stored.get("format") == FORMAT else ()
+            self._known = OrderedDict(((name, concept), _stored(words)) for name, concepts in rows for concept, words in concepts.items())
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            self._known = OrderedDict()
+
+    def _write(self):
+        if self.path is None:
+            return
+        rows = {}
+        for (name, concept), words in self._known.items():
+            rows.setdefault(name, {})[concept] = {"same": list(words.same), "shows": list(words.shows)}
+        data = json.dumps({"format": FORMAT, "rewriters": rows}, ensure_ascii=False, indent=1)
+        partial = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=".synonyms-", suffix=".part")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(data)
+            os.replace(partial, self.path)
+            status = self.path.stat()
+            self._stamp = (status.st_mtime_ns, status.st_size)
+        except OSError:                                                    # a read-only folder: memory alone serves
+            if partial and os.path.exists(partial):
+                os.unlink(partial)
+
+
+def _stored(entry):
+    return Words(*(tuple(one for one in entry.get(part, ()) if isinstance(one, str) and words_of(one)) for part in ("same", "shows")))
+
+
+def _key(rewriter, concept):
+    return rewriter, " ".join(unicodedata.normalize("NFC", concept).casefold().split())

@@ -1,0 +1,277 @@
+"""Does a text hold a forbidden concept? Judged on whole words and their forms, never on substrings: *cat* meets *cats*, not *category*.
+
+Texts are folded first: case, accents, full-width and other styled letters, invisible characters, look-alike letters of another script
+within
+a word. Also met: compounds (cat-like), joined words (#starwars), s-p-a-c-e-d letters, simple leetspeak (c4t), emoji by their Unicode name.
+Scripts written without spaces (Chinese, Japanese, Thai ...) are searched as running text: there a concept meets every word it is part of.
+"""
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .forms import STOP_WORDS, forms
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"                       # vowel signs belong to the word
+_WORD = re.compile(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_ALSO_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_JOINT = re.compile(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
+_LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
+_LEET_MARK = re.compile(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
+_LOOKS = dict(zip("аеорсухіѕјкмтнвгαορτυνικε", "aeopcyxisjkmthbraoptuvike"))        # Cyrillic and Greek letters that pass for Latin ones
+_LETTERS = {**dict(zip("øłđæœıŋðþᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split()))}
+_EMOJI_NOISE = frozenset("""face with white black heavy medium small large sign symbol mark selector emoji variation open closed closing
+    of and the in on for over modifier component type smiling grinning eyes mouth left right pointing rightwards leftwards upwards
+    downwards""".split())
+
+
+@lru_cache(8192)
+def _fold_letter(letter: str) -> str:
+    if unicodedata.category(letter) in ("Cf", "Cc", "Mn", "Me") and letter not in "\n\t\r":
+        code = ord(letter)
+        vowel_sign = 0x0900 <= code <= 0x1fff and not 0x1ab0 <= code <= 0x1aff or 0x3099 <= code <= 0x309a
+        if not vowel_sign:
+            return ""
+    code = ord(letter)
+    for start in (0x1f150, 0x1f170, 0x1f1e6):                             # letters in discs and squares, regional indicators
+        if start <= code < start + 26:
+            return chr(code - start + ord("a"))
+    plain = unicodedata.normalize("NFKC", letter).casefold()
+    plain = "".join(one for one in unicodedata.normalize("NFD", plain) if not 0x300 <= ord(one) <= 0x36f)
+    return "".join(_LETTERS.get(one, one) for one in unicodedata.normalize("NFC", plain))
+
+
+def fold(text: str) -> tuple[str, Sequence[int]]:
+    """The text as it is compared, and for each of its characters (and its end) the place in ``text``."""
+    if text.isascii() and not any(ord(one) < 32 and one not in "\n\t\r" for one in set(text)):
+        return text.lower(), range(len(text) + 1)
+    folded, places = [], []
+    for place, letter in enumerate(text):
+        for one in _fold_letter(letter):
+            folded.append(one)
+            places.append(place)
+    folded, places = "".join(folded), [*places, len(text)]
+    if not _LOOKS.keys().isdisjoint(folded):                              # one Latin letter in a word: its look-alikes are meant as Latin
+        folded = re.sub(r"[^\W\d_]+", lambda word: "".join(_LOOKS.get(one, one) for one in word[0])
+                        if re.search("[a-z]", word[0]) else word[0], folded)
+    return folded, places
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of a folded text: its letters and where they stand in it."""
+
+    word: str
+    start: int
+    end: int
+
+
+def tokens(folded: str) -> list[Token]:
+    """The words of a folded text in order; a possessive or elided s is no word."""
+    found = []
+    for match in _WORD.finditer(folded):
+        start = match.start()
+        if match[0] == "s" and start and folded[start - 1] in "'’`´" and found and found[-1].end == start - 1:
+            continue
+        found.append(Token(match[0], start, match.end()))
+    return found
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A concept met in a text: ``text[start:end]`` is the offending part, ``phrase`` what it is a form of (the concept or a synonym)."""
+
+    concept: str
+    phrase: str
+    start: int
+    end: int
+    word: str
+
+
+def words_of(phrase: str) -> list[str]:
+    """A phrase as folded words, without articles at its start."""
+    found = [token.word for token in tokens(fold(unicodedata.normalize("NFC", phrase))[0])]
+    while len(found) > 1 and found[0] in ("a", "an", "the", "some", "any"):
+        found.pop(0)
+    return found
+
+
+class Watch:
+    """The forms of some concepts, made once, to be found in any number of texts. Raises ValueError for a concept without a word."""
+
+    def __init__(self, concepts: Mapping[str, Sequence[str]]):
+        """``concepts``: what is forbidden -> its synonyms (may be empty)."""
+        self.single, self.several, self.running = {}, {}, []
+        for concept, synonyms in concepts.items():
+            for phrase in (concept, *synonyms):
+                words = words_of(phrase)
+                if not words:
+                    raise ValueError(f"concepts: {phrase!r} has no word to look for. Write it in letters.")
+                self._add(concept, phrase, words)
+
+    def _add(self, concept, phrase, words):
+        entry = (concept, phrase)
+        if any(_ALSO_UNSPACED.match(word) for word in words):
+            self.running.append(("".join(words), entry))
+            return
+        last = forms(words[-1])
+        if len(words) == 1:
+            for form in last:
+                self.single.setdefault(form, entry)
+            return
+        heads = [forms(word) for word in words[:-1]]
+        for form in heads[0]:
+            self.several.setdefault(form, []).append(([*heads[1:], last], entry))
+        joined = "".join(words[:-1])
+        for form in last:                                                 # starwars, ice-creams
+            if len(joined + form) >= 5:
+                self.single.setdefault(joined + form, entry)
+
+    def find(self, text: str) -> list[Hit]:
+        """Every place where a concept stands, in order, without overlaps. Places refer to ``text`` in Unicode form NFC."""
+        text = unicodedata.normalize("NFC", text)
+        folded, places = fold(text)
+        found = list(self._read(folded, tokens(folded)))
+        if _LEET_MARK.search(folded):
+            for one in "il":
+                said = folded.translate({**_LEET, ord("1"): one})
+                found += [hit for hit in self._read(said, tokens(said), folded)
+                          if said[hit[1]:hit[2]] != (part := folded[hit[1]:hit[2]]) and (sum(map(str.isalpha, part)) >= 2 or "$" in part)]
+        found += self._run(folded)
+        hits, end = [], -1
+        for entry, start, stop in sorted(found, key=lambda hit: (hit[1], -hit[2])):
+            if start >= end:
+                first, last = places[start], places[stop - 1] + 1
+                if entry[1].isupper() and folded[start:stop] in STOP_WORDS and not text[first:last].isupper():
+                    continue                                              # it and us are not IT and US
+                hits.append(Hit(*entry, first, last, text[first:last]))
+                end = stop
+        return hits
+
+    def _read(self, folded, words, original=None):
+        """(entry, start, end) of what is found word by word."""
+        letters = []
+        for place, token in enumerate(words):
+            word, start, end = token.word, token.start, token.end
+            entry = self.single.get(word)
+            if entry is None and len(word) > 3 and (word[0].isdigit() or word[-1].isdigit()):
+                entry = self.single.get(word.strip("0123456789"))
+            if entry is None and len(word) == 1 and ord(word) > 0x2000:
+                entry = self._emoji(word)
+            if entry:
+                yield entry, start, end
+            for rest, entry in self.several.get(word, ()):
+                stop = _follow(words, place + 1, rest)
+                if stop:
+                    yield entry, start, words[stop - 1].end
+            yield from self._compound(folded, words, place)
+            if len(word) == 1 and word.isalnum() and ord(word) < 0x2000:
+                if letters and 1 <= start - letters[-1].end <= 3 and letters[-1] is words[place - 1]:
+                    letters.append(token)
+                else:
+                    yield from self._spelled(letters)
+                    letters = [token]
+        yield from self._spelled(letters)
+
+    def _compound(self, folded, words, place):
+        """Parts joined by a hyphen, dot or the like, read as one word: ca-t, fire-arm, kni.fe."""
+        joined = words[place].word
+        for other in range(place + 1, min(place + 6, len(words))):
+            if not _JOINT.fullmatch(folded, words[other - 1].end, words[other].start):
+                return
+            joined += words[other].word
+            entry = self.single.get(joined) if len(joined) > 2 else None
+            if entry:
+                yield entry, words[place].start, words[other].end
+
+    def _spelled(self, letters):
+        """Letters that stand alone, read as words: c a t, k-n-i-f-e, U.S.A."""
+        if len(letters) < 3:
+            return
+        run = "".join(token.word for token in letters)
+        for form, entry in self.single.items():
+            start = run.find(form) if len(form) > 2 else -1
+            while start >= 0:
+                yield entry, letters[start].start, letters[start + len(form) - 1].end
+                start = run.find(form, start + len(form))
+
+    def _emoji(self, sign):
+        for word in unicodedata.name(sign, "").lower().replace("-", " ").split():
+            if word not in _EMOJI_NOISE and word in self.single:
+                return self.single[word]
+        return None
+
+    def _run(self, folded):
+        """Concepts in scripts without spaces, read across spaces and punctuation."""
+        if not self.running or not _ALSO_UNSPACED.search(folded):
+            return
+        kept = [place for place, letter in enumerate(folded) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"]
+        text = "".join(folded[place] for place in kept)
+        for word, entry in self.running:
+            start = text.find(word)
+            while start >= 0:
+                yield entry, kept[start], kept[start + len(word) - 1] + 1
+                start = text.find(word, start + len(word))
+
+    def strip(self, text: str) -> str:
+        """The text without any of the concepts: offending words out, the seams mended. The same text always gives the same."""
+        text = unicodedata.normalize("NFC", text)
+        while hits := self.find(text):
+            for hit in reversed(hits):
+                text = text[:hit.start] + "\0" + text[hit.end:]
+            text = _mend(text)
+        return text
+
+    def surface(self, most: int = 200) -> tuple[str, ...]:
+        """Words to be kept from being written: each phrase as it is given, then the forms of single words."""
+        phrases = dict.fromkeys(phrase for _, phrase in [*self.single.values(), *(one[1] for rows in self.several.values() for one in rows),
+                                                         *(one[1] for one in self.running)])
+        return tuple(dict.fromkeys([*phrases, *self.single]))[:most]
+
+
+def _follow(words, place, rest):
+    """The place behind a phrase's further words, small words between them allowed; 0 where they do not follow."""
+    for wanted in rest:
+        skipped = 0
+        while place < len(words) and words[place].word not in wanted and words[place].word in STOP_WORDS and skipped < 2:
+            place, skipped = place + 1, skipped + 1
+        if place >= len(words) or words[place].word not in wanted:
+            return 0
+        place += 1
+    return place
+
+
+_SMALL = r"(?:a|an|the|of|with|and|or|in|on|at|by|to|for|from|near|beside|behind|under|over|holding|wearing)"
+_BEFORE = re.compile(rf"(?:(?<=\s)|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)]|{_SMALL}\b))", re.I)
+
+
+def _mend(text):
+    """Close the seams (NUL) that removed words leave: possessives, articles and prepositions without a noun, doubled commas, spaces."""
+    text = re.sub(r"\0['’]s\b|\0['’](?=\s|$)", "\0", text)
+    text = re.sub(r"\0[-_](?:like|shaped|themed|styled?|inspired|print(?:ed)?)\b|#\0|[-_]+\0|\0[-_]+", "\0", text)
+    text = re.sub(r"\0(?:[\s,]*\0)+", "\0", text)
+    before = None
+    while before != text:
+        before, text = text, _BEFORE.sub("\0", text)
+    text = re.sub(r"(^|[,.;:(])\s*\0\s*(?:and|or)\b", r"\1\0", text, flags=re.I)
+    text = text.replace("\0", " ")
+    text = re.sub(r"\(\s*(?::[\d.]+)?\s*\)", " ", text)
+    text = re.sub(r"[ \t]+([,.;:!?)])", r"\1", re.sub(r"[ \t]{2,}", " ", text))
+    text = re.sub(r"(?:,\s*){2,}", ", ", text)
+    text = re.sub(r"^[\s,;:]+|[\s,;:]+$", "", text)
+    return text if _WORD.search(text) else ""
+
+
+@lru_cache(32)
+def _watch(key):
+    return Watch(dict(key))
+
+
+def watch(concepts: Mapping[str, Sequence[str]]) -> Watch:
+    """A Watch for these concepts and synonyms; the last few are kept."""
+    return _watch(tuple((concept, tuple(synonyms)) for concept, synonyms in concepts.items()))

@@ -1,0 +1,201 @@
+"""The rating page as a person works it: by keyboard alone, with a server that is killed in the middle."""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.serving.server import Server
+from tools.testing import rating
+from tools.testing.frontend import CLASSIC, NODES_2, FrontEnd
+
+COUNT = 12
+GRAPH = Path(__file__).resolve().parent.parent.parent / "workflows" / "rate_images.json"
+
+
+@pytest.fixture(scope="module")
+def own_server(host_path, tmp_path_factory):
+    """A server to be killed, on a port that it gets again."""
+    with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("rating-server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[CLASSIC, NODES_2])
+def front_end(request, browser, own_server):
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, reduced_motion="reduce", locale="en-US")
+    found = FrontEnd(page, own_server, request.param)
+    found.open()
+    yield found
+    page.close()
+
+
+def test_pictures_are_rated_by_keyboard_alone(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, f"keys-{front_end.renderer[:2]}", COUNT)
+    rating.open_view(page, folder.name)
+    rating.wait_for_progress(page, f"0 of {COUNT}")
+    assert rating.shown(page) == "0000.png"
+    assert "How much does this show star?" in page.locator(rating.VIEW).inner_text()
+    page.locator(".cg-stage canvas[data-drawn]").wait_for()
+    assert not page.locator(".cg-stage img").count(), "blurred until asked for"
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.querySelector('.cg-stage img').naturalWidth === 64")
+    for number in range(5):
+        page.keyboard.press(str(number % 5))
+        assert rating.shown(page) == f"{number + 1:04}.png"
+        assert not page.locator(".cg-stage img").count()
+    rating.wait_for_progress(page, f"5 of {COUNT}")
+    page.keyboard.press("u")
+    rating.wait_for_progress(page, f"4 of {COUNT}")
+    assert rating.shown(page) == "0004.png"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert rating.shown(page) == "0005.png"
+    page.keyboard.press("3")
+    rating.wait_for_progress(page, f"5 of {COUNT}")
+    said = [(line["image"], line["rating"]) for line in rating.lines(folder)]
+    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None),
+                    ("0005.png", 3)]
+    page.locator(".cg-mode").select_option("pairs")
+    page.locator(".cg-mode").evaluate("element => element.closest('dialog').focus()")
+    first, second = rating.shown(page).split()
+    page.keyboard.press("ArrowLeft")
+    rating.wait_for_progress(page, "1 compared")
+    page.keyboard.press("ArrowDown")
+    rating.wait_for_progress(page, "2 compared")
+    assert [(line["image"], line["other"], line["rating"]) for line in rating.lines(folder)[-2:-1]] == [(first, second, 1)]
+    page.keyboard.press("Escape")
+    page.locator(f"{rating.VIEW}[open]").wait_for(state="detached")
+
+
+def test_a_large_set_costs_no_more_than_what_is_in_view(front_end):
+    """Only the thumbnails in view are on the page, wherever it is scrolled to; and the graph behind is not drawn anew at each key."""
+    page, folder = front_end.page, rating.make_set(front_end.server, f"large-{front_end.renderer[:2]}", 400, 8)
+    rating.open_view(page, folder.name)
+    page.locator(".cg-strip [title='1'][aria-current]").wait_for()
+    assert page.locator(".cg-strip button").count() < 60
+    page.evaluate("""() => {
+        const draw = app.canvas.draw;
+        window.draws = 0;
+        app.canvas.dirty_canvas = app.canvas.dirty_bgcanvas = false;
+        app.canvas.draw = function (...all) { window.draws += this.dirty_canvas || this.dirty_bgcanvas; draw.apply(this, all); };
+    }""")
+    for number in range(5):
+        page.keyboard.press(str(number % 5))
+    rating.wait_for_progress(page, "5 of 400")
+    assert page.evaluate("() => { delete app.canvas.draw; return window.draws }") == 0
+    assert page.locator(".cg-strip [title='3']").get_attribute("data-rating") == "2"
+    page.locator(".cg-strip").evaluate("element => { element.scrollLeft = element.scrollWidth }")
+    page.locator(".cg-strip [title='400']").click()
+    assert rating.shown(page) == "0399.png" and page.locator(".cg-strip button").count() < 60
+    page.keyboard.press("4")
+    assert rating.shown(page) == "0005.png"
+    page.locator(".cg-strip [title='6'][aria-current]").wait_for()
+    rating.wait_for_progress(page, "6 of 400")
+    page.keyboard.press("Escape")
+
+
+def test_the_node_has_a_button_that_opens_its_set(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, f"button-{front_end.renderer[:2]}", 2)
+    saved = page.evaluate("""(name) => {
+        const node = LiteGraph.createNode('GuardRateImages');
+        app.graph.add(node);
+        node.widgets.find((w) => w.name === 'set_name').value = name;
+        node.widgets.find((w) => w.type === 'button').callback();
+        return node.serialize().widgets_values;
+    }""", folder.name)
+    assert saved == ["", "", folder.name], "the button is not saved with the graph"
+    page.locator(f"{rating.VIEW}[open] .cg-stage[data-image~='0000.png']").wait_for()
+    assert page.locator(f"{rating.VIEW} .cg-name").inner_text() == folder.name
+    page.keyboard.press("Escape")
+    page.evaluate("() => app.graph.clear()")
+
+
+def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
+    page, name = front_end.page, f"run-{front_end.renderer[:2]}"
+    front_end.drop(GRAPH.name, GRAPH.read_bytes(), len(json.loads(GRAPH.read_text(encoding="utf-8"))["nodes"]))
+    assert not front_end.faults()
+    front_end.set_widgets("KSampler", steps=2)
+    front_end.set_widgets("GuardRateImages", set_name=name)
+    front_end.run()
+    for node in front_end.nodes("GuardRateImages"):
+        front_end.wait_for_pictures(node, 8)
+    assert not front_end.alarms()
+    rating.open_view(page, name)
+    rating.wait_for_progress(page, "0 of 16")
+    front_end.set_widgets("KSampler", seed=2)
+    page.evaluate("() => app.queuePrompt(0)")
+    rating.wait_for_progress(page, "0 of 32")
+    page.keyboard.press("Escape")
+
+
+def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
+    if front_end.renderer != CLASSIC:
+        pytest.skip("the same code; once is enough")
+    page, server = front_end.page, front_end.server
+    folder = rating.make_set(server, "killed", COUNT)
+    rating.open_view(page, "killed")
+    rate_through_a_kill(page, server, folder, COUNT)
+    assert {(line["image"], line["rating"]) for line in rating.lines(folder)} == {(f"{n:04}.png", n % 5) for n in range(COUNT)}
+    page.keyboard.press("Escape")
+
+
+def rate_through_a_kill(page, server, folder, count):
+    """Rate every picture; in the middle the server dies between two key presses, and is started again while the person goes on."""
+    half = count // 2
+    for number in range(half):
+        page.keyboard.press(str(number % 5))
+    server.process.kill()
+    server.process.wait()
+    confirmed = int(rating.progress(page).split()[0])
+    assert len(rating.lines(folder)) >= confirmed, "what the page shows as done is on the disk"
+    for number in range(half, half + 3):
+        page.keyboard.press(str(number % 5))
+    page.locator(f"{rating.VIEW} .cg-alarm", has_text="not saved yet").wait_for()
+    assert int(rating.progress(page).split()[0]) <= half
+    server.events.close()
+    server.start()
+    for number in range(half + 3, count):
+        page.keyboard.press(str(number % 5))
+    rating.wait_for_progress(page, f"{count} of {count}")
+    said = [line["image"] for line in rating.lines(folder)]
+    ids = [line["id"] for line in rating.lines(folder)]
+    assert sorted(said) == [f"{number:04}.png" for number in range(count)], "none lost"
+    assert len(set(ids)) == len(ids), "none doubled"
+
+
+def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_end):
+    if front_end.renderer != CLASSIC:
+        pytest.skip("the same code; once is enough")
+    page, server = front_end.page, front_end.server
+    folder = rating.make_set(server, "reload", 4)
+    rating.open_view(page, "reload")
+    page.route("**/ratings", lambda route: route.abort())
+    for number, key in enumerate("41", 1):      # as a person would: the next key once the page has taken the last one
+        page.keyboard.press(key)
+        page.locator(f"{rating.VIEW} .cg-alarm", has_text=f"{number} not saved yet").wait_for()
+    assert rating.progress(page) == "0 of 4" and not rating.lines(folder)
+    page.reload()
+    page.unroute("**/ratings")
+    rating.open_view(page, "reload")
+    rating.wait_for_progress(page, "2 of 4")
+    assert [(line["image"], line["rating"]) for line in rating.lines(folder)] == [("0000.png", 4), ("0001.png", 1)]
+    page.keyboard.press("Escape")
+
+
+def test_a_comparison_counts_once_the_server_has_it(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, f"pairs-{front_end.renderer[:2]}", 4)
+    rating.open_view(page, folder.name)
+    page.locator(".cg-mode").select_option("pairs")
+    page.locator(rating.VIEW).evaluate("element => element.focus()")
+    page.route("**/ratings", lambda route: route.abort())
+    page.keyboard.press("ArrowLeft")
+    page.locator(f"{rating.VIEW} .cg-alarm", has_text="1 not saved yet").wait_for()
+    assert rating.progress(page) == "0 compared" and not rating.lines(folder)
+    page.unroute("**/ratings")
+    rating.wait_for_progress(page, "1 compared")
+    assert [line["rating"] for line in rating.lines(folder)] == [1]
+    page.locator(".cg-mode").select_option("single")
+    page.keyboard.press("Escape")

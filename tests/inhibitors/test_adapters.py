@@ -1,0 +1,115 @@
+"""Scale adapters: files, and training on the demo model."""
+import pytest
+import torch
+
+from tools.testing import hosting
+
+
+@pytest.fixture(scope="module")
+def adapters(host):
+    return hosting.module("guards.inhibitors.host_adapters")
+
+
+@pytest.fixture(scope="module")
+def gi(host):
+    return hosting.module("guards.inhibitors.formula")
+
+
+@pytest.fixture(scope="module")
+def train(host):
+    return hosting.module("guards.inhibitors.host_training")
+
+
+@pytest.fixture(scope="module")
+def demo(host):
+    return hosting.module("guards.demo.host").load()
+
+
+def network(gi, inputs=16, **options):
+    with torch.inference_mode(False):
+        return gi.Adapter(inputs, **options).requires_grad_(False)
+
+
+def test_a_saved_adapter_comes_back_with_what_it_is_for(adapters, gi):
+    saved = network(gi, 12, family="demo", injected=False)
+    path = adapters.save(saved, "one of mine")
+    name = path.replace("\\", "/").rsplit("/", 1)[1]
+    assert name in adapters.names()
+    loaded = adapters.load(name)
+    assert (loaded.family, loaded.features, loaded.injected) == ("demo", 12, False)
+    assert all(torch.equal(loaded.state_dict()[key], value) for key, value in saved.state_dict().items())
+    assert adapters.save(saved, "one of mine").endswith("one of mine_2.safetensors")
+
+
+def test_the_official_state_dict_loads(adapters, gi, tmp_path):
+    torch.save(network(gi, 16).state_dict(), tmp_path / "mlp_model_final.pth")
+    loaded = adapters.read(str(tmp_path / "mlp_model_final.pth"))
+    assert loaded.features == 16 and loaded.injected
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "C:\\x", ".hidden", "con", "", "x\0y", "a" * 200])
+def test_a_name_that_leaves_the_folder_is_refused(adapters, gi, name):
+    with pytest.raises(ValueError, match="filename is"):
+        adapters.save(network(gi), name)
+
+
+def test_a_file_that_is_no_adapter_says_so(adapters, tmp_path):
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="The adapter broken.safetensors cannot be used"):
+        adapters.read(str(tmp_path / "broken.safetensors"))
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="The adapter list.pth cannot be used"):
+        adapters.read(str(tmp_path / "list.pth"))
+
+
+LINES = "a red star | -1.5\na green star | -1.5\na red circle | 0\na blue ring | 0"
+
+
+def test_labels_of_the_users_own_train_an_adapter(train, demo, gi):
+    adapter, losses, report = train.train(*demo, LINES, "star", "labels", images=3, size=64, epochs=300)
+    assert adapter.features == 12 and not adapter.injected and losses[-1] < losses[0] / 2
+    assert "12 examples, 6 with the concept" in report
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("a red star | -1.5", ("a red star", -1.5)), ("a red star\t-1.5", ("a red star", -1.5)), ("a | b\t0", ("a | b", 0.0)),
+    ("a red star |\t-1.5", ("a red star", -1.5)), ("a\tred | -2", ("a\tred", -2.0))])
+def test_a_label_stands_behind_a_bar_or_a_tab(train, line, expected):
+    assert train.parse(line, True) == [expected]
+
+
+def test_the_judge_finds_each_pictures_scale_and_a_stopped_training_goes_on(train, demo, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 4:
+            raise Stop
+    lines = "a red star\na blue ring"
+    settings = dict(images=1, size=64, steps=10, cfg=3.0, rounds=1, epochs=50, batch=1, folder=str(tmp_path))
+    with pytest.raises(Stop):
+        train.train(*demo, lines, "star", "demo oracle", tick=stop, **settings)
+    seen = []
+    _, _, report = train.train(*demo, lines, "star", "demo oracle", tick=lambda *at: seen.append(at), **settings)
+    assert seen == [(3, 6), (4, 6), (5, 6), (6, 6)]                     # the first picture's three runs were kept
+    assert "2 examples, 1 with the concept" in report
+
+
+@pytest.mark.parametrize("prompts, targets, judge, message", [
+    ("", "star", "labels", "prompts is empty"), ("a star", "star", "labels", "line 1"), ("a star | x", "star", "labels", "line 1"),
+    ("a star", "weapon", "demo oracle", "does not know 'weapon'"), ("a star", "star, ring", "demo oracle", "name one target"),
+    ("a ring | 0", "star", "labels", "nothing to learn")])
+def test_training_says_what_is_missing(train, demo, prompts, targets, judge, message):
+    with pytest.raises(ValueError, match=message):
+        train.train(*demo, prompts, targets, judge, images=1, size=64)
+
+
+def test_the_nodes_train_inside_inference_mode_and_draw_the_loss(demo, host):
+    nodes = hosting.module("nodes.growth_inhibitor")
+    with torch.inference_mode():
+        out = nodes.GuardTrainAdapter.execute(*demo, LINES, "star", "labels", 1, 64, 10, 3.0, -4.0, 1, 50, 0.9, 7)
+        adapter, plot, report = out.args if hasattr(out, "args") else out.result
+        assert plot.shape == (1, 360, 640, 3) and "examples" in report
+        nodes.GuardSaveAdapter.execute(adapter, "trained")
+        loaded = nodes.GuardLoadAdapter.execute("trained.safetensors")
+    assert (loaded.args if hasattr(loaded, "args") else loaded.result)[0].features == 12

@@ -1,0 +1,77 @@
+"""Banned words while decoding, and chat markup in a person's text."""
+import pytest
+import torch
+
+from tools.testing import hosting
+
+decoding = hosting.module("guards.rewriters.decoding")
+VOCABULARY = [" a", " cat", "egory", " c", "at", "s", " CAT", " Elon", " Musk", " kitten", ".", "Cat", " çat", " Elon-", "Musk", "log"]
+
+
+def decode(tokens):
+    return "".join(VOCABULARY[token] for token in tokens)
+
+
+def allowed(words, before="", question=" a"):
+    """The tokens that may follow ``before`` (a list of tokens) in an answer to a question."""
+    ids = [VOCABULARY.index(question), *(VOCABULARY.index(token) for token in before)]
+    processor = decoding.BannedWords(words, decode, 1)
+    scores = processor(torch.tensor([ids]), torch.zeros(1, len(VOCABULARY)))
+    return {token for token, score in zip(VOCABULARY, scores[0]) if torch.isfinite(score)}
+
+
+def test_a_banned_word_is_kept_out_with_capitals_accents_and_however_it_is_cut():
+    assert not allowed(["cat"]) & {" cat", " CAT", "Cat", " çat"}
+    assert "at" not in allowed(["cat"], [" c"]) and "at" in allowed(["cat"], [" a", "s"])
+    assert {" kitten", " Elon", "."} <= allowed(["cat"])
+
+
+def test_plurals_are_kept_out_and_longer_words_are_not():
+    assert "s" not in allowed(["cat"], [" c", "at"])
+    assert "egory" in allowed(["cat"], [" c", "at"]) and "log" in allowed(["cat"], [" c", "at"])
+
+
+def test_several_words_are_one_concept():
+    assert {" Elon", " Musk"} <= allowed(["Elon Musk"])
+    assert not allowed(["Elon Musk"], [" Elon"]) & {" Musk"}
+    assert "Musk" not in allowed(["elon musk"], [" Elon-"])
+
+
+def test_a_banned_word_of_the_question_bans_nothing_by_itself():
+    assert " kitten" in allowed(["cat"], question=" cat")
+
+
+def test_without_words_and_without_a_way_out_the_scores_stay():
+    assert allowed([]) == allowed(["  "]) == set(VOCABULARY)
+    processor = decoding.BannedWords(["cat"], lambda tokens: "".join(" cat" for _ in tokens), 0)
+    assert torch.isfinite(processor(torch.tensor([[0]]), torch.zeros(1, 3))).all()
+
+
+def test_each_row_of_a_batch_is_judged_by_itself():
+    processor = decoding.BannedWords(["cat"], decode, 0)
+    ids = torch.tensor([[VOCABULARY.index(" c")], [VOCABULARY.index(" a")]])
+    scores = processor(ids, torch.zeros(2, len(VOCABULARY)))
+    at = VOCABULARY.index("at")
+    assert not torch.isfinite(scores[0, at]) and torch.isfinite(scores[1, at])
+
+
+@pytest.mark.parametrize("text", [
+    "<|im_start|>system", "a <|im_<|im_end|>end|> b", "</s><s>[INST] x [/INST]", "<start_of_turn>model", "<<SYS>>x<</SYS>>",
+    "<｜User｜> hi", "<think>x</think>", "<|eot_id|>", "<e<eos>os>"])
+def test_no_chat_markup_survives(text):
+    cleaned = decoding.without_markup(text)
+    assert not any(mark in cleaned for mark in ("<|", "|>", "INST]", "_turn>", "SYS>>", "｜>", "think>", "<s>", "</s>", "<eos>"))
+
+
+def test_a_tokenizers_own_markers_go_and_other_text_stays():
+    assert decoding.without_markup("a@@STOP@@b", ["@@STOP@@", " "]) == "a b"
+    assert decoding.without_markup("2 < 3 > 1, <3 you | me") == "2 < 3 > 1, <3 you | me"
+
+
+def test_a_conversation_without_a_system_role_alternates():
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"},
+                {"role": "user", "content": "v"}, {"role": "user", "content": "w"}]
+    turns = decoding.alternating(messages)
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert turns[0]["content"] == "s\n\nu" and turns[2]["content"] == "v\n\nw"
+    assert decoding.plain_conversation(messages).endswith("Assistant:")

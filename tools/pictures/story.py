@@ -1,0 +1,78 @@
+"""Read from an API graph what a picture was made with: prompt, concepts, guards, sampler. For titles; never raises on a strange graph."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..serving.graph import is_link, upstream
+
+HELPERS = {"GuardDemoModel", "GuardForbiddenConcepts", "GuardLearnInstruction"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is said about a picture."""
+
+    prompt: str
+    concepts: str
+    guards: list[str]
+    sampler: str
+
+
+def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
+    """The story of the picture that node `end` saves. `concepts_said`: the concepts as the host put them out, where known."""
+    made_from = upstream(graph, end)
+    sampler = next((key for key in made_from if _takes(graph[key], "positive") and "Sampler" in graph[key]["class_type"]), None)
+    prompt = text_of(graph, graph[sampler]["inputs"].get("positive")) if sampler else ""
+    guards = [key for key in made_from if graph[key]["class_type"].startswith("Guard") and graph[key]["class_type"] not in HELPERS
+              and not graph[key]["class_type"].startswith("GuardRewriter")]
+    lists = [key for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"]
+    concepts = concepts_said or next((_concepts(graph[key]) for key in lists), "")
+    if not concepts:
+        concepts = next((text_of(graph, graph[key]["inputs"].get("safety_concept")) for key in guards), "")
+    return Story(prompt, concepts, [_settings(graph, graph[key]) for key in reversed(guards)], _sampler(graph[sampler]) if sampler else "")
+
+
+def text_of(graph: dict, value) -> str:
+    """The words behind an input: typed there, or further up the links."""
+    if isinstance(value, str):
+        return value
+    if not is_link(value) or value[0] not in graph:
+        return ""
+    node = graph[value[0]]
+    if node["class_type"] == "GuardForbiddenConcepts":
+        return _concepts(node)
+    for name in ("text", "positive", "query", "conditioning", "string", "value"):
+        if name in node["inputs"]:
+            return text_of(graph, node["inputs"][name])
+    return ""
+
+
+def _concepts(node: dict) -> str:
+    preset = str(node["inputs"].get("preset", ""))
+    typed = node["inputs"].get("concepts")
+    return typed if preset in ("", "custom") and isinstance(typed, str) else f"list {preset!r}"
+
+
+def _takes(node: dict, name: str) -> bool:
+    return is_link(node["inputs"].get(name))
+
+
+def _settings(graph: dict, node: dict) -> str:
+    """A guard's title and its widget values; the numbers of a preset that is not custom do not count and are left out."""
+    values = {name: value for name, value in node["inputs"].items() if not is_link(value)}
+    if values.get("preset") not in (None, "custom"):
+        values = {name: values[name] for name in ("variant", "preset") if name in values}
+    if node["class_type"] == "GuardRewritePrompt":
+        back_end = graph.get((node["inputs"].get("rewriter") or [""])[0])
+        rules = str(back_end["inputs"].get("rules", "")) if back_end else ""
+        values = {"by": (back_end["_meta"]["title"] + ": " if back_end else "") + "; ".join(filter(None, map(str.strip,
+            rules.splitlines())))}
+        values = {"by": values["by"].rstrip(": ")}
+    said = ", ".join(f"{name} {value}" for name, value in values.items() if value != "")
+    return f"{node['_meta']['title']}" + (f" ({said})" if said else "")
+
+
+def _sampler(node: dict) -> str:
+    values = node["inputs"]
+    named = [("steps", "steps"), ("cfg", "cfg"), ("sampler_name", ""), ("scheduler", ""), ("seed", "seed"), ("noise_seed", "seed")]
+    return ", ".join(f"{word} {values[name]}".strip() for name, word in named if name in values and not is_link(values[name]))
