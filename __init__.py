@@ -1,4 +1,5 @@
 """Concept Guards: keep forbidden concepts out of images while they are made. A custom-node pack for ComfyUI."""
+
 from importlib import import_module
 
 from comfy_api.latest import ComfyExtension
@@ -9,9 +10,24 @@ WEB_DIRECTORY = "./web"
 class ConceptGuards(ComfyExtension):
     async def get_node_list(self):
         from . import nodes
-        names = ("demo_model", "concepts", "safe_latent_diffusion", "prompt_intervention", "rewriting", "rewriters_llm",
-                 "learn_instruction", "directions", "discovery", "responsible", "growth_inhibitor",
-                 "concept_map", "feedback", "feedback_token", "distillation")
+
+        names = (
+            "demo_model",
+            "concepts",
+            "safe_latent_diffusion",
+            "prompt_intervention",
+            "rewriting",
+            "rewriters_llm",
+            "learn_instruction",
+            "directions",
+            "discovery",
+            "responsible",
+            "growth_inhibitor",
+            "concept_map",
+            "feedback",
+            "feedback_token",
+            "distillation",
+        )
         modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]
 

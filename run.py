@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Concept Guards from one command: set-up, demo, tests, server, measurements. `python3 run.py --help` lists them."""
+
 import argparse
 import signal
 import sys
@@ -8,10 +9,18 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
     "demo": ("tools.pictures.demo", False, "make the before/after sheet: same seeds, guard off and guard on"),
     "test": ("tools.run_tests", True, "run all tests (further arguments go to pytest)"),
     "serve": ("tools.serving.serve", False, "open ComfyUI with the pack, for clicking"),
-    "bench": ("tools.measuring.bench", True, "measure what the guards cost, against unguarded sampling in the same run"),
+    "bench": (
+        "tools.measuring.bench",
+        True,
+        "measure what the guards cost, against unguarded sampling in the same run",
+    ),
     "soak": ("tools.measuring.soak", True, "queue 300 prompts in one server: flat memory, identical images"),
     "exact": ("tools.measuring.exact", True, "compare with the published pipelines at full size"),
-    "rewrite": ("tools.measuring.rewrite_table", True, "rewrite 100 queries with a local language model and count what is left"),
+    "rewrite": (
+        "tools.measuring.rewrite_table",
+        True,
+        "rewrite 100 queries with a local language model and count what is left",
+    ),
     "setup": (None, True, "only set up, so that the other commands start at once"),
 }
 EPILOG = """Environment variables:
@@ -24,7 +33,9 @@ EPILOG = """Environment variables:
 def main():
     if sys.version_info < (3, 10):  # noqa: UP036 - this very file must still say so to an older Python
         sys.exit(f"Concept Guards needs Python 3.10 or later; this is {sys.version.split()[0]} ({sys.executable}).")
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, _, text) in COMMANDS.items():
         # The command's own module knows its options (`run.py soak --help`).
@@ -37,6 +48,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server we started is stopped, too
     from tools.setup.cache import SetupError, say
     from tools.setup.prepare import prepare
+
     try:
         prepared = prepare(tests)
         if not module:

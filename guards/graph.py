@@ -1,4 +1,5 @@
 """Which prompt stands behind a socket of a queued graph: for the record in what is made from it."""
+
 from __future__ import annotations
 
 TEXT_INPUTS = ("text", "text_g", "prompt", "string", "value", "concepts")

@@ -1,4 +1,5 @@
 """Where in its run a sampler stands, from noise levels alone."""
+
 import math
 from bisect import bisect_left
 

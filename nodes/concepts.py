@@ -1,4 +1,5 @@
 """Which concepts to keep out: named lists and free text."""
+
 from comfy_api.latest import io
 
 from ..guards.words.lists import PRESETS, compose
@@ -8,18 +9,29 @@ class GuardForbiddenConcepts(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardForbiddenConcepts", display_name="Forbidden Concepts", category="guards",
+            node_id="GuardForbiddenConcepts",
+            display_name="Forbidden Concepts",
+            category="guards",
             description="The concepts that must not appear, as text for the other guards. Encode it with CLIP Text Encode for Safe Latent "
-                        "Diffusion, or hand it to Rewrite Prompt as it is.",
+            "Diffusion, or hand it to Rewrite Prompt as it is.",
             inputs=[
-                io.Combo.Input("preset", options=list(PRESETS), default="custom",
-                               tooltip="custom: the text below alone. The named lists are the published ones; text below is added to "
-                                       "them."),
-                io.String.Input("concepts", multiline=True, default="",
-                                tooltip="Concepts separated by commas or lines, such as: weapons, blood. Lines that start with # are "
-                                        "notes."),
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="custom",
+                    tooltip="custom: the text below alone. The named lists are the published ones; text below is added to "
+                    "them.",
+                ),
+                io.String.Input(
+                    "concepts",
+                    multiline=True,
+                    default="",
+                    tooltip="Concepts separated by commas or lines, such as: weapons, blood. Lines that start with # are "
+                    "notes.",
+                ),
             ],
-            outputs=[io.String.Output(display_name="concepts")])
+            outputs=[io.String.Output(display_name="concepts")],
+        )
 
     @classmethod
     def execute(cls, preset, concepts):

@@ -1,4 +1,5 @@
 """The demo model as a node."""
+
 from comfy_api.latest import io
 
 from ..guards.demo import host as demo_model
@@ -8,11 +9,18 @@ class GuardDemoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardDemoModel", display_name="Demo Model", category="guards/demo",
+            node_id="GuardDemoModel",
+            display_name="Demo Model",
+            category="guards/demo",
             description="A tiny text-to-image model that comes with the pack: coloured shapes, 64x64 pixels, no download. For trying out "
-                        "the guards and for measuring them.",
+            "the guards and for measuring them.",
             inputs=[],
-            outputs=[io.Model.Output(display_name="model"), io.Clip.Output(display_name="clip"), io.Vae.Output(display_name="vae")])
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Clip.Output(display_name="clip"),
+                io.Vae.Output(display_name="vae"),
+            ],
+        )
 
     @classmethod
     def fingerprint_inputs(cls):

@@ -1,4 +1,5 @@
 """Feedback inversion (HFI) as nodes: ratings become a word, and the word guards."""
+
 import json
 
 import torch
@@ -16,37 +17,94 @@ class GuardInvertFeedback(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardInvertFeedback", display_name="Invert Feedback (HFI)", category="guards/feedback", is_output_node=True,
+            node_id="GuardInvertFeedback",
+            display_name="Invert Feedback (HFI)",
+            category="guards/feedback",
+            is_output_node=True,
             description="Turns rated pictures into a word: trains its vectors until the loaded model explains the pictures that were rated "
-                        "high. Model and CLIP are not changed. Stop keeps the best so far. The word is saved as an ordinary embedding.",
+            "high. Model and CLIP are not changed. Stop keeps the best so far. The word is saved as an ordinary embedding.",
             inputs=[
-                io.Model.Input("model", tooltip="An SD1.x, SD2.x or SDXL model, or the demo model. Its weights stay as they are."),
+                io.Model.Input(
+                    "model", tooltip="An SD1.x, SD2.x or SDXL model, or the demo model. Its weights stay as they are."
+                ),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model: it encodes the rated pictures."),
                 io.Custom("GUARD_FEEDBACK").Input("feedback", tooltip="Rated pictures, from Load Feedback."),
-                io.String.Input("name", default="my_concept", tooltip="What the word is called: in prompts, embedding:my_concept. No "
-                                                                      "spaces."),
-                io.Int.Input("tokens", default=1, min=1, max=16, tooltip="How many vectors the word has. One is often enough; more hold "
-                                                                         "more detail and need more pictures."),
+                io.String.Input(
+                    "name",
+                    default="my_concept",
+                    tooltip="What the word is called: in prompts, embedding:my_concept. No spaces.",
+                ),
+                io.Int.Input(
+                    "tokens",
+                    default=1,
+                    min=1,
+                    max=16,
+                    tooltip="How many vectors the word has. One is often enough; more hold "
+                    "more detail and need more pictures.",
+                ),
                 io.Int.Input("steps", default=500, min=1, max=100000, tooltip="Training steps."),
                 io.Float.Input("learning_rate", default=0.005, min=0.000001, max=1.0, step=0.0001, tooltip="Of Adam."),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
-                             tooltip="The same seed learns the same word."),
-                io.Int.Input("batch_size", default=4, min=1, max=64, optional=True, tooltip="Pictures in a step. Fewer need less memory."),
-                io.Float.Input("contrast", default=0.5, min=0.0, max=100.0, step=0.1, optional=True,
-                               tooltip="How much pictures that were rated low count as counter-examples. 0: only those rated high are "
-                                       "learnt from."),
-                io.String.Input("start_text", default="", optional=True,
-                                tooltip="Words to begin from, such as violence. Empty: the mean of the vocabulary."),
-                io.Boolean.Input("overwrite", default=False, optional=True,
-                                 tooltip="Off: an embedding of that name is never replaced; the node says so before it trains."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The same seed learns the same word.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=4,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    tooltip="Pictures in a step. Fewer need less memory.",
+                ),
+                io.Float.Input(
+                    "contrast",
+                    default=0.5,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    optional=True,
+                    tooltip="How much pictures that were rated low count as counter-examples. 0: only those rated high are "
+                    "learnt from.",
+                ),
+                io.String.Input(
+                    "start_text",
+                    default="",
+                    optional=True,
+                    tooltip="Words to begin from, such as violence. Empty: the mean of the vocabulary.",
+                ),
+                io.Boolean.Input(
+                    "overwrite",
+                    default=False,
+                    optional=True,
+                    tooltip="Off: an embedding of that name is never replaced; the node says so before it trains.",
+                ),
             ],
             outputs=[io.String.Output(display_name="embedding_text"), io.Image.Output(display_name="loss_plot")],
-            hidden=[io.Hidden.unique_id])
+            hidden=[io.Hidden.unique_id],
+        )
 
     @classmethod
-    def execute(cls, model, clip, vae, feedback, name, tokens, steps, learning_rate, seed, batch_size=4, contrast=0.5, start_text="",
-                overwrite=False):
+    def execute(
+        cls,
+        model,
+        clip,
+        vae,
+        feedback,
+        name,
+        tokens,
+        steps,
+        learning_rate,
+        seed,
+        batch_size=4,
+        contrast=0.5,
+        start_text="",
+        overwrite=False,
+    ):
         checks.within(1, 16, tokens=tokens)
         checks.within(1, 100000, steps=steps)
         checks.within(0.000001, 1, learning_rate=learning_rate)
@@ -64,14 +122,30 @@ class GuardInvertFeedback(io.ComfyNode):
         def show(done, result, preview):
             loss = f"loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
             progress.at(done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
+
         start = inversion.start_vectors(clip, tokens, start_text)
         result = inversion.invert(model, clip, empty, latents, rewards, settings, start, contrast, show)
-        info = {"concept": feedback.concept, "settings": json.dumps({
-            "pictures": len(latents), "tokens": tokens, "steps": steps, "steps_done": len(result.losses), "learning_rate": learning_rate,
-            "batch_size": settings.batch_size, "seed": seed, "contrast": contrast, "best_step": result.best_step})}
+        info = {
+            "concept": feedback.concept,
+            "settings": json.dumps(
+                {
+                    "pictures": len(latents),
+                    "tokens": tokens,
+                    "steps": steps,
+                    "steps_done": len(result.losses),
+                    "learning_rate": learning_rate,
+                    "batch_size": settings.batch_size,
+                    "seed": seed,
+                    "contrast": contrast,
+                    "best_step": result.best_step,
+                }
+            ),
+        }
         feedback_token.save(path, clip, result.values, info)
-        picture = plot(f"{name.strip()}: best {result.best:.5g} at step {result.best_step}",
-                       {"training": result.losses, "fixed examples": result.checks})
+        picture = plot(
+            f"{name.strip()}: best {result.best:.5g} at step {result.best_step}",
+            {"training": result.losses, "fixed examples": result.checks},
+        )
         return io.NodeOutput(f"embedding:{name.strip()}", picture)
 
 
@@ -79,15 +153,25 @@ class GuardLoadFeedbackToken(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardLoadFeedbackToken", display_name="Load Feedback Token (HFI)", category="guards/feedback",
+            node_id="GuardLoadFeedbackToken",
+            display_name="Load Feedback Token (HFI)",
+            category="guards/feedback",
             description="A learnt word as CONDITIONING: for Safe Latent Diffusion's safety concept, the negative prompt, or Distil Away a "
-                        "Concept. A word that does not fit the text encoder is an error here; elsewhere ComfyUI drops it silently.",
+            "Concept. A word that does not fit the text encoder is an error here; elsewhere ComfyUI drops it silently.",
             inputs=[
-                io.Clip.Input("clip", tooltip="The text encoder that belongs to the model. The word must have been made for its family."),
-                io.Combo.Input("token", options=folders.files(feedback_token.FOLDER), tooltip="An embedding in models/embeddings."),
-                io.String.Input("template", default="{token}", tooltip="The text around the word, with {token} where it goes."),
+                io.Clip.Input(
+                    "clip",
+                    tooltip="The text encoder that belongs to the model. The word must have been made for its family.",
+                ),
+                io.Combo.Input(
+                    "token", options=folders.files(feedback_token.FOLDER), tooltip="An embedding in models/embeddings."
+                ),
+                io.String.Input(
+                    "template", default="{token}", tooltip="The text around the word, with {token} where it goes."
+                ),
             ],
-            outputs=[io.Conditioning.Output(display_name="conditioning"), io.String.Output(display_name="text")])
+            outputs=[io.Conditioning.Output(display_name="conditioning"), io.String.Output(display_name="text")],
+        )
 
     @classmethod
     def fingerprint_inputs(cls, token, **_):

@@ -1,4 +1,5 @@
 """Growth inhibitors (GIE) and their scale adapters as nodes."""
+
 from comfy_api.latest import io
 
 from ..guards.host import progress
@@ -16,61 +17,148 @@ class GuardGrowthInhibitor(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardGrowthInhibitor", display_name="Growth Inhibitor (GIE)", category="guards",
+            node_id="GuardGrowthInhibitor",
+            display_name="Growth Inhibitor (GIE)",
+            category="guards",
             description="Suppresses what you name through the model's own attention to it. Changes no weights. For SD1.x, SD2.x and SDXL. "
-                        "Use both outputs: the model in the sampler, the conditioning as positive.",
+            "Use both outputs: the model in the sampler, the conditioning as positive.",
             inputs=[
-                io.Model.Input("model", tooltip="A UNet model (SD1.x, SD2.x, SDXL). The sampler must get the model that comes out of "
-                                                "this node."),
+                io.Model.Input(
+                    "model",
+                    tooltip="A UNet model (SD1.x, SD2.x, SDXL). The sampler must get the model that comes out of "
+                    "this node.",
+                ),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
-                io.String.Input("text", multiline=True, default="", tooltip="The prompt, as for CLIP Text Encode. It comes out as "
-                                                                            "conditioning."),
-                io.String.Input("targets", default="", tooltip="What must not appear, in the words of the picture's content, separated by "
-                                                               "commas: weapon, van gogh style. embedding:name works as well."),
-                io.Float.Input("scale", default=-1.5, min=-20.0, max=20.0, step=0.05,
-                               tooltip="Factor on the targets' attention: negative suppresses (-1 weakens, -1.5 to -2 takes out, stronger "
-                                       "harms the rest), positive lets them grow, 0 switches the guard off. Not used with an adapter."),
-                io.Combo.Input("mode", options=["paired", "single_pass"], default="single_pass",
-                               tooltip="single_pass: ours, hardly any cost. paired: the published algorithm, with an unguarded twin of "
-                                       "every picture beside it, at twice the cost."),
-                Adapter.Input("adapter", optional=True, tooltip="Infers a scale for every picture and token from the first step, so that "
-                                                                "prompts without the targets are left alone. See Load Scale Adapter."),
-                io.Float.Input("cross_end", default=0.8, min=0.0, max=1.0, step=0.01,
-                               tooltip="Share of the steps in which the targets are suppressed. 0.8 as published. 1 for styles and "
-                                       "textures, which form in the last steps."),
-                io.Float.Input("self_end", default=0.4, min=0.0, max=1.0, step=0.01,
-                               tooltip="Mode paired: share of the steps in which the picture's layout is taken from the twin. 0.4 as "
-                                       "published."),
-                io.Combo.Input("reading", options=["code", "paper"], default="code", optional=True,
-                               tooltip="Mode paired: where the authors' code and paper differ. code: the prompt's words are encoded "
-                                       "together with the targets. paper: on their own."),
-                io.Combo.Input("variant", options=["aligned", "words", "words and end"], default="aligned", optional=True,
-                               tooltip="Mode single_pass. aligned: only as far as the prompt's own attention agrees with the target's, so "
-                                       "that other prompts are left alone. words: the targets' words always, as paired does; words and "
-                                       "end: their end token, too."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="The prompt, as for CLIP Text Encode. It comes out as conditioning.",
+                ),
+                io.String.Input(
+                    "targets",
+                    default="",
+                    tooltip="What must not appear, in the words of the picture's content, separated by "
+                    "commas: weapon, van gogh style. embedding:name works as well.",
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=-1.5,
+                    min=-20.0,
+                    max=20.0,
+                    step=0.05,
+                    tooltip="Factor on the targets' attention: negative suppresses (-1 weakens, -1.5 to -2 takes out, stronger "
+                    "harms the rest), positive lets them grow, 0 switches the guard off. Not used with an adapter.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=["paired", "single_pass"],
+                    default="single_pass",
+                    tooltip="single_pass: ours, hardly any cost. paired: the published algorithm, with an unguarded twin of "
+                    "every picture beside it, at twice the cost.",
+                ),
+                Adapter.Input(
+                    "adapter",
+                    optional=True,
+                    tooltip="Infers a scale for every picture and token from the first step, so that "
+                    "prompts without the targets are left alone. See Load Scale Adapter.",
+                ),
+                io.Float.Input(
+                    "cross_end",
+                    default=0.8,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the steps in which the targets are suppressed. 0.8 as published. 1 for styles and "
+                    "textures, which form in the last steps.",
+                ),
+                io.Float.Input(
+                    "self_end",
+                    default=0.4,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Mode paired: share of the steps in which the picture's layout is taken from the twin. 0.4 as "
+                    "published.",
+                ),
+                io.Combo.Input(
+                    "reading",
+                    options=["code", "paper"],
+                    default="code",
+                    optional=True,
+                    tooltip="Mode paired: where the authors' code and paper differ. code: the prompt's words are encoded "
+                    "together with the targets. paper: on their own.",
+                ),
+                io.Combo.Input(
+                    "variant",
+                    options=["aligned", "words", "words and end"],
+                    default="aligned",
+                    optional=True,
+                    tooltip="Mode single_pass. aligned: only as far as the prompt's own attention agrees with the target's, so "
+                    "that other prompts are left alone. words: the targets' words always, as paired does; words and "
+                    "end: their end token, too.",
+                ),
             ],
-            outputs=[io.Model.Output(display_name="model"), io.Conditioning.Output(display_name="conditioning"),
-                     io.String.Output(display_name="scales")],
-            hidden=[io.Hidden.unique_id])
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Conditioning.Output(display_name="conditioning"),
+                io.String.Output(display_name="scales"),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
 
     @classmethod
-    def execute(cls, model, clip, text, targets, scale, mode, cross_end, self_end, adapter=None, reading="code", variant="aligned"):
+    def execute(
+        cls,
+        model,
+        clip,
+        text,
+        targets,
+        scale,
+        mode,
+        cross_end,
+        self_end,
+        adapter=None,
+        reading="code",
+        variant="aligned",
+    ):
         node = cls.hidden.unique_id if cls.hidden else None
-        return io.NodeOutput(*growth_inhibitor.guard(
-            model, clip, text, targets, scale, mode, adapter, cross_end, self_end, reading=reading, variant=variant,
-            report=progress.under_node(node)))
+        return io.NodeOutput(
+            *growth_inhibitor.guard(
+                model,
+                clip,
+                text,
+                targets,
+                scale,
+                mode,
+                adapter,
+                cross_end,
+                self_end,
+                reading=reading,
+                variant=variant,
+                report=progress.under_node(node),
+            )
+        )
 
 
 class GuardLoadAdapter(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardLoadAdapter", display_name="Load Scale Adapter", category="guards",
+            node_id="GuardLoadAdapter",
+            display_name="Load Scale Adapter",
+            category="guards",
             description="A scale adapter for the Growth Inhibitor, from models/concept_adapters: our files and the official .pth.",
-            inputs=[io.Combo.Input("adapter_name", options=adapters.names(),
-                                   tooltip="Files in models/concept_adapters; the shipped one is the demo model's, for cross_end 1. An "
-                                           "adapter belongs to one family of models.")],
-            outputs=[Adapter.Output(display_name="adapter")])
+            inputs=[
+                io.Combo.Input(
+                    "adapter_name",
+                    options=adapters.names(),
+                    tooltip="Files in models/concept_adapters; the shipped one is the demo model's, for cross_end 1. An "
+                    "adapter belongs to one family of models.",
+                )
+            ],
+            outputs=[Adapter.Output(display_name="adapter")],
+        )
 
     @classmethod
     def fingerprint_inputs(cls, adapter_name):
@@ -85,66 +173,198 @@ class GuardTrainAdapter(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardTrainAdapter", display_name="Train Scale Adapter", category="guards",
+            node_id="GuardTrainAdapter",
+            display_name="Train Scale Adapter",
+            category="guards",
             description="Learns which scale the Growth Inhibitor needs, from pictures that it makes of your prompts. A re-implementation: "
-                        "the published training data is not public.",
+            "the published training data is not public.",
             inputs=[
-                io.Model.Input("model", tooltip="The model that the adapter is for: its family is what it will work on."),
+                io.Model.Input(
+                    "model", tooltip="The model that the adapter is for: its family is what it will work on."
+                ),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.Vae.Input("vae", tooltip="Makes the pictures that the judge looks at."),
-                io.String.Input("prompts", multiline=True, default="", tooltip="One prompt a line, half of them with the target and half "
-                                                                               "without. With judge 'labels' every line ends in a scale: a "
-                                                                               "red star | -1.2 (or a tab and the scale, as pasted from a "
-                                                                               "table)."),
-                io.String.Input("targets", default="", tooltip="What the Growth Inhibitor will get as targets; one target, unless the "
-                                                               "judge is 'labels'."),
-                io.Combo.Input("judge", options=list(judges.NAMES), default=judges.ORACLE,
-                               tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the demo "
-                                       "model only. labels: your own scales, written behind the prompts. clip vision: CLIP, asked in "
-                                       "words. ratings: what people's ratings taught."),
-                io.Int.Input("images", default=4, min=1, max=1000, tooltip="Pictures of each prompt, every one from another seed."),
-                io.Int.Input("size", default=64, min=64, max=2048, step=64, tooltip="Width and height of the pictures in pixels; 64 for "
-                                                                                    "the demo model."),
+                io.String.Input(
+                    "prompts",
+                    multiline=True,
+                    default="",
+                    tooltip="One prompt a line, half of them with the target and half "
+                    "without. With judge 'labels' every line ends in a scale: a "
+                    "red star | -1.2 (or a tab and the scale, as pasted from a "
+                    "table).",
+                ),
+                io.String.Input(
+                    "targets",
+                    default="",
+                    tooltip="What the Growth Inhibitor will get as targets; one target, unless the judge is 'labels'.",
+                ),
+                io.Combo.Input(
+                    "judge",
+                    options=list(judges.NAMES),
+                    default=judges.ORACLE,
+                    tooltip="Who says whether a picture shows the target. demo oracle: the pack's classifier, for the demo "
+                    "model only. labels: your own scales, written behind the prompts. clip vision: CLIP, asked in "
+                    "words. ratings: what people's ratings taught.",
+                ),
+                io.Int.Input(
+                    "images",
+                    default=4,
+                    min=1,
+                    max=1000,
+                    tooltip="Pictures of each prompt, every one from another seed.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=64,
+                    min=64,
+                    max=2048,
+                    step=64,
+                    tooltip="Width and height of the pictures in pixels; 64 for the demo model.",
+                ),
                 io.Int.Input("steps", default=20, min=4, max=100, tooltip="Sampling steps of every picture."),
-                io.Float.Input("cfg", default=3.0, min=1.0, max=30.0, step=0.1, tooltip="Guidance scale of every picture."),
-                io.Float.Input("strongest", default=-4.0, min=-20.0, max=-0.1, step=0.1, tooltip="The strongest scale to try."),
-                io.Int.Input("rounds", default=4, min=1, max=10, tooltip="Bisection rounds: each halves the error of a label and costs one "
-                                                                         "more picture."),
-                io.Int.Input("epochs", default=2000, min=1, max=100000, tooltip="Training steps over all examples; takes seconds."),
-                io.Float.Input("cover", default=0.9, min=0.5, max=0.99, step=0.01,
-                               tooltip="For which share of the pictures the scale is to be strong enough."),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the pictures and of the training."),
-                io.ClipVision.Input("clip_vision", optional=True,
-                                    tooltip="Judges clip vision and ratings look at the pictures with it. Judge clip vision needs the one "
-                                            "that belongs to its text encoder: CLIP ViT-L/14 for clip_l."),
-                io.Clip.Input("judge_clip", optional=True,
-                              tooltip="Judge clip vision: the text encoder, with its text projection, such as clip_l.safetensors by Load "
-                                      "CLIP. Without it the node's own clip, which does for SDXL and SD2 but not for SD1.x."),
-                Feedback.Input("feedback", optional=True, tooltip="Judge ratings: rated pictures of the target, from Load Feedback."),
-                io.String.Input("judge_text", default="", optional=True,
-                                tooltip="Judge clip vision: what a picture with the target shows, in words. Empty: a picture of, and the "
-                                        "target."),
-                io.String.Input("judge_against", multiline=True, default="", optional=True,
-                                tooltip="Judge clip vision: what pictures may show instead, one text a line, such as: a picture of a "
-                                        "circle. Empty: neutral texts; naming what your prompts hold instead is surer."),
-                io.Float.Input("threshold", default=0.5, min=0.01, max=0.99, step=0.01, optional=True,
-                               tooltip="Judges clip vision and ratings find the target in a picture whose score (0 to 1) is above this. "
-                                       "Lower: stricter, and stronger scales."),
-                io.Float.Input("cross_end", default=0.8, min=0.0, max=1.0, step=0.01, optional=True,
-                               tooltip="The cross_end of the Growth Inhibitor that the adapter is for: in which share of the steps it "
-                                       "suppresses. 1 for styles."),
+                io.Float.Input(
+                    "cfg", default=3.0, min=1.0, max=30.0, step=0.1, tooltip="Guidance scale of every picture."
+                ),
+                io.Float.Input(
+                    "strongest", default=-4.0, min=-20.0, max=-0.1, step=0.1, tooltip="The strongest scale to try."
+                ),
+                io.Int.Input(
+                    "rounds",
+                    default=4,
+                    min=1,
+                    max=10,
+                    tooltip="Bisection rounds: each halves the error of a label and costs one more picture.",
+                ),
+                io.Int.Input(
+                    "epochs",
+                    default=2000,
+                    min=1,
+                    max=100000,
+                    tooltip="Training steps over all examples; takes seconds.",
+                ),
+                io.Float.Input(
+                    "cover",
+                    default=0.9,
+                    min=0.5,
+                    max=0.99,
+                    step=0.01,
+                    tooltip="For which share of the pictures the scale is to be strong enough.",
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the pictures and of the training."
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="Judges clip vision and ratings look at the pictures with it. Judge clip vision needs the one "
+                    "that belongs to its text encoder: CLIP ViT-L/14 for clip_l.",
+                ),
+                io.Clip.Input(
+                    "judge_clip",
+                    optional=True,
+                    tooltip="Judge clip vision: the text encoder, with its text projection, such as clip_l.safetensors by Load "
+                    "CLIP. Without it the node's own clip, which does for SDXL and SD2 but not for SD1.x.",
+                ),
+                Feedback.Input(
+                    "feedback",
+                    optional=True,
+                    tooltip="Judge ratings: rated pictures of the target, from Load Feedback.",
+                ),
+                io.String.Input(
+                    "judge_text",
+                    default="",
+                    optional=True,
+                    tooltip="Judge clip vision: what a picture with the target shows, in words. Empty: a picture of, and the "
+                    "target.",
+                ),
+                io.String.Input(
+                    "judge_against",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Judge clip vision: what pictures may show instead, one text a line, such as: a picture of a "
+                    "circle. Empty: neutral texts; naming what your prompts hold instead is surer.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.5,
+                    min=0.01,
+                    max=0.99,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Judges clip vision and ratings find the target in a picture whose score (0 to 1) is above this. "
+                    "Lower: stricter, and stronger scales.",
+                ),
+                io.Float.Input(
+                    "cross_end",
+                    default=0.8,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="The cross_end of the Growth Inhibitor that the adapter is for: in which share of the steps it "
+                    "suppresses. 1 for styles.",
+                ),
             ],
-            outputs=[Adapter.Output(display_name="adapter"), io.Image.Output(display_name="loss_plot"),
-                     io.String.Output(display_name="report")])
+            outputs=[
+                Adapter.Output(display_name="adapter"),
+                io.Image.Output(display_name="loss_plot"),
+                io.String.Output(display_name="report"),
+            ],
+        )
 
     @classmethod
-    def execute(cls, model, clip, vae, prompts, targets, judge, images, size, steps, cfg, strongest, rounds, epochs, cover, seed,
-                clip_vision=None, judge_clip=None, feedback=None, judge_text="", judge_against="", threshold=0.5, cross_end=0.8):
+    def execute(
+        cls,
+        model,
+        clip,
+        vae,
+        prompts,
+        targets,
+        judge,
+        images,
+        size,
+        steps,
+        cfg,
+        strongest,
+        rounds,
+        epochs,
+        cover,
+        seed,
+        clip_vision=None,
+        judge_clip=None,
+        feedback=None,
+        judge_text="",
+        judge_against="",
+        threshold=0.5,
+        cross_end=0.8,
+    ):
         adapter, losses, report = train_adapter.train(
-            model, clip, vae, prompts, targets, judge, images=images, size=size, steps=steps, cfg=cfg, strongest=strongest, rounds=rounds,
-            epochs=epochs, cover=cover, seed=seed, folder=adapters.examples_folder(), tick=progress.Bar(), clip_vision=clip_vision,
-            judge_clip=judge_clip, feedback=feedback, judge_text=judge_text, judge_against=judge_against, threshold=threshold,
-            cross_end=cross_end)
+            model,
+            clip,
+            vae,
+            prompts,
+            targets,
+            judge,
+            images=images,
+            size=size,
+            steps=steps,
+            cfg=cfg,
+            strongest=strongest,
+            rounds=rounds,
+            epochs=epochs,
+            cover=cover,
+            seed=seed,
+            folder=adapters.examples_folder(),
+            tick=progress.Bar(),
+            clip_vision=clip_vision,
+            judge_clip=judge_clip,
+            feedback=feedback,
+            judge_text=judge_text,
+            judge_against=judge_against,
+            threshold=threshold,
+            cross_end=cross_end,
+        )
         return io.NodeOutput(adapter, plot("loss of the scales", {"loss": list(enumerate(losses, 1))}, "step"), report)
 
 
@@ -152,11 +372,19 @@ class GuardSaveAdapter(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardSaveAdapter", display_name="Save Scale Adapter", category="guards", is_output_node=True,
+            node_id="GuardSaveAdapter",
+            display_name="Save Scale Adapter",
+            category="guards",
+            is_output_node=True,
             description="Writes a scale adapter to models/concept_adapters. An existing file is never overwritten: a number is added.",
-            inputs=[Adapter.Input("adapter", tooltip="From Train Scale Adapter."),
-                    io.String.Input("filename", default="my_adapter", tooltip="A plain name without folder; .safetensors is added.")],
-            outputs=[])
+            inputs=[
+                Adapter.Input("adapter", tooltip="From Train Scale Adapter."),
+                io.String.Input(
+                    "filename", default="my_adapter", tooltip="A plain name without folder; .safetensors is added."
+                ),
+            ],
+            outputs=[],
+        )
 
     @classmethod
     def execute(cls, adapter, filename):

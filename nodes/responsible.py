@@ -1,4 +1,5 @@
 """Responsible prompts: words in the prompt switch on the matching directions."""
+
 from comfy_api.latest import io
 
 from ..guards.directions import fairness
@@ -14,25 +15,52 @@ class GuardResponsiblePrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="GuardResponsiblePrompt", display_name="Responsible Prompt", category="guards/directions",
+            node_id="GuardResponsiblePrompt",
+            display_name="Responsible Prompt",
+            category="guards/directions",
             description="Words in the prompt, such as gender-balanced or no violence, switch on the directions that belong to them. The "
-                        "rest of the prompt goes on to CLIP Text Encode.",
+            "rest of the prompt goes on to CLIP Text Encode.",
             inputs=[
-                io.Model.Input("model", tooltip="A UNet model of the directions' family: SD1.x, SD2.x, SDXL or the demo model."),
+                io.Model.Input(
+                    "model", tooltip="A UNet model of the directions' family: SD1.x, SD2.x, SDXL or the demo model."
+                ),
                 io.String.Input("prompt", multiline=True, default="", tooltip="The prompt as the user wrote it."),
-                io.String.Input("mapping", multiline=True, default=EXAMPLE,
-                                tooltip="A line for each phrase: phrase -> direction (a name in models/concept_directions, or "
-                                        "name:strength). Several, as in one | other, are shared out among the images of a batch."),
-                io.Float.Input("strength", default=1.0, min=-100.0, max=100.0, step=0.05,
-                               tooltip="Multiplies every strength of the mapping. 0 switches the guard off."),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
-                             tooltip="Seeds which image gets which of several directions."),
-                io.Boolean.Input("remove_words", default=True,
-                                 tooltip="On: the phrases are taken out of the prompt. A model that reads no violence may well think of "
-                                         "violence."),
+                io.String.Input(
+                    "mapping",
+                    multiline=True,
+                    default=EXAMPLE,
+                    tooltip="A line for each phrase: phrase -> direction (a name in models/concept_directions, or "
+                    "name:strength). Several, as in one | other, are shared out among the images of a batch.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-100.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="Multiplies every strength of the mapping. 0 switches the guard off.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Seeds which image gets which of several directions.",
+                ),
+                io.Boolean.Input(
+                    "remove_words",
+                    default=True,
+                    tooltip="On: the phrases are taken out of the prompt. A model that reads no violence may well think of "
+                    "violence.",
+                ),
             ],
-            outputs=[io.Model.Output(display_name="model"), io.String.Output(display_name="prompt"),
-                     io.String.Output(display_name="report")])
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.String.Output(display_name="prompt"),
+                io.String.Output(display_name="report"),
+            ],
+        )
 
     @classmethod
     def execute(cls, model, prompt, mapping, strength, seed, remove_words):

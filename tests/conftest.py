@@ -4,6 +4,7 @@ A test lies in the folder of the room that it tests. Its stage follows from the 
 `host` (the host in this process); `server` or `host_path` (a real server, or another process with the host); `chromium` (a browser).
 The markers `lint` and `oldest` name two more. Tests marked `both_hosts` run a second time against the oldest supported host.
 """
+
 from __future__ import annotations
 
 import os
@@ -63,8 +64,12 @@ def pytest_runtest_logstart(nodeid, location):
         reporter.write_line(STAGES.get(stage, stage), bold=True)
         if stage == "browser":
             found = find_chromium()
-            reporter.write_line(f"  with {found}" if found else "  no Chromium found (names searched: "
-                                f"{', '.join(CHROMIUM_NAMES)}; or set CHROMIUM): browser tests are skipped")
+            reporter.write_line(
+                f"  with {found}"
+                if found
+                else "  no Chromium found (names searched: "
+                f"{', '.join(CHROMIUM_NAMES)}; or set CHROMIUM): browser tests are skipped"
+            )
 
 
 _config = None
@@ -88,6 +93,7 @@ CHROMIUM_PLACES = (
 def find_chromium() -> str | None:
     """CHROMIUM, else the usual names on the PATH, else the usual places."""
     import shutil
+
     chosen = os.environ.get("CHROMIUM")
     for name in (chosen,) if chosen else CHROMIUM_NAMES:
         if shutil.which(name):
@@ -114,6 +120,7 @@ def host(host_path) -> Path:
 def server(host_path, tmp_path_factory):
     """A real server with the pack, shared by all server and browser tests of the session."""
     from tools.serving.server import Server
+
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("server")) as running:
         yield running
 

@@ -1,4 +1,5 @@
 """The test command: pytest over all stages. Further arguments go to pytest: `run.py test -k sld`, `run.py test tests/pure`."""
+
 from __future__ import annotations
 
 import os
@@ -9,6 +10,7 @@ from . import PROJECT
 
 def main() -> int:
     import pytest
+
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     given = sys.argv[1:]
     if not any(os.path.exists(argument.split("::")[0]) for argument in given):

@@ -4,6 +4,7 @@ One safetensors file holds the three parts, half precision, under ``unet.``, ``t
 encoder's token table only the rows of the words it was trained on are stored (``token_ids`` names them); every other
 word shares one row, the unknown word. How it was made: ``tools/demo_model/`` and ``models/README.md``.
 """
+
 import functools
 import os
 
@@ -26,15 +27,29 @@ FAMILY = "demo"
 PATH = os.path.join(folders.SHIPPED, "demo_model.safetensors")
 CONTEXT = 96
 
-UNET = dict(image_size=32, use_checkpoint=False, use_spatial_transformer=True, legacy=False, in_channels=16, out_channels=16,
-            model_channels=64, num_res_blocks=[1, 1], channel_mult=[1, 2], transformer_depth=[1, 1],
-            transformer_depth_output=[0, 1, 1, 1], transformer_depth_middle=1, context_dim=CONTEXT,
-            use_linear_in_transformer=False, adm_in_channels=None)
+UNET = dict(
+    image_size=32,
+    use_checkpoint=False,
+    use_spatial_transformer=True,
+    legacy=False,
+    in_channels=16,
+    out_channels=16,
+    model_channels=64,
+    num_res_blocks=[1, 1],
+    channel_mult=[1, 2],
+    transformer_depth=[1, 1],
+    transformer_depth_output=[0, 1, 1, 1],
+    transformer_depth_middle=1,
+    context_dim=CONTEXT,
+    use_linear_in_transformer=False,
+    adm_in_channels=None,
+)
 TEXT = {"hidden_size": CONTEXT, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
 
 
 class DemoLatent(comfy.latent_formats.LatentFormat):
     """16 channels at 1/8 of the picture's size; each has zero mean and unit variance by construction."""
+
     latent_channels = CHANNELS
 
 
@@ -55,19 +70,28 @@ def build_unet(dtype=torch.float32):
 def build_clip(embedding_directory=None):
     """The host's CLIP object around a narrow text encoder; weights are not initialised."""
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
-    tokenizer = functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=CONTEXT)      # the width that embedding: files must have
-    return comfy.sd.CLIP(target, embedding_directory=embedding_directory, model_options={"clip_l_model_config": TEXT},
-                         tokenizer_data={"clip_l_tokenizer_class": tokenizer})
+    tokenizer = functools.partial(
+        comfy.sd1_clip.SDTokenizer, embedding_size=CONTEXT
+    )  # the width that embedding: files must have
+    return comfy.sd.CLIP(
+        target,
+        embedding_directory=embedding_directory,
+        model_options={"clip_l_model_config": TEXT},
+        tokenizer_data={"clip_l_tokenizer_class": tokenizer},
+    )
 
 
 def build_vae(weights):
     """The host's VAE object around our small autoencoder."""
-    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)      # the host's lightest kind, as a shell
+    vae = comfy.sd.VAE(
+        sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32
+    )  # the host's lightest kind, as a shell
     network = DemoVAE().to(vae.vae_dtype).eval()
     network.load_state_dict(weights)
     vae.first_stage_model = network
-    vae.patcher = comfy.model_patcher.ModelPatcher(network, load_device=vae.device,
-                                                   offload_device=comfy.model_management.vae_offload_device())
+    vae.patcher = comfy.model_patcher.ModelPatcher(
+        network, load_device=vae.device, offload_device=comfy.model_management.vae_offload_device()
+    )
     vae.downscale_ratio = vae.upscale_ratio = BLOCK
     vae.latent_channels, vae.size = CHANNELS, None
     vae.memory_used_encode = vae.memory_used_decode = lambda shape, dtype: 4 * WIDTH * 64 * shape[2] * shape[3]
@@ -86,11 +110,15 @@ def load(path=PATH):
         raise FileNotFoundError(f"The demo model is missing: {os.path.normpath(path)}. {mend}")
     try:
         weights = safetensors.torch.load_file(path)
-        parts = {part: {key[len(part) + 1:]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
-                 for part in ("unet", "text", "vae")}
+        parts = {
+            part: {key[len(part) + 1 :]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
+            for part in ("unet", "text", "vae")
+        }
         return _unet(parts["unet"]), _clip(parts["text"], weights["token_ids"]), build_vae(parts["vae"])
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}") from error
+        raise ValueError(
+            f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}"
+        ) from error
 
 
 def _first_line(error):
@@ -98,7 +126,9 @@ def _first_line(error):
 
 
 def _unet(weights):
-    model = build_unet(comfy.model_management.unet_dtype(model_params=4_000_000, supported_dtypes=[torch.float16, torch.float32]))
+    model = build_unet(
+        comfy.model_management.unet_dtype(model_params=4_000_000, supported_dtypes=[torch.float16, torch.float32])
+    )
     model.diffusion_model.load_state_dict(weights)
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()

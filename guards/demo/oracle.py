@@ -3,6 +3,7 @@
 A picture has three slots: one big object in the ``centre``, or small ones on the ``left`` and on the ``right``. A slot
 holds one of the eight shapes, ``none`` (something is there, but it is no clear shape) or ``absent``.
 """
+
 from __future__ import annotations
 
 import os
@@ -26,22 +27,23 @@ TEXTURES = ["plain", "striped", "dotted"]
 
 FORMAT = "concept-guards.oracle/1"
 PATH = os.fspath(MODELS / "demo_oracle.safetensors")
-SURE = 0.6                                                            # "decent confidence": what contains() asks for
+SURE = 0.6  # "decent confidence": what contains() asks for
 HEADS = [len(SLOTS) * len(CLASSES), len(SLOTS) * len(COLOURS), len(TEXTURES), len(BACKGROUNDS)]
 
 
 @dataclass
 class Seen:
     """What the oracle sees in n pictures: indices into the lists above, and how sure it is (0..1) of each."""
-    slots: Tensor                                                     # (n, 3) into CLASSES; left, centre, right
-    colours: Tensor                                                   # (n, 3) into COLOURS; means nothing where absent
-    texture: Tensor                                                   # (n,) into TEXTURES, of the centre object
-    background: Tensor                                                # (n,) into BACKGROUNDS
+
+    slots: Tensor  # (n, 3) into CLASSES; left, centre, right
+    colours: Tensor  # (n, 3) into COLOURS; means nothing where absent
+    texture: Tensor  # (n,) into TEXTURES, of the centre object
+    background: Tensor  # (n,) into BACKGROUNDS
     slots_confidence: Tensor
     colours_confidence: Tensor
     texture_confidence: Tensor
     background_confidence: Tensor
-    probabilities: Tensor                                             # (n, 3, 10): every class of every slot
+    probabilities: Tensor  # (n, 3, 10): every class of every slot
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -93,8 +95,17 @@ class Oracle(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(_down(3, 24, 5), _Residual(24), _down(24, 64, 3), _Residual(64), _down(64, 96, 3),
-                                  _Residual(96), nn.Conv2d(96, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+        self.body = nn.Sequential(
+            _down(3, 24, 5),
+            _Residual(24),
+            _down(24, 64, 3),
+            _Residual(64),
+            _down(64, 96, 3),
+            _Residual(96),
+            nn.Conv2d(96, 16, 1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+        )
         self.hidden = nn.Linear(16 * (SIZE // 8) ** 2, 96)
         self.heads = nn.Linear(96, sum(HEADS))
 
@@ -128,7 +139,7 @@ def prepare(images: Tensor) -> Tensor:
         raise ValueError(f"images: a tensor (n, 3, height, width) is needed, not {tuple(images.shape)}{hint}")
     if not images.is_floating_point():
         raise ValueError(f"images: floats in 0..1 are needed, not {images.dtype}")
-    if not bool(((images >= -0.01) & (images <= 1.01)).all()):        # refuses NaN, too
+    if not bool(((images >= -0.01) & (images <= 1.01)).all()):  # refuses NaN, too
         raise ValueError("images: the values must be finite and in 0..1")
     images = images.float()
     return images if images.shape[2:] == (SIZE, SIZE) else F.interpolate(images, (SIZE, SIZE), mode="area")
@@ -137,6 +148,7 @@ def prepare(images: Tensor) -> Tensor:
 def load(path: str | os.PathLike | None = None) -> Oracle:
     """The trained oracle, on the CPU, in evaluation mode."""
     from safetensors import safe_open
+
     path = PATH if path is None else os.fspath(path)
     try:
         with safe_open(path, "pt") as file:
@@ -147,8 +159,10 @@ def load(path: str | os.PathLike | None = None) -> Oracle:
         oracle = Oracle()
         oracle.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except Exception as error:
-        raise ValueError(f"the oracle's file {os.path.basename(path)} cannot be used ({error}); put back the one of "
-                         "this release, or train one: python -m tools.demo_model.train_oracle") from error
+        raise ValueError(
+            f"the oracle's file {os.path.basename(path)} cannot be used ({error}); put back the one of "
+            "this release, or train one: python -m tools.demo_model.train_oracle"
+        ) from error
     return oracle.eval().requires_grad_(False)
 
 

@@ -3,6 +3,7 @@
 The decoder paints each block of 8x8 pixels as a few flat layers: it gives every pixel a soft choice among three colours,
 and the colours themselves per block. Flat shapes therefore come back with crisp edges from a very small network.
 """
+
 import torch
 from torch import nn
 
@@ -28,10 +29,21 @@ class DemoVAE(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(3 * BLOCK ** 2, WIDTH, 1), _Residual(WIDTH), _Residual(WIDTH), nn.SiLU(),
-                                     nn.Conv2d(WIDTH, 2 * CHANNELS, 1))
-        self.decoder = nn.Sequential(nn.Conv2d(CHANNELS, WIDTH, 3, padding=1), _Residual(WIDTH), _Residual(WIDTH), _Residual(WIDTH),
-                                     nn.SiLU(), nn.Conv2d(WIDTH, LAYERS * (BLOCK ** 2 + 3), 1))
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3 * BLOCK**2, WIDTH, 1),
+            _Residual(WIDTH),
+            _Residual(WIDTH),
+            nn.SiLU(),
+            nn.Conv2d(WIDTH, 2 * CHANNELS, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(CHANNELS, WIDTH, 3, padding=1),
+            _Residual(WIDTH),
+            _Residual(WIDTH),
+            _Residual(WIDTH),
+            nn.SiLU(),
+            nn.Conv2d(WIDTH, LAYERS * (BLOCK**2 + 3), 1),
+        )
 
     def moments(self, image):
         """Mean and log variance of the latent, (n, 16, h/8, w/8) each."""
@@ -44,10 +56,10 @@ class DemoVAE(nn.Module):
     def decode(self, latent):
         out = self.decoder(latent)
         n, _, h, w = out.shape
-        choice, colour = out.split([LAYERS * BLOCK ** 2, LAYERS * 3], 1)
-        choice = choice.view(n, LAYERS, 1, BLOCK ** 2, h, w).float().softmax(1)
+        choice, colour = out.split([LAYERS * BLOCK**2, LAYERS * 3], 1)
+        choice = choice.view(n, LAYERS, 1, BLOCK**2, h, w).float().softmax(1)
         colour = colour.view(n, LAYERS, 3, 1, h, w).float()
-        blocks = (choice * colour).sum(1).reshape(n, 3 * BLOCK ** 2, h, w)
+        blocks = (choice * colour).sum(1).reshape(n, 3 * BLOCK**2, h, w)
         return nn.functional.pixel_shuffle(blocks, BLOCK).to(latent.dtype)
 
     def normalise(self, mean, std):

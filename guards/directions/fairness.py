@@ -1,4 +1,5 @@
 """Which image of a batch gets which side of an attribute: given shares, exact wherever the number of images allows it."""
+
 from __future__ import annotations
 
 import math
@@ -14,10 +15,14 @@ def parse_shares(text: str, sides: int) -> list[Fraction]:
     if not words:
         return [Fraction(1, sides)] * sides
     if len(words) != sides:
-        raise ValueError(f"shares holds {len(words)} numbers ({text.strip()!r}), but {sides} directions are connected: give one number for "
-                         "each, such as 1:1, or leave it empty for equal shares.")
+        raise ValueError(
+            f"shares holds {len(words)} numbers ({text.strip()!r}), but {sides} directions are connected: give one number for "
+            "each, such as 1:1, or leave it empty for equal shares."
+        )
     if not all(re.fullmatch(r"\d{1,6}(\.\d{1,4})?%?", word) for word in words):
-        raise ValueError(f"shares is {text.strip()!r}: give numbers of at most four decimals, such as 1:1, 0.7, 0.3 or 70% 30%.")
+        raise ValueError(
+            f"shares is {text.strip()!r}: give numbers of at most four decimals, such as 1:1, 0.7, 0.3 or 70% 30%."
+        )
     numbers = [Fraction(word.rstrip("%")) for word in words]
     if not any(numbers):
         raise ValueError(f"shares is {text.strip()!r}: one of them must be above 0.")
@@ -30,14 +35,18 @@ def assign(shares: Sequence[Fraction], images: int, seed: int | str) -> list[int
     Every image gets side i with probability shares[i]; and wherever ``n * share`` is a whole number for every side, the first n
     images hold exactly that many of each. Between such places the counts stay close to the shares.
     """
-    block = math.lcm(*(share.denominator for share in shares))     # the smallest exact number of images
-    stride = next(s for k in range(block + 1) for s in (round(block * 0.618) + k, round(block * 0.618) - k)
-                  if 0 < s and math.gcd(s, block) == 1)            # golden ratio: neighbours fall far apart
-    bounds = [sum(shares[:i + 1]) * block for i in range(len(shares))]
+    block = math.lcm(*(share.denominator for share in shares))  # the smallest exact number of images
+    stride = next(
+        s
+        for k in range(block + 1)
+        for s in (round(block * 0.618) + k, round(block * 0.618) - k)
+        if 0 < s and math.gcd(s, block) == 1
+    )  # golden ratio: neighbours fall far apart
+    bounds = [sum(shares[: i + 1]) * block for i in range(len(shares))]
     draw = random.Random(f"{seed}|{[str(share) for share in shares]}")
     sides, start, sign = [], 0, 1
     for k in range(images):
-        if k % block == 0:                                         # a new block: a new start and direction round the circle
+        if k % block == 0:  # a new block: a new start and direction round the circle
             start, sign = draw.randrange(block), draw.choice((1, -1))
         point = (start + sign * stride * (k % block)) % block
         sides.append(next(i for i, bound in enumerate(bounds) if point < bound))

@@ -1,4 +1,5 @@
 """Files of directions: our safetensors format, and the layout of the paper's release. No file can execute anything."""
+
 from __future__ import annotations
 
 import json
@@ -19,8 +20,13 @@ EXTENSIONS = (".safetensors", ".pth", ".pt")
 
 def content(direction: Direction) -> bytes:
     """The bytes of a file with one direction: tensor ``direction.<concept>``, float32, and its metadata."""
-    metadata = {"format": FORMAT, "family": direction.family, "block": "middle", "trained_size": str(direction.trained_size),
-                "info": json.dumps(direction.info, ensure_ascii=True)}
+    metadata = {
+        "format": FORMAT,
+        "family": direction.family,
+        "block": "middle",
+        "trained_size": str(direction.trained_size),
+        "info": json.dumps(direction.info, ensure_ascii=True),
+    }
     return safetensors.torch.save({PREFIX + direction.concept: direction.values.float().contiguous()}, metadata)
 
 
@@ -37,22 +43,33 @@ def _load_ours(path: str, name: str, concept: str) -> Direction:
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            keys = [key for key in file.keys() if key.startswith(PREFIX)]      # noqa: SIM118 - not a dictionary
+            keys = [key for key in file.keys() if key.startswith(PREFIX)]  # noqa: SIM118 - not a dictionary
             if not keys:
-                raise ValueError(f"file: {name} holds no direction (a tensor named {PREFIX}<concept>). Choose one of Save Direction's.")
-            key = _choose([key[len(PREFIX):] for key in keys], concept, name)
+                raise ValueError(
+                    f"file: {name} holds no direction (a tensor named {PREFIX}<concept>). Choose one of Save Direction's."
+                )
+            key = _choose([key[len(PREFIX) :] for key in keys], concept, name)
             values = file.get_tensor(PREFIX + key)
     except safetensors.SafetensorError as error:
         reason = str(error).splitlines()[0][:200]
         raise ValueError(f"file: {name} is no sound safetensors file ({reason}). Download or save it again.") from error
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"file: the format of {name} is {metadata.get('format')!r}, not {FORMAT!r}. Choose a file that Save Direction of "
-                         "this version wrote.")
+        raise ValueError(
+            f"file: the format of {name} is {metadata.get('format')!r}, not {FORMAT!r}. Choose a file that Save Direction of "
+            "this version wrote."
+        )
     if metadata.get("block", "middle") != "middle":
-        raise ValueError(f"file: {name} is a direction of the block {metadata['block']!r}; only the middle block can be steered.")
+        raise ValueError(
+            f"file: {name} is a direction of the block {metadata['block']!r}; only the middle block can be steered."
+        )
     size = metadata.get("trained_size", "")
-    return Direction(key, _floats(values, name), metadata.get("family", ""), int(size) if size.isdecimal() and len(size) < 7 else 0,
-                     _info(metadata.get("info")))
+    return Direction(
+        key,
+        _floats(values, name),
+        metadata.get("family", ""),
+        int(size) if size.isdecimal() and len(size) < 7 else 0,
+        _info(metadata.get("info")),
+    )
 
 
 def _load_official(path: str, name: str, concept: str) -> Direction:
@@ -61,20 +78,26 @@ def _load_official(path: str, name: str, concept: str) -> Direction:
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError:
         raise
-    except Exception as error:                  # many kinds: damaged archives, and pickles that ask for code
-        raise ValueError(f"file: {name} cannot be read as plain weights ({type(error).__name__}); nothing in it was executed. Use the "
-                         "authors' unet.pth, or a .safetensors file.") from error
+    except Exception as error:  # many kinds: damaged archives, and pickles that ask for code
+        raise ValueError(
+            f"file: {name} cannot be read as plain weights ({type(error).__name__}); nothing in it was executed. Use the "
+            "authors' unet.pth, or a .safetensors file."
+        ) from error
     matrix = weights.get(OFFICIAL_KEY) if isinstance(weights, dict) else None
     rows = OFFICIAL_SHAPE[0] * OFFICIAL_SHAPE[1] * OFFICIAL_SHAPE[2]
     if not isinstance(matrix, Tensor) or matrix.ndim != 2 or matrix.shape[0] != rows:
         found = "no such key" if not isinstance(matrix, Tensor) else f"of shape {tuple(matrix.shape)}"
-        raise ValueError(f"file: {name} should hold {OFFICIAL_KEY!r} of shape ({rows}, n), as the authors' unet.pth does; found: {found}.")
+        raise ValueError(
+            f"file: {name} should hold {OFFICIAL_KEY!r} of shape ({rows}, n), as the authors' unet.pth does; found: {found}."
+        )
     columns = _official_names(os.path.join(os.path.dirname(path), OFFICIAL_NAMES), name)
     key = _choose(list(columns), concept, f"{OFFICIAL_NAMES} beside {name}")
     column = columns[key]
     if column >= matrix.shape[1]:
-        raise ValueError(f"file: {OFFICIAL_NAMES} says that {key!r} is column {column}, but {name} has only {matrix.shape[1]} (0 to "
-                         f"{matrix.shape[1] - 1}): the two files do not belong together.")
+        raise ValueError(
+            f"file: {OFFICIAL_NAMES} says that {key!r} is column {column}, but {name} has only {matrix.shape[1]} (0 to "
+            f"{matrix.shape[1] - 1}): the two files do not belong together."
+        )
     values = _floats(matrix[:, column].reshape(OFFICIAL_SHAPE).clone(), name)
     return Direction(key, values, "sd1", 512, {"source": "checkpoint in the layout of InterpretDiffusion"})
 
@@ -85,12 +108,16 @@ def _official_names(path: str, beside: str) -> dict[str, int]:
         with open(path, encoding="utf-8") as file:
             names = json.loads(file.read(1_000_000))
     except FileNotFoundError:
-        raise ValueError(f"file: {beside} needs its {OFFICIAL_NAMES} in the same folder, which names its columns. Put it there.") from None
+        raise ValueError(
+            f"file: {beside} needs its {OFFICIAL_NAMES} in the same folder, which names its columns. Put it there."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"file: {OFFICIAL_NAMES} beside {beside} is no JSON ({error}).") from error
     sound = isinstance(names, dict) and names and all(type(column) is int and column >= 0 for column in names.values())
     if not sound:
-        raise ValueError(f'file: {OFFICIAL_NAMES} beside {beside} must map names to columns, such as {{"female": 0, "male": 1}}.')
+        raise ValueError(
+            f'file: {OFFICIAL_NAMES} beside {beside} must map names to columns, such as {{"female": 0, "male": 1}}.'
+        )
     return names
 
 

@@ -3,6 +3,7 @@
 Li et al., "Self-Discovering Interpretable Diffusion Latent Directions for Responsible Text-to-Image Generation", CVPR 2024
 (arXiv 2311.17216): h <- h + sum_k strength_k * direction_k after the middle block, for the rows of the prompt alone.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -31,10 +32,14 @@ class Direction:
         values = self.values
         if not isinstance(values, Tensor) or values.ndim not in (1, 3) or 0 in values.shape:
             shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"direction {self.concept!r}: its shape must be (channels,) or (channels, height, width), not {shape}.")
+            raise ValueError(
+                f"direction {self.concept!r}: its shape must be (channels,) or (channels, height, width), not {shape}."
+            )
         if not values.is_floating_point() or not bool(torch.isfinite(values).all()):
-            raise ValueError(f"direction {self.concept!r} holds values that are no finite numbers: the file is damaged, or its training "
-                             "went wrong. Use another file, or discover the direction again with a lower learning rate.")
+            raise ValueError(
+                f"direction {self.concept!r} holds values that are no finite numbers: the file is damaged, or its training "
+                "went wrong. Use another file, or discover the direction again with a lower learning rate."
+            )
 
     @property
     def channels(self) -> int:
@@ -47,16 +52,29 @@ def combine(a: Direction, b: Direction, weight_a: float = 1.0, weight_b: float =
     Raises ValueError if they are for different model families, or differ in channels or in height and width.
     """
     if a.family and b.family and a.family != b.family:
-        raise ValueError(f"a ({a.concept}) is a direction of {a.family} models, b ({b.concept}) one of {b.family} models: only directions "
-                         "of one family can be combined.")
+        raise ValueError(
+            f"a ({a.concept}) is a direction of {a.family} models, b ({b.concept}) one of {b.family} models: only directions "
+            "of one family can be combined."
+        )
     sizes = {d.values.shape[1:] for d in (a, b) if d.values.ndim == 3}
     if a.channels != b.channels or len(sizes) > 1:
-        raise ValueError(f"a ({a.concept}) is {tuple(a.values.shape)}, b ({b.concept}) is {tuple(b.values.shape)}: only directions of one "
-                         "size can be combined. Put one Steer with Direction node after the other instead: each is fitted to the picture.")
+        raise ValueError(
+            f"a ({a.concept}) is {tuple(a.values.shape)}, b ({b.concept}) is {tuple(b.values.shape)}: only directions of one "
+            "size can be combined. Put one Steer with Direction node after the other instead: each is fitted to the picture."
+        )
     x, y = (d.values if not sizes or d.values.ndim == 3 else d.values[:, None, None] for d in (a, b))
     name = " ".join([_term(weight_a, a.concept), _term(weight_b, b.concept, signed=True)])
-    parts = [{"concept": d.concept, "weight": w, **({"info": d.info} if d.info else {})} for d, w in ((a, weight_a), (b, weight_b))]
-    return Direction(name, (weight_a * x + weight_b * y).float(), a.family or b.family, a.trained_size or b.trained_size, {"sum": parts})
+    parts = [
+        {"concept": d.concept, "weight": w, **({"info": d.info} if d.info else {})}
+        for d, w in ((a, weight_a), (b, weight_b))
+    ]
+    return Direction(
+        name,
+        (weight_a * x + weight_b * y).float(),
+        a.family or b.family,
+        a.trained_size or b.trained_size,
+        {"sum": parts},
+    )
 
 
 def _term(weight: float, concept: str, signed: bool = False) -> str:

@@ -1,4 +1,5 @@
 """Latent directions on the rail: added after the middle block, for the rows of the positive prompt alone."""
+
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,11 +12,12 @@ from .formula import Direction, fitted
 @dataclass(frozen=True, eq=False)
 class Steer(rail.Guard):
     """One or more directions, one of them for each image of the batch, within a range of the diffusion schedule."""
+
     directions: tuple[Direction, ...]
     strength: float
     start_percent: float = 0.0
     end_percent: float = 1.0
-    shares: tuple = ()                          # none: the one direction is for every image
+    shares: tuple = ()  # none: the one direction is for every image
     seed: str = ""
 
     def begin(self, run):
@@ -26,16 +28,18 @@ class Steer(rail.Guard):
     def patch(self, run, state, options):
         """At the first output block every host shows the middle block's output with ControlNet's term. First of its kind, so that the
         direction comes before FreeU and the like; for the positive rows alone, their untouched twins left out."""
+
         def add(h, skip, extra):
             if extra["block"] != ("output", 0) or not run.slots:
                 return h, skip
             steered = h
             for rows, _ in run.rows(h.shape[0], extra):
-                addition = self.steer(run, state, h[rows][:run.batch])
+                addition = self.steer(run, state, h[rows][: run.batch])
                 if addition is not None:
                     steered = h.clone() if steered is h else steered
-                    steered[rows][:run.batch] += addition
+                    steered[rows][: run.batch] += addition
             return steered, skip
+
         options.setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, add)
 
     def steer(self, run, state, rows):
@@ -43,7 +47,7 @@ class Steer(rail.Guard):
         if state.limits and not state.limits[0] >= run.level >= state.limits[1]:
             return None
         key = (rows.shape, rows.dtype, rows.device)
-        if key not in state.moved:              # once a run, unless areas make blocks of several sizes
+        if key not in state.moved:  # once a run, unless areas make blocks of several sizes
             values = [self.strength * fitted(d.values, *rows.shape[-2:]) for d in self.directions]
             if self.shares:
                 values = [values[side] for side in assign(self.shares, rows.shape[0], self.seed)]
@@ -61,8 +65,10 @@ class _State:
 def middle_channels(model):
     """Channels of a UNet's middle block. Raises ValueError for models that have none, naming the guards that work there."""
     if not checks.is_unet(model):
-        raise ValueError(f"{checks.model_name(model)} has no UNet with a middle block, where directions live (SD1.x, SD2.x and SDXL have "
-                         "one). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model.")
+        raise ValueError(
+            f"{checks.model_name(model)} has no UNet with a middle block, where directions live (SD1.x, SD2.x and SDXL have "
+            "one). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model."
+        )
     return model.model.diffusion_model.middle_block[-1].out_channels
 
 
@@ -70,11 +76,15 @@ def check_fit(model, direction, name="direction"):
     """Refuse a direction that belongs to another family of models or has another number of channels."""
     channels, family = middle_channels(model), checks.family(model)
     if direction.family and family and direction.family != family:
-        raise ValueError(f"{name} ({direction.concept}) was found on {direction.family} models, this is {checks.model_name(model)}: "
-                         "what a direction means depends on the model. Use one for this family, or find it with Discover Direction.")
+        raise ValueError(
+            f"{name} ({direction.concept}) was found on {direction.family} models, this is {checks.model_name(model)}: "
+            "what a direction means depends on the model. Use one for this family, or find it with Discover Direction."
+        )
     if direction.channels != channels:
-        raise ValueError(f"{name} ({direction.concept}) has {direction.channels} channels, the middle block of this model "
-                         f"({checks.model_name(model)}) has {channels}. Use one for this family, or find it with Discover Direction.")
+        raise ValueError(
+            f"{name} ({direction.concept}) has {direction.channels} channels, the middle block of this model "
+            f"({checks.model_name(model)}) has {channels}. Use one for this family, or find it with Discover Direction."
+        )
 
 
 def steer(model, direction, strength, start_percent=0.0, end_percent=1.0):
@@ -98,7 +108,9 @@ def steer_fairly(model, directions, shares, strength, seed):
     checks.within(-100, 100, strength=strength)
     if strength == 0:
         return model
-    return rail.attach(model, Steer(tuple(directions), strength, shares=tuple(shares), seed=draw_name(directions, seed)))
+    return rail.attach(
+        model, Steer(tuple(directions), strength, shares=tuple(shares), seed=draw_name(directions, seed))
+    )
 
 
 def scaled(direction, strength):

@@ -1,4 +1,5 @@
 """Discovering a direction on the loaded model: its own pictures, the frozen UNet, one trained vector."""
+
 import comfy.model_management
 import comfy.model_sampling
 import comfy.sample
@@ -17,6 +18,7 @@ SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler
 def middle_size(model, latents):
     """(height, width) of the middle block for latents (n, c, h, w): one halving for each downsampling of the UNet."""
     from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
+
     halvings = sum(isinstance(part, Downsample) for block in model.model.diffusion_model.input_blocks for part in block)
     height, width = latents.shape[-2:]
     for _ in range(halvings):
@@ -24,8 +26,18 @@ def middle_size(model, latents):
     return height, width
 
 
-def discover(model, base, negative, latents, settings, start=None, per_place=True, keep=(), keep_weight=1.0,
-             on_step=lambda done, result, preview: None):
+def discover(
+    model,
+    base,
+    negative,
+    latents,
+    settings,
+    start=None,
+    per_place=True,
+    keep=(),
+    keep_weight=1.0,
+    on_step=lambda done, result, preview: None,
+):
     """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
 
     ``keep``: (CONDITIONING, latents) pairs of prompts whose predictions are held where they are without the direction (ours).
@@ -39,7 +51,11 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
     values = torch.zeros(channels, *(size if per_place else ()))
     if start is not None:
         check_fit(model, start, "start")
-        values = fitted(start.values, *size)[0].expand(channels, *size) if per_place else start.values.reshape(channels, -1).mean(1)
+        values = (
+            fitted(start.values, *size)[0].expand(channels, *size)
+            if per_place
+            else start.values.reshape(channels, -1).mean(1)
+        )
     result = None
 
     def train(denoise, device):
@@ -48,6 +64,7 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
 
         def task(role, images, seed, weight=1.0):
             """Match the pictures, or, to keep a prompt as it is, the model's own prediction for it."""
+
             def error(direction, x0, noise, times):
                 x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
                 x = discovery.noised(x0, noise, sigma, kind == "flow")
@@ -55,6 +72,7 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
                     with torch.no_grad():
                         x0 = denoise(x, sigma, role)
                 return discovery.errors(denoise(x, sigma, role, _adding(direction)), x0, sigma, kind)
+
             return discovery.Task(discovery.Examples(training.ordinary(images), len(sigmas), seed), error, weight)
 
         def watch(done, latest):
@@ -68,7 +86,7 @@ def discover(model, base, negative, latents, settings, start=None, per_place=Tru
 
     with training.stoppable("Discover Direction", lambda: result is not None):
         prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
-        training.run(model, {"positive": base, "negative": negative, **prompts}, latents[:settings.batch_size], train)
+        training.run(model, {"positive": base, "negative": negative, **prompts}, latents[: settings.batch_size], train)
     return result
 
 
@@ -80,6 +98,7 @@ def _adding(direction, scales=None):
 
     def add(h, skip, options):
         return (h + addition.to(h.dtype) if options["block"] == ("output", 0) else h), skip
+
     return {"output_block_patch": [add]}
 
 
@@ -87,16 +106,26 @@ def _preview(denoise, sampling, direction, latents, seed, steps=12, cfg=5.0):
     """Latents (3, c, h, w) from one noise with strengths 0, 0.5 and 1: plain Euler steps, with the direction on the prompt's rows."""
     with torch.no_grad():
         sigmas = comfy.samplers.simple_scheduler(sampling, steps).to(direction)
-        noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed)).to(direction).repeat(3, 1, 1, 1)
+        noise = (
+            torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed))
+            .to(direction)
+            .repeat(3, 1, 1, 1)
+        )
         patches = _adding(direction, torch.tensor([0.0, 0.5, 1.0]).to(direction))
 
         def guided(x, sigma):
             steered, without = denoise(x, sigma, patches=patches), denoise(x, sigma, "negative")
             return without + cfg * (steered - without)
+
         return training.euler(sampling, sigmas, noise, guided).cpu()
 
 
 def as_direction(model, result, name, latents, info):
     """A Result as the Direction ``name`` of this model's family, with what it was made with."""
-    return Direction(name, result.values, checks.family(model), latents.shape[-1] * training.latent_scale(model),
-                     {**info, "steps_done": len(result.losses), "best_step": result.best_step, "best_loss": round(result.best, 6)})
+    return Direction(
+        name,
+        result.values,
+        checks.family(model),
+        latents.shape[-1] * training.latent_scale(model),
+        {**info, "steps_done": len(result.losses), "best_step": result.best_step, "best_loss": round(result.best, 6)},
+    )

@@ -1,4 +1,5 @@
 """The directions on this machine: models/concept_directions, and those of the demo model that come with the pack."""
+
 from ..host import folders
 from . import files as direction_files
 
@@ -21,8 +22,10 @@ def by_name(name):
     for file in listed:
         try:
             return load(file, name)
-        except ValueError:                      # another concept's file, or one that cannot be read: keep looking
+        except ValueError:  # another concept's file, or one that cannot be read: keep looking
             continue
     shown = ", ".join(file.rsplit(".", 1)[0] for file in listed[:20]) or "none"
-    raise ValueError(f"mapping: no direction is called {name!r} in models/{FOLDER} (there are: {shown}). Correct the name, or make one "
-                     "with Discover Direction and Save Direction.")
+    raise ValueError(
+        f"mapping: no direction is called {name!r} in models/{FOLDER} (there are: {shown}). Correct the name, or make one "
+        "with Discover Direction and Save Direction."
+    )

@@ -3,6 +3,7 @@
 The paper (arXiv 2311.17216) calls this responsible text-enhancing generation: the safe concepts that a prompt names are found, and
 their directions added. How it finds them is not published; a table of phrases, kept by the user, is ours.
 """
+
 from __future__ import annotations
 
 import re
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Rule:
     """A phrase, and the directions it switches on: one is for every image, several are shared out fairly."""
+
     phrase: str
-    sides: tuple[tuple[str, float], ...]        # (name of a direction, strength)
+    sides: tuple[tuple[str, float], ...]  # (name of a direction, strength)
 
 
 def parse_rules(text: str) -> list[Rule]:
@@ -25,7 +27,9 @@ def parse_rules(text: str) -> list[Rule]:
             continue
         phrase, arrow, right = (part.strip() for part in line.partition("->"))
         if not arrow or not re.search(r"\w", phrase) or not right:
-            raise ValueError(f"mapping, line {number} ({line[:80]!r}): write it as phrase -> direction, or phrase -> one | other.")
+            raise ValueError(
+                f"mapping, line {number} ({line[:80]!r}): write it as phrase -> direction, or phrase -> one | other."
+            )
         sides = tuple(_side(part.strip(), number) for part in right.split("|"))
         if len(sides) > 4:
             raise ValueError(f"mapping, line {number}: {len(sides)} directions; at most four can be shared out.")
@@ -40,7 +44,9 @@ def _side(text: str, number: int) -> tuple[str, float]:
     if not colon:
         name, strength = text, "1"
     if not name.strip() or not re.fullmatch(r"-?\d{1,2}(\.\d{1,4})?", strength.strip()):
-        raise ValueError(f"mapping, line {number} ({text[:80]!r}): a direction is a name, or a name with a strength such as female:0.8.")
+        raise ValueError(
+            f"mapping, line {number} ({text[:80]!r}): a direction is a name, or a name with a strength such as female:0.8."
+        )
     return name.strip(), float(strength)
 
 

@@ -5,6 +5,7 @@ L = || sg(eps_student(x_t, t, "")) - eps_student(x_t, t, c) ||^2, where the teac
 with guidance 3 on the concept from pure noise down to a random step. The teacher is the result. As in the paper, only parameters of the
 cross-attention change. HFI (arXiv 2407.21032) draws the step from Beta(3, 3).
 """
+
 from __future__ import annotations
 
 import random
@@ -20,17 +21,18 @@ TIMES = ("uniform", "beta(3, 3)")
 @dataclass(frozen=True)
 class Settings:
     """The authors': 1,500 steps of 1, AdamW 1e-5, weight decay 1e-4, gradient clipped to 1, average 0.999, 50 DDIM steps at guidance 3."""
+
     steps: int = 1500
     learning_rate: float = 1e-5
     batch_size: int = 1
-    rank: int = 16                              # of the change; 0 is a full one
+    rank: int = 16  # of the change; 0 is a full one
     average: float = 0.999
     sample_steps: int = 50
     guidance: float = 3.0
     times: str = "uniform"
     roles: str = "readme"
     seed: int = 0
-    keep_weight: float = 1.0                    # of what holds the kept prompts; ours
+    keep_weight: float = 1.0  # of what holds the kept prompts; ours
 
 
 def roles(variant: str, step: int, concepts: int) -> tuple[str, str]:
@@ -53,7 +55,9 @@ def stop_step(times: str, sample_steps: int, draw: random.Random) -> int:
 class Change:
     """What is added to one parameter: a full tensor, or for a matrix a product of two thin ones. The teacher follows the student."""
 
-    def __init__(self, shape: torch.Size, rank: int, generator: torch.Generator, device, start: list[Tensor] | None = None):
+    def __init__(
+        self, shape: torch.Size, rank: int, generator: torch.Generator, device, start: list[Tensor] | None = None
+    ):
         if rank and len(shape) == 2:
             rank = min(rank, *shape)
             up, down = torch.zeros(shape[0], rank), torch.randn(rank, shape[1], generator=generator) / shape[1] ** 0.5

@@ -1,4 +1,5 @@
 """Safe self-distillation in the host: the loaded model is its own teacher; what it learns comes out as a LoRA."""
+
 import contextlib
 import random
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ from ..training import loop as discovery
 from . import formula as distillation
 
 PART = "attn2"
-PICTURES = 4                                    # of every prompt that is kept: made once, by the model as it was
+PICTURES = 4  # of every prompt that is kept: made once, by the model as it was
 
 
 @dataclass
 class Result:
     """What has been learnt so far, and what the plot shows."""
+
     changes: dict
     losses: list[tuple[int, float]] = field(default_factory=list)
 
@@ -26,18 +28,26 @@ class Result:
 def parameters(model):
     """Name in the UNet -> (table, key) of every cross-attention parameter. Raises ValueError for models without such blocks."""
     if not checks.is_unet(model):
-        raise ValueError(f"{checks.model_name(model)} has no UNet with cross-attention blocks, which Distil Away a Concept trains (SD1.x, "
-                         "SD2.x and SDXL have them). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model.")
+        raise ValueError(
+            f"{checks.model_name(model)} has no UNet with cross-attention blocks, which Distil Away a Concept trains (SD1.x, "
+            "SD2.x and SDXL have them). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model."
+        )
     found = {}
     for name, part in model.model.diffusion_model.named_modules():
         if PART in name.split("."):
-            found |= {f"{name}.{key}": (part._parameters, key) for key, value in part._parameters.items() if value is not None}
+            found |= {
+                f"{name}.{key}": (part._parameters, key) for key, value in part._parameters.items() if value is not None
+            }
     return found
 
 
 def latent_shape(model, width, height):
     """(c, h, w) of a picture's latent."""
-    return model.model.latent_format.latent_channels, height // training.latent_scale(model), width // training.latent_scale(model)
+    return (
+        model.model.latent_format.latent_channels,
+        height // training.latent_scale(model),
+        width // training.latent_scale(model),
+    )
 
 
 @contextlib.contextmanager
@@ -85,8 +95,10 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
         generator, keeping = (torch.Generator().manual_seed(settings.seed + i) for i in range(2))
         draw = random.Random(settings.seed)
         earlier = from_lora(start, tables) if start is not None else {}
-        changes = {name: distillation.Change(table[key].shape, settings.rank, generator, table[key].device, earlier.get(name))
-                   for name, (table, key) in tables.items()}
+        changes = {
+            name: distillation.Change(table[key].shape, settings.rank, generator, table[key].device, earlier.get(name))
+            for name, (table, key) in tables.items()
+        }
         result, pictures = Result(changes), {}
         trained = [part for change in changes.values() for part in change.student]
         optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=1e-4)
@@ -94,11 +106,13 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
         @torch.no_grad()
         def sample(role, count, seed_noise):
             """``count`` guided steps from pure noise: plain DDIM, which is Euler in noise levels."""
+
             def guided(x, sigma):
                 comfy.model_management.throw_exception_if_processing_interrupted()
                 prompted, without = denoise(x, sigma, (role, "empty"))
                 return without + settings.guidance * (prompted - without)
-            return training.euler(sampling, sigmas[:count + 1], seed_noise.to(device), guided)
+
+            return training.euler(sampling, sigmas[: count + 1], seed_noise.to(device), guided)
 
         def preview():
             noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
@@ -110,7 +124,7 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
             if role not in pictures:
                 noise = torch.randn(max(settings.batch_size, PICTURES), *shape, generator=keeping)
                 pictures[role] = sample(role, settings.sample_steps, noise)
-            chosen = torch.randperm(len(pictures[role]), generator=keeping)[:settings.batch_size]
+            chosen = torch.randperm(len(pictures[role]), generator=keeping)[: settings.batch_size]
             noise = torch.randn(settings.batch_size, *shape, generator=keeping).to(device)
             x = discovery.noised(pictures[role][chosen.to(device)], noise, level, kind == "flow")
             with torch.no_grad():
@@ -173,12 +187,15 @@ def from_lora(lora, tables):
         elif kind == "weight" and None not in pair:
             found[name] = training.ordinary(pair)
     if not found:
-        raise ValueError("start holds no change of this model's cross-attention: connect the lora output of Distil Away a Concept, made "
-                         "with the same model family, or leave start empty.")
+        raise ValueError(
+            "start holds no change of this model's cross-attention: connect the lora output of Distil Away a Concept, made "
+            "with the same model family, or leave start empty."
+        )
     return found
 
 
 def apply(model, lora):
     """A clone of the MODEL with the changes as weight patches, as the host's LoRA loader would make it."""
     import comfy.sd
+
     return comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0]

@@ -1,4 +1,5 @@
 """A feedback set as one zip: ``ratings.jsonl`` and the PNGs beside it, in no folder. What comes in is checked before any of it counts."""
+
 from __future__ import annotations
 
 import io
@@ -12,7 +13,7 @@ from PIL import Image
 from .ratings import LOG, is_image_name, parse
 
 MOST_FILES = 20_000
-MOST_BYTES = 1 << 30                # of a zip, and of what is in it
+MOST_BYTES = 1 << 30  # of a zip, and of what is in it
 MOST_PICTURE_BYTES = 64 << 20
 MOST_LOG_BYTES = 128 << 20
 MOST_PIXELS = 32 << 20
@@ -30,7 +31,7 @@ def bare(data: bytes) -> bytes:
         raise BadSet("it is no PNG")
     kept, place = [SIGNATURE], len(SIGNATURE)
     while place + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[place:place + 8])
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
         end = place + 12 + length
         if end > len(data):
             break
@@ -50,11 +51,13 @@ def checked(data: bytes) -> bytes:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
-                    raise BadSet(f"it is {picture.width} x {picture.height} pixels large, more than {MOST_PIXELS:,} in all")
+                    raise BadSet(
+                        f"it is {picture.width} x {picture.height} pixels large, more than {MOST_PIXELS:,} in all"
+                    )
                 picture.verify()
     except BadSet:
         raise
-    except Exception as error:      # Pillow raises many kinds for damaged files
+    except Exception as error:  # Pillow raises many kinds for damaged files
         raise BadSet(f"it cannot be read ({type(error).__name__})") from error
     return data
 
@@ -70,7 +73,7 @@ def pack(folder: str, names: list[str], file) -> None:
                 data = picture.read()
             try:
                 archive.writestr(zipfile.ZipInfo(name), bare(data))
-            except BadSet:          # a damaged file stays at home
+            except BadSet:  # a damaged file stays at home
                 continue
 
 
@@ -79,7 +82,15 @@ def unpack(file, folder: str) -> tuple[int, int]:
     try:
         with zipfile.ZipFile(file) as archive:
             return _unpack(archive, folder)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, OverflowError) as error:
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        struct.error,
+        OverflowError,
+    ) as error:
         raise BadSet(f"This is no sound zip file ({type(error).__name__}).") from error
 
 
@@ -90,7 +101,9 @@ def _unpack(archive: zipfile.ZipFile, folder: str) -> tuple[int, int]:
     names = [member.filename for member in members]
     for member in members:
         if member.filename != LOG and not is_image_name(member.filename):
-            raise BadSet(f"The zip holds {member.filename[:80]!r}. A set is {LOG} and PNGs with plain names, in no folder.")
+            raise BadSet(
+                f"The zip holds {member.filename[:80]!r}. A set is {LOG} and PNGs with plain names, in no folder."
+            )
         if member.external_attr >> 16 & 0o170000 not in (0, 0o100000):
             raise BadSet(f"{member.filename} in the zip is no ordinary file.")
     if len({name.casefold() for name in names}) != len(names):
@@ -100,7 +113,7 @@ def _unpack(archive: zipfile.ZipFile, folder: str) -> tuple[int, int]:
     room, pictures, lines = MOST_BYTES, 0, 0
     for member in members:
         most = min(room, MOST_LOG_BYTES if member.filename == LOG else MOST_PICTURE_BYTES)
-        with archive.open(member) as source:                       # what it unpacks to is counted, not believed
+        with archive.open(member) as source:  # what it unpacks to is counted, not believed
             data = source.read(most + 1)
         if len(data) > most:
             raise BadSet(f"{member.filename} in the zip is too large.")

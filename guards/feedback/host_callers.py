@@ -3,6 +3,7 @@
 The operator's word is a file in the host's user directory, ``concept_guards/settings.json``: {"rating_from_other_machines": true}.
 It is read at every call, so that no restart is needed. No route writes it.
 """
+
 import ipaddress
 import json
 import logging
@@ -31,7 +32,10 @@ def others_may() -> bool:
     except FileNotFoundError:
         return False
     except (OSError, ValueError, RecursionError) as error:
-        logging.warning("concept-guards: settings.json in the user directory cannot be read (%s): other machines stay refused.", error)
+        logging.warning(
+            "concept-guards: settings.json in the user directory cannot be read (%s): other machines stay refused.",
+            error,
+        )
         return False
     return isinstance(settings, dict) and settings.get("rating_from_other_machines") is True
 
@@ -43,9 +47,13 @@ def check(request) -> None:
     if not others_may():
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         if not peer or not _loopback(str(peer[0])) or any(name in headers for name in FORWARDED):
-            raise Refusal(403, "the caller is another machine; the operator can allow that in concept_guards/settings.json")
+            raise Refusal(
+                403, "the caller is another machine; the operator can allow that in concept_guards/settings.json"
+            )
         if not _loopback(host.hostname or ""):
-            raise Refusal(403, "the page was opened under a name that is not this machine's: use 127.0.0.1 or localhost")
+            raise Refusal(
+                403, "the page was opened under a name that is not this machine's: use 127.0.0.1 or localhost"
+            )
     if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise Refusal(403, "the call comes from another site's page")
     origin = headers.get("Origin")
@@ -66,5 +74,11 @@ def _loopback(name: str) -> bool:
 
 def log(request, refusal: Refusal) -> None:
     """One line, in which nothing that the caller sent can break out or flood."""
-    logging.warning("concept-guards: refused %s %.120s from %s: %s (%d)", request.method, ascii(request.path), request.remote,
-                    refusal.reason, refusal.status)
+    logging.warning(
+        "concept-guards: refused %s %.120s from %s: %s (%d)",
+        request.method,
+        ascii(request.path),
+        request.remote,
+        refusal.reason,
+        refusal.status,
+    )

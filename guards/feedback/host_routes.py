@@ -1,12 +1,13 @@
 """The routes of the rating page, all below /concept_guards/feedback. Names come from lists, sizes are limited, types are checked.
 
-    GET  .                             the sets: name, concept, number of pictures
-    GET  ./{set}                       the pictures, everyone's ratings, comparisons, agreement
-    GET  ./{set}/picture/{image}       a picture          GET ./{set}/thumbnail/{image}
-    GET  ./{set}/export                the set as a zip
-    POST ./{set}/ratings               application/json: image, rater, rating, id and for a comparison other
-    POST ./{set}/import[?replace=1]    application/zip: a new set of that name
+GET  .                             the sets: name, concept, number of pictures
+GET  ./{set}                       the pictures, everyone's ratings, comparisons, agreement
+GET  ./{set}/picture/{image}       a picture          GET ./{set}/thumbnail/{image}
+GET  ./{set}/export                the set as a zip
+POST ./{set}/ratings               application/json: image, rater, rating, id and for a comparison other
+POST ./{set}/import[?replace=1]    application/zip: a new set of that name
 """
+
 import asyncio
 import functools
 import json
@@ -26,7 +27,11 @@ from .ratings import ID, RATER, Entry, agreement, is_comparison, is_rating, is_s
 PREFIX = "/concept_guards/feedback"
 MOST_JSON = 4_096
 FIELDS = {"image", "rater", "rating", "id", "other"}
-PRIVATE = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "private, no-cache"}
+PRIVATE = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
 KEPT = {**PRIVATE, "Cache-Control": "private, max-age=600"}
 _thumbnails = asyncio.Semaphore(2)
 _importing = asyncio.Semaphore(1)
@@ -34,6 +39,7 @@ _importing = asyncio.Semaphore(1)
 
 def guarded(handler):
     """Let a handler see only calls that may be answered; answer refusals with JSON and one line in the log."""
+
     @functools.wraps(handler)
     async def answer(request):
         try:
@@ -42,12 +48,16 @@ def guarded(handler):
         except Refusal as refusal:
             callers.log(request, refusal)
             return web.json_response({"error": refusal.reason}, status=refusal.status, headers=PRIVATE)
-        except ConnectionError:                 # the caller has gone
+        except ConnectionError:  # the caller has gone
             raise
         except OSError as error:
             logging.error("concept-guards: %s %.120s failed: %s", request.method, ascii(request.path), error)
-            return web.json_response({"error": f"the server could not read or write its files ({error.strerror or 'unknown reason'})"},
-                                     status=507, headers=PRIVATE)
+            return web.json_response(
+                {"error": f"the server could not read or write its files ({error.strerror or 'unknown reason'})"},
+                status=507,
+                headers=PRIVATE,
+            )
+
     return answer
 
 
@@ -73,8 +83,16 @@ async def list_sets(request):
             path = feedback_sets.folder(name)
             if path is not None:
                 images, ratings = feedback_sets.pictures(path), feedback_sets.log(path).snapshot()
-                found.append({"set": name, "pictures": len(images), "concept": _concept(ratings, images), "raters": ratings.raters()})
+                found.append(
+                    {
+                        "set": name,
+                        "pictures": len(images),
+                        "concept": _concept(ratings, images),
+                        "raters": ratings.raters(),
+                    }
+                )
         return found
+
     return web.json_response({"sets": await asyncio.to_thread(collect)}, headers=PRIVATE)
 
 
@@ -84,15 +102,26 @@ async def show_set(request):
         path = _set(request)
         images, ratings = feedback_sets.pictures(path), feedback_sets.log(path).snapshot()
         given, agreed = ratings.by_image(), agreement(ratings.by_image())
-        return {"set": request.match_info["set"], "concept": _concept(ratings, images), "raters": ratings.raters(),
-                "pictures": [{"image": image, "concept": _concept(ratings, [image]), "ratings": given.get(image, {})} for image in images],
-                "comparisons": [list(key) + [won] for key, won in ratings.compared.items()],
-                "agreement": {"pictures": agreed.pictures, "alpha": agreed.alpha, "within_one": agreed.within_one}}
+        return {
+            "set": request.match_info["set"],
+            "concept": _concept(ratings, images),
+            "raters": ratings.raters(),
+            "pictures": [
+                {"image": image, "concept": _concept(ratings, [image]), "ratings": given.get(image, {})}
+                for image in images
+            ],
+            "comparisons": [list(key) + [won] for key, won in ratings.compared.items()],
+            "agreement": {"pictures": agreed.pictures, "alpha": agreed.alpha, "within_one": agreed.within_one},
+        }
+
     return web.json_response(await asyncio.to_thread(collect), headers=PRIVATE)
 
 
 def _concept(ratings, images) -> str:
-    return next((ratings.filed[image].concept for image in images if image in ratings.filed and ratings.filed[image].concept), "")
+    return next(
+        (ratings.filed[image].concept for image in images if image in ratings.filed and ratings.filed[image].concept),
+        "",
+    )
 
 
 @guarded
@@ -101,6 +130,7 @@ async def show_picture(request):
         path, image = _set(request), request.match_info["image"]
         _picture(path, image)
         return os.path.join(path, image)
+
     return web.FileResponse(await asyncio.to_thread(find), headers={**KEPT, "Content-Type": "image/png"})
 
 
@@ -113,6 +143,7 @@ async def show_thumbnail(request):
             return feedback_sets.thumbnail(path, image)
         except ValueError as error:
             raise Refusal(422, "the picture cannot be read") from error
+
     async with _thumbnails:
         small = await asyncio.to_thread(make)
     return web.FileResponse(small, headers={**KEPT, "Content-Type": "image/jpeg"})
@@ -130,7 +161,9 @@ async def rate(request):
     if not isinstance(key, str) or not ID.fullmatch(key):
         raise Refusal(400, "id must be 8 to 64 letters, digits and -")
     if "rating" not in body or not (is_rating(rating) if other is None else is_comparison(rating)):
-        raise Refusal(400, "rating must be a whole number from 0 to 4, of a comparison 0, 0.5 or 1, or null to take it back")
+        raise Refusal(
+            400, "rating must be a whole number from 0 to 4, of a comparison 0, 0.5 or 1, or null to take it back"
+        )
     if other is not None and image == other:
         raise Refusal(400, "a picture cannot be compared with itself")
 
@@ -141,6 +174,7 @@ async def rate(request):
         filed = log.read().filed.get(image, Entry(image))
         entry = Entry(image, filed.prompt, filed.seed, filed.concept, rater, rating, now(), other or "", key)
         return log.append([entry])
+
     return web.json_response({"saved": True, "new": bool(await asyncio.to_thread(write))}, headers=PRIVATE)
 
 
@@ -172,8 +206,14 @@ async def export(request):
         size = file.tell()
         file.seek(0)
         name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in request.match_info["set"])
-        answer = web.StreamResponse(headers={**PRIVATE, "Content-Type": "application/zip", "Content-Length": str(size),
-                                             "Content-Disposition": f'attachment; filename="{name}.zip"'})
+        answer = web.StreamResponse(
+            headers={
+                **PRIVATE,
+                "Content-Type": "application/zip",
+                "Content-Length": str(size),
+                "Content-Disposition": f'attachment; filename="{name}.zip"',
+            }
+        )
         await answer.prepare(request)
         while chunk := await asyncio.to_thread(file.read, 1 << 18):
             await answer.write(chunk)
@@ -185,7 +225,9 @@ async def export(request):
 async def take_in(request):
     name, replace = request.match_info["set"], request.query.get("replace") == "1"
     if not is_set_name(name):
-        raise Refusal(400, "the set's name must be 1 to 60 letters, digits and - _ . ( ) + and start with a letter or digit")
+        raise Refusal(
+            400, "the set's name must be 1 to 60 letters, digits and - _ . ( ) + and start with a letter or digit"
+        )
     if set(request.query) - {"replace"}:
         raise Refusal(400, "the address holds unknown fields")
     if request.content_type != "application/zip":
@@ -201,14 +243,16 @@ async def take_in(request):
         with tempfile.TemporaryFile(dir=feedback_sets.base()) as file:
             size = 0
             async for chunk in request.content.iter_chunked(1 << 18):
-                if size == 0 and chunk[:4] != b"PK\x03\x04"[:len(chunk)]:
+                if size == 0 and chunk[:4] != b"PK\x03\x04"[: len(chunk)]:
                     raise Refusal(422, "this is no zip file")
                 size += len(chunk)
                 if size > feedback_zip.MOST_BYTES:
                     raise Refusal(413, f"the zip is larger than {feedback_zip.MOST_BYTES >> 20} MB")
                 await asyncio.to_thread(file.write, chunk)
             try:
-                return web.json_response(await asyncio.to_thread(feedback_sets.take_in, name, file, replace), headers=PRIVATE)
+                return web.json_response(
+                    await asyncio.to_thread(feedback_sets.take_in, name, file, replace), headers=PRIVATE
+                )
             except feedback_zip.BadSet as error:
                 raise Refusal(422, ascii(str(error))[1:-1]) from error
             except FileExistsError:

@@ -1,4 +1,5 @@
 """The feedback sets on this machine: ``concept_guards/feedback/<set>`` in the host's user directory, and those that come with the pack."""
+
 import hashlib
 import io
 import os
@@ -38,7 +39,9 @@ def names(place=None) -> list[str]:
     """The sets in a folder (default: the user's), by name. Links are no sets."""
     try:
         with os.scandir(place or base()) as found:
-            return sorted(entry.name for entry in found if is_set_name(entry.name) and entry.is_dir(follow_symlinks=False))
+            return sorted(
+                entry.name for entry in found if is_set_name(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
     except FileNotFoundError:
         return []
 
@@ -59,8 +62,10 @@ def loadable(name: str) -> str:
     if found is None and name in names(shipped()):
         found = os.path.join(shipped(), name)
     if found is None:
-        raise FileNotFoundError(f"set_name: there is no feedback set {name!r}. Run Rate Images to make one, or choose another (press R to "
-                                "read the list again).")
+        raise FileNotFoundError(
+            f"set_name: there is no feedback set {name!r}. Run Rate Images to make one, or choose another (press R to "
+            "read the list again)."
+        )
     return found
 
 
@@ -81,7 +86,11 @@ def pictures(path: str) -> list[str]:
 
 def has_picture(path: str, image: object) -> bool:
     """Whether a set holds a picture of this name. A name that passes holds no folder, so it cannot lead elsewhere."""
-    return is_image_name(image) and os.path.isfile(os.path.join(path, image)) and not os.path.islink(os.path.join(path, image))
+    return (
+        is_image_name(image)
+        and os.path.isfile(os.path.join(path, image))
+        and not os.path.islink(os.path.join(path, image))
+    )
 
 
 def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, seed: int | None = None) -> list[str]:
@@ -96,8 +105,10 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
         if len(text) > LONGEST_TEXT:
             raise ValueError(f"{name} is {len(text)} characters long: give at most {LONGEST_TEXT}.")
     if not is_set_name(set_name):
-        raise ValueError(f"set_name is {set_name[:80]!r}: give a plain name of at most 60 letters, digits and - _ . ( ) +, that starts "
-                         "with a letter or digit, without a folder.")
+        raise ValueError(
+            f"set_name is {set_name[:80]!r}: give a plain name of at most 60 letters, digits and - _ . ( ) +, that starts "
+            "with a letter or digit, without a folder."
+        )
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
         raise ValueError(f"images has the shape {tuple(images.shape)}: connect an IMAGE, such as VAE Decode gives.")
     if not bool(images.isfinite().all()):
@@ -164,7 +175,9 @@ def take_in(name: str, file, replace: bool = False) -> dict:
             if os.path.lexists(path):
                 if not replace:
                     raise FileExistsError(name)
-                os.rename(path, os.path.join(base(), f".replaced-{name}-{now().replace(':', '')}-{uuid.uuid4().hex[:6]}"))
+                os.rename(
+                    path, os.path.join(base(), f".replaced-{name}-{now().replace(':', '')}-{uuid.uuid4().hex[:6]}")
+                )
             os.rename(arriving, path)
             _logs.pop(os.path.realpath(path), None)
     finally:
@@ -193,19 +206,33 @@ def load(name: str, clip_vision=None, keep_ratings: bool = False) -> tuple[Feedb
         judged = {key[0] for key in ratings.given} | {image for key in ratings.compared for image in key[:2]}
         images = [image for image in images if image in judged] or images
     try:
-        found = rewards(ratings, images, None if clip_vision is None else features(clip_vision, path, images), keep_ratings)
+        found = rewards(
+            ratings, images, None if clip_vision is None else features(clip_vision, path, images), keep_ratings
+        )
     except NoRatings as error:
         raise ValueError(f"set_name: {name}: {error}.") from error
     filed = [ratings.filed.get(image, Entry(image)) for image in images]
     concepts = list(dict.fromkeys(entry.concept for entry in filed if entry.concept)) or [name]
     said = found.warnings
     if len(concepts) > 1:
-        said += (f"The set was filed under {len(concepts)} concepts ({', '.join(concepts[:5])}); the first is taken. Keep one set for "
-                 "each.",)
-    feedback = Feedback(name, concepts[0], tuple(os.path.join(path, image) for image in images), found.values, found.judged,
-                        tuple(entry.prompt for entry in filed), tuple(entry.seed for entry in filed), said)
+        said += (
+            f"The set was filed under {len(concepts)} concepts ({', '.join(concepts[:5])}); the first is taken. Keep one set for "
+            "each.",
+        )
+    feedback = Feedback(
+        name,
+        concepts[0],
+        tuple(os.path.join(path, image) for image in images),
+        found.values,
+        found.judged,
+        tuple(entry.prompt for entry in filed),
+        tuple(entry.seed for entry in filed),
+        said,
+    )
     agreed = agreement({image: given for image, given in ratings.by_image().items() if image in set(images)})
-    return feedback, report(feedback, len(ratings.given), len(ratings.compared), ratings.raters(), agreed, found.quality)
+    return feedback, report(
+        feedback, len(ratings.given), len(ratings.compared), ratings.raters(), agreed, found.quality
+    )
 
 
 def features(clip_vision, path: str, images: list[str], batch: int = 16) -> torch.Tensor:

@@ -1,4 +1,5 @@
 """What travels over a GUARD_FEEDBACK wire: a set's pictures with their rewards. Pictures are read when asked for."""
+
 from __future__ import annotations
 
 import os
@@ -65,7 +66,9 @@ def read_picture(path: str, size: tuple[int, int] | None = None) -> Tensor:
                 raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
             picture = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"feedback: the picture {os.path.basename(path)} cannot be read ({error}). Remove it from the set.") from error
+        raise ValueError(
+            f"feedback: the picture {os.path.basename(path)} cannot be read ({error}). Remove it from the set."
+        ) from error
     if size is not None and picture.size != tuple(size):
         picture = _cover(picture, *size)
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)
@@ -78,27 +81,51 @@ def _cover(picture: Image.Image, width: int, height: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, left + across, top + down))
 
 
-def report(feedback: Feedback, ratings: int, comparisons: int, raters: Sequence[str], agreed: Agreement, quality: Quality | None) -> str:
+def report(
+    feedback: Feedback,
+    ratings: int,
+    comparisons: int,
+    raters: Sequence[str],
+    agreed: Agreement,
+    quality: Quality | None,
+) -> str:
     """The set in a few lines, for people."""
-    lines = [f"{feedback.name}: {len(feedback)} pictures, {int(feedback.judged.sum())} of them judged by people. "
-             f"Concept: {feedback.concept}.",
-             f"{ratings} ratings and {comparisons} comparisons by {len(raters)} rater{'s' if len(raters) != 1 else ''}."]
+    lines = [
+        f"{feedback.name}: {len(feedback)} pictures, {int(feedback.judged.sum())} of them judged by people. "
+        f"Concept: {feedback.concept}.",
+        f"{ratings} ratings and {comparisons} comparisons by {len(raters)} rater{'s' if len(raters) != 1 else ''}.",
+    ]
     if agreed.pictures:
-        alpha = "not defined, all ratings are the same" if agreed.alpha is None else f"{agreed.alpha:.2f} (1 is full, 0 is chance)"
-        lines.append(f"Agreement on {agreed.pictures} pictures rated by several: {alpha}; {agreed.within_one:.0%} of ratings at most one "
-                     "step apart.")
+        alpha = (
+            "not defined, all ratings are the same"
+            if agreed.alpha is None
+            else f"{agreed.alpha:.2f} (1 is full, 0 is chance)"
+        )
+        lines.append(
+            f"Agreement on {agreed.pictures} pictures rated by several: {alpha}; {agreed.within_one:.0%} of ratings at most one "
+            "step apart."
+        )
     if quality is None:
-        lines.append("Rewards: the ratings themselves. With clip_vision, a head would also judge the pictures that nobody rated.")
+        lines.append(
+            "Rewards: the ratings themselves. With clip_vision, a head would also judge the pictures that nobody rated."
+        )
     else:
         parts = []
         if quality.right is not None:
-            parts.append(f"{quality.right:.0%} of ratings on the right side of the middle (always guessing the commoner side: "
-                         f"{quality.guess:.0%})")
+            parts.append(
+                f"{quality.right:.0%} of ratings on the right side of the middle (always guessing the commoner side: "
+                f"{quality.guess:.0%})"
+            )
         if quality.order is not None:
             parts.append(f"{quality.order:.0%} of comparisons in the right order (chance: 50%)")
-        lines.append("Rewards: a head on CLIP Vision features. On pictures left out of its training: " + ("; ".join(parts) or "not tested")
-                     + f". Ridge {quality.ridge:g}.")
+        lines.append(
+            "Rewards: a head on CLIP Vision features. On pictures left out of its training: "
+            + ("; ".join(parts) or "not tested")
+            + f". Ridge {quality.ridge:g}."
+        )
     rewards = feedback.rewards
-    lines.append(f"Rewards from {float(rewards.min()):.2f} to {float(rewards.max()):.2f}, mean {float(rewards.mean()):.2f}; "
-                 f"{int((rewards > 0.5).sum())} above the middle.")
+    lines.append(
+        f"Rewards from {float(rewards.min()):.2f} to {float(rewards.max()):.2f}, mean {float(rewards.mean()):.2f}; "
+        f"{int((rewards > 0.5).sum())} above the middle."
+    )
     return "\n".join(lines + [f"Warning: {text}" for text in feedback.warnings])

@@ -7,6 +7,7 @@ Every line is a JSON object: image, prompt, seed, concept, rater, rating, time, 
 - rating 0 to 4: how much it shows the concept. A rater's last line about a picture counts; null takes it back.
 - with ``other``: a comparison. 1: ``image`` shows more of the concept, 0: ``other`` does, 0.5: both alike; null takes it back.
 """
+
 from __future__ import annotations
 
 import json
@@ -25,7 +26,7 @@ COMPARISONS = (0, 0.5, 1)
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ()+]{0,95}\.png")
 RATER = re.compile(r"[^\W_][\w\-. ]{0,29}")
 ID = re.compile(r"[A-Za-z0-9\-]{8,64}")
-LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000          # characters of a prompt or concept; bytes of a line
+LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000  # characters of a prompt or concept; bytes of a line
 
 
 def is_set_name(name: object) -> bool:
@@ -72,7 +73,7 @@ def parse(line: bytes) -> Entry | None:
     texts = (entry.prompt, entry.concept, entry.time)
     if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts) or not is_image_name(entry.image):
         return None
-    if entry.seed is not None and (type(entry.seed) is not int or not 0 <= entry.seed < 2 ** 64):
+    if entry.seed is not None and (type(entry.seed) is not int or not 0 <= entry.seed < 2**64):
         return None
     if not isinstance(entry.id, str) or (entry.id and not ID.fullmatch(entry.id)):
         return None
@@ -81,7 +82,9 @@ def parse(line: bytes) -> Entry | None:
     if not isinstance(entry.rater, str) or not RATER.fullmatch(entry.rater):
         return None
     if entry.other:
-        return entry if is_image_name(entry.other) and entry.other != entry.image and is_comparison(entry.rating) else None
+        return (
+            entry if is_image_name(entry.other) and entry.other != entry.image and is_comparison(entry.rating) else None
+        )
     return entry if entry.other == "" and is_rating(entry.rating) else None
 
 
@@ -99,9 +102,11 @@ def is_comparison(value: object) -> bool:
 class Ratings:
     """What the lines so far add up to."""
 
-    filed: dict[str, Entry] = field(default_factory=dict)                        # by image, in the order of filing
-    given: dict[tuple[str, str], int] = field(default_factory=dict)              # (image, rater) -> rating
-    compared: dict[tuple[str, str, str], float] = field(default_factory=dict)    # (image, other, rater), the names in order -> result
+    filed: dict[str, Entry] = field(default_factory=dict)  # by image, in the order of filing
+    given: dict[tuple[str, str], int] = field(default_factory=dict)  # (image, rater) -> rating
+    compared: dict[tuple[str, str, str], float] = field(
+        default_factory=dict
+    )  # (image, other, rater), the names in order -> result
     ids: set[str] = field(default_factory=set)
     damaged: int = 0
 
@@ -124,7 +129,7 @@ class Ratings:
             table = self.compared
         else:
             key, rating, table = (entry.image, entry.rater), entry.rating, self.given
-        table.pop(key, None)                     # the newest goes last
+        table.pop(key, None)  # the newest goes last
         if rating is not None:
             table[key] = rating
 
@@ -172,7 +177,11 @@ class RatingLog:
         """Write entries and wait until they are on the disk; those whose id is known are left out. How many were written."""
         with self.lock:
             self._catch_up()
-            fresh = {entry.id or index: entry for index, entry in enumerate(entries) if not entry.id or entry.id not in self.ratings.ids}
+            fresh = {
+                entry.id or index: entry
+                for index, entry in enumerate(entries)
+                if not entry.id or entry.id not in self.ratings.ids
+            }
             if fresh:
                 _append(self.path, b"".join(entry.line() for entry in fresh.values()))
                 self._catch_up()
@@ -183,8 +192,10 @@ class RatingLog:
         try:
             with open(self.path, "rb") as file:
                 state = os.fstat(file.fileno())
-                if self._file is not None and (self._file != (state.st_dev, state.st_ino) or state.st_size < self._read):
-                    self._forget()               # another file has taken its place
+                if self._file is not None and (
+                    self._file != (state.st_dev, state.st_ino) or state.st_size < self._read
+                ):
+                    self._forget()  # another file has taken its place
                 self._file = (state.st_dev, state.st_ino)
                 file.seek(self._read)
                 data = file.read()
@@ -205,10 +216,10 @@ def _append(path: str, data: bytes) -> None:
         if size:
             os.lseek(descriptor, size - 1, os.SEEK_SET)
             if os.read(descriptor, 1) != b"\n":
-                data = b"\n" + data              # a killed server's half line: close it off
+                data = b"\n" + data  # a killed server's half line: close it off
         rest = memoryview(data)
         while rest:
-            rest = rest[os.write(descriptor, rest):]
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -242,7 +253,9 @@ def agreement(by_image: dict[str, dict[str, int]]) -> Agreement:
     count = len(values)
     observed = sum(2 * _spread(unit) / (len(unit) - 1) for unit in units) / count
     expected = 2 * _spread(values) / (count * (count - 1))
-    return Agreement(len(units), 1 - observed / expected if expected else None, sum(pair <= 1 for pair in pairs) / len(pairs))
+    return Agreement(
+        len(units), 1 - observed / expected if expected else None, sum(pair <= 1 for pair in pairs) / len(pairs)
+    )
 
 
 def _spread(values: list[int]) -> float:
@@ -258,7 +271,7 @@ def nearest_seed(graph: dict | None, node: str) -> int | None:
         for key in wave:
             inputs = ((graph or {}).get(key) or {}).get("inputs") or {}
             for name in ("seed", "noise_seed"):
-                if type(inputs.get(name)) is int and 0 <= inputs[name] < 2 ** 64:
+                if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
                     return inputs[name]
             for value in inputs.values():
                 if isinstance(value, list) and len(value) == 2 and str(value[0]) not in seen:

@@ -5,6 +5,7 @@ logistic head with one score per picture. A rating of k out of 4 is a soft label
 4); a comparison is a soft label for the sigmoid of the difference of two scores (Bradley and Terry). One convex loss holds both, with a
 ridge chosen by cross-validation. Without features every picture has a score of its own: the ratings themselves.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .ratings import HIGHEST, Ratings, agreement
 
-FEW = 10                        # pictures below which a warning is given
+FEW = 10  # pictures below which a warning is given
 FOLDS = 5
 RIDGES = (0.003, 0.03, 0.3, 3.0, 30.0)
 MOST_COMPONENTS = 256
@@ -42,8 +43,15 @@ class Evidence:
 
     def part(self, ratings: Tensor, comparisons: Tensor) -> Evidence:
         """Only what two masks choose."""
-        return Evidence(self.count, self.rated[ratings], self.labels[ratings], self.weight[ratings], self.first[comparisons],
-                        self.second[comparisons], self.won[comparisons])
+        return Evidence(
+            self.count,
+            self.rated[ratings],
+            self.labels[ratings],
+            self.weight[ratings],
+            self.first[comparisons],
+            self.second[comparisons],
+            self.won[comparisons],
+        )
 
     def touched(self) -> Tensor:
         """Which pictures somebody has judged, as a mask."""
@@ -82,14 +90,20 @@ def evidence(ratings: Ratings, images: list[str]) -> Evidence:
     means = {number[image]: list(given.values()) for image, given in ratings.by_image().items() if image in number}
     pairs = [(number[a], number[b], won) for (a, b, _), won in ratings.compared.items() if a in number and b in number]
     floats, ints = torch.float64, torch.int64
-    return Evidence(len(images), torch.tensor(list(means), dtype=ints),
-                    torch.tensor([sum(given) / len(given) / HIGHEST for given in means.values()], dtype=floats),
-                    torch.tensor([len(given) for given in means.values()], dtype=floats),
-                    torch.tensor([pair[0] for pair in pairs], dtype=ints), torch.tensor([pair[1] for pair in pairs], dtype=ints),
-                    torch.tensor([pair[2] for pair in pairs], dtype=floats))
+    return Evidence(
+        len(images),
+        torch.tensor(list(means), dtype=ints),
+        torch.tensor([sum(given) / len(given) / HIGHEST for given in means.values()], dtype=floats),
+        torch.tensor([len(given) for given in means.values()], dtype=floats),
+        torch.tensor([pair[0] for pair in pairs], dtype=ints),
+        torch.tensor([pair[1] for pair in pairs], dtype=ints),
+        torch.tensor([pair[2] for pair in pairs], dtype=floats),
+    )
 
 
-def rewards(ratings: Ratings, images: list[str], features: Tensor | None = None, keep_ratings: bool = False, seed: int = 0) -> Rewards:
+def rewards(
+    ratings: Ratings, images: list[str], features: Tensor | None = None, keep_ratings: bool = False, seed: int = 0
+) -> Rewards:
     """The reward of every picture.
 
     ``features``: (n, d) of the same pictures, or None. Without them pictures that nobody judged get 0.5 and ``judged`` False.
@@ -98,7 +112,9 @@ def rewards(ratings: Ratings, images: list[str], features: Tensor | None = None,
     found = evidence(ratings, images)
     judged = found.touched()
     if not bool(judged.any()):
-        raise NoRatings("nobody has rated a picture of this set yet: open the rating page (the sidebar's Rate tab) and rate some")
+        raise NoRatings(
+            "nobody has rated a picture of this set yet: open the rating page (the sidebar's Rate tab) and rate some"
+        )
     said = warnings(ratings, found, images)
     if features is None:
         return Rewards(own_scores(found).float(), judged, None, tuple(said))
@@ -110,8 +126,10 @@ def rewards(ratings: Ratings, images: list[str], features: Tensor | None = None,
     if quality.right is None and quality.order is None:
         said.append("The head could not be tested on pictures it had not seen: too few are rated.")
     elif (quality.right or 0) <= (quality.guess or 0) and (quality.order or 0) <= 0.55:
-        said.append("On pictures it has not seen, the head does no better than a guess: rate more pictures, or leave CLIP Vision out, "
-                    "and the ratings themselves are used.")
+        said.append(
+            "On pictures it has not seen, the head does no better than a guess: rate more pictures, or leave CLIP Vision out, "
+            "and the ratings themselves are used."
+        )
     return Rewards(values.clamp(0, 1).float(), judged, quality, tuple(said))
 
 
@@ -141,10 +159,20 @@ def head(features: Tensor, labels: Tensor, seed: int = 0) -> tuple[Head, Quality
     """The head for pictures yet to come, taught by features (n, d) and rewards (n,) of pictures; how well it does. Raises NoRatings."""
     if not bool((labels > 0.5).any()) or not bool((labels < 0.5).any()):
         side = "above" if not bool((labels > 0.5).any()) else "below"
-        raise NoRatings(f"no rated picture is {side} the middle, so there is nothing to tell apart: rate pictures with the concept and "
-                        "pictures without it.")
+        raise NoRatings(
+            f"no rated picture is {side} the middle, so there is nothing to tell apart: rate pictures with the concept and "
+            "pictures without it."
+        )
     none, ints = torch.zeros(0, dtype=torch.int64), torch.arange(len(labels))
-    found = Evidence(len(labels), ints, labels.double().cpu(), torch.ones(len(labels), dtype=torch.float64), none, none, none.double())
+    found = Evidence(
+        len(labels),
+        ints,
+        labels.double().cpu(),
+        torch.ones(len(labels), dtype=torch.float64),
+        none,
+        none,
+        none.double(),
+    )
     values = _unit(features)
     space = _space(values)
     basis = _into(values, *space)
@@ -173,7 +201,7 @@ def _space(known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     centre = known.mean(0)
     known = known - centre
     scale = known.pow(2).sum(1).mean().sqrt()
-    if float(scale) < 1e-9:                     # all pictures alike: nothing to tell them apart by
+    if float(scale) < 1e-9:  # all pictures alike: nothing to tell them apart by
         return centre, torch.ones_like(scale), torch.zeros(1, known.shape[1], dtype=torch.float64)
     _, strength, directions = torch.linalg.svd(known / scale, full_matrices=False)
     return centre, scale, directions[strength > 1e-9 * strength[0]][:MOST_COMPONENTS]
@@ -236,7 +264,7 @@ def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, 
     order = torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))
     level = torch.zeros(found.count, dtype=torch.float64)
     level[found.rated] = found.labels
-    order = order[torch.sort(level[judged][order], stable=True).indices]            # every fold gets of every level
+    order = order[torch.sort(level[judged][order], stable=True).indices]  # every fold gets of every level
     fold[judged[order]] = torch.arange(len(judged)) % folds
     best = None
     for ridge in RIDGES:
@@ -256,8 +284,12 @@ def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, 
             sided, high = sided + int(clear.sum()), high + int((test.labels > 0.5).sum())
             ordered += int(((difference > 0) == (test.won > 0.5))[decided].sum())
             pairs += int(decided.sum())
-        quality = Quality(right / sided if sided else None, max(high, sided - high) / sided if sided else None,
-                          ordered / pairs if pairs else None, ridge)
+        quality = Quality(
+            right / sided if sided else None,
+            max(high, sided - high) / sided if sided else None,
+            ordered / pairs if pairs else None,
+            ridge,
+        )
         if best is None or total < best[0]:
             best = (total, quality)
     return best[1].ridge, best[1]
@@ -267,13 +299,17 @@ def warnings(ratings: Ratings, found: Evidence, images: list[str]) -> list[str]:
     """What is missing in what people said, each with the mend."""
     said, judged = [], int(found.touched().sum())
     if judged < FEW:
-        said.append(f"Only {judged} picture{'s are' if judged != 1 else ' is'} rated: rate at least {FEW - judged} more.")
+        said.append(
+            f"Only {judged} picture{'s are' if judged != 1 else ' is'} rated: rate at least {FEW - judged} more."
+        )
     high, low = int((found.labels >= 0.75).sum()), int((found.labels <= 0.25).sum())
     if len(found.rated) and not len(found.first):
         if float(found.labels.max() - found.labels.min()) == 0 and len(found.rated) > 1:
             said.append("Every picture has the same rating, so nothing tells them apart: rate pictures that differ.")
         elif not high:
-            said.append("No picture is rated 3 or 4: what the concept looks like is missing. Add pictures that show it clearly.")
+            said.append(
+                "No picture is rated 3 or 4: what the concept looks like is missing. Add pictures that show it clearly."
+            )
         elif not low:
             said.append("No picture is rated 0 or 1: what is not the concept is missing. Add pictures without it.")
         elif min(high, low) * 10 < len(found.rated):
@@ -283,17 +319,23 @@ def warnings(ratings: Ratings, found: Evidence, images: list[str]) -> list[str]:
         said.append("Every comparison is a tie, so nothing tells the pictures apart: compare pictures that differ.")
     shared = agreement({image: given for image, given in ratings.by_image().items() if image in set(images)})
     if shared.pictures >= 5 and shared.alpha is not None and shared.alpha < 0.4:
-        said.append(f"The raters contradict each other (agreement {shared.alpha:.2f} on {shared.pictures} pictures; 1 is full, 0 is "
-                    "chance): settle what counts as the concept, and rate those pictures again.")
+        said.append(
+            f"The raters contradict each other (agreement {shared.alpha:.2f} on {shared.pictures} pictures; 1 is full, 0 is "
+            "chance): settle what counts as the concept, and rate those pictures again."
+        )
     if len(found.first) >= 5:
         scores = _own_fit(found)
         decided = found.won != 0.5
         against = int((((scores[found.first] - scores[found.second]) > 0) != (found.won > 0.5))[decided].sum())
         if against * 5 > int(decided.sum()):
-            said.append(f"{against} of {int(decided.sum())} comparisons contradict the rest (A over B over C over A): compare those again.")
+            said.append(
+                f"{against} of {int(decided.sum())} comparisons contradict the rest (A over B over C over A): compare those again."
+            )
     if ratings.damaged:
-        said.append(f"{ratings.damaged} damaged line{'s' if ratings.damaged > 1 else ''} in ratings.jsonl "
-                    f"{'were' if ratings.damaged > 1 else 'was'} left out.")
+        said.append(
+            f"{ratings.damaged} damaged line{'s' if ratings.damaged > 1 else ''} in ratings.jsonl "
+            f"{'were' if ratings.damaged > 1 else 'was'} left out."
+        )
     return said
 
 

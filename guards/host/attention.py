@@ -1,4 +1,5 @@
 """The UNet's attention layers: which there are, and patches that live for one sampling run and share their blocks with others."""
+
 from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 
 
@@ -9,13 +10,19 @@ def blocks(unet):
         for number, level in enumerate(levels):
             for layer in level:
                 if isinstance(layer, SpatialTransformer):
-                    found += [((name, number, i), block) for i, block in enumerate(layer.transformer_blocks) if block.attn2 is not None]
+                    found += [
+                        ((name, number, i), block)
+                        for i, block in enumerate(layer.transformer_blocks)
+                        if block.attn2 is not None
+                    ]
     return found
 
 
 def plain(q, k, v, extra):
     """What the host itself does in a block without a replacement. q, k, v: (b, positions, heads * width) -> (b, positions, ...)."""
-    return optimized_attention(q, k, v, extra["n_heads"], attn_precision=extra["attn_precision"], transformer_options=extra)
+    return optimized_attention(
+        q, k, v, extra["n_heads"], attn_precision=extra["attn_precision"], transformer_options=extra
+    )
 
 
 def also(q, k, v, extra):

@@ -1,13 +1,28 @@
 """What guards ask of their inputs, and the words they refuse with."""
+
 import math
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.model_base
 
-SHORT = {"SD15": "sd1", "SD20": "sd2", "SD21UnclipL": "sd2", "SD21UnclipH": "sd2", "SDXL": "sdxl", "SDXLRefiner": "sdxl-refiner",
-         "DemoModelConfig": "demo"}                         # as the pack's own files name them
-FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x", "SD21UnclipL": "Stable Diffusion 2.x unCLIP",
-            "SD21UnclipH": "Stable Diffusion 2.x unCLIP", "SDXL": "SDXL", "SDXLRefiner": "SDXL refiner", "DemoModelConfig": "demo"}
+SHORT = {
+    "SD15": "sd1",
+    "SD20": "sd2",
+    "SD21UnclipL": "sd2",
+    "SD21UnclipH": "sd2",
+    "SDXL": "sdxl",
+    "SDXLRefiner": "sdxl-refiner",
+    "DemoModelConfig": "demo",
+}  # as the pack's own files name them
+FAMILIES = {
+    "SD15": "Stable Diffusion 1.x",
+    "SD20": "Stable Diffusion 2.x",
+    "SD21UnclipL": "Stable Diffusion 2.x unCLIP",
+    "SD21UnclipH": "Stable Diffusion 2.x unCLIP",
+    "SDXL": "SDXL",
+    "SDXLRefiner": "SDXL refiner",
+    "DemoModelConfig": "demo",
+}
 
 
 def finite(**values):
@@ -40,7 +55,9 @@ def percents(start_percent, end_percent):
     """Refuse a range that is out of bounds or the wrong way round."""
     within(0.0, 1.0, start_percent=start_percent, end_percent=end_percent)
     if start_percent > end_percent:
-        raise ValueError(f"start_percent is {start_percent} and end_percent {end_percent}: the range ends before it starts. Swap them.")
+        raise ValueError(
+            f"start_percent is {start_percent} and end_percent {end_percent}: the range ends before it starts. Swap them."
+        )
 
 
 def conditioning(value, name):
@@ -54,8 +71,10 @@ def latents(model, value, name):
     """Refuse latents (n, c, h, w) that are not this model's, or hold values that are no numbers."""
     channels = model.model.latent_format.latent_channels
     if value.ndim != 4 or value.shape[1] != channels:
-        raise ValueError(f"{name} has the shape {tuple(value.shape)}, this model's latents have {channels} channels: encode the pictures "
-                         "with the VAE that belongs to this model.")
+        raise ValueError(
+            f"{name} has the shape {tuple(value.shape)}, this model's latents have {channels} channels: encode the pictures "
+            "with the VAE that belongs to this model."
+        )
     if not bool(value.isfinite().all()):
         raise ValueError(f"{name} holds values that are no finite numbers: make or encode the pictures again.")
 
@@ -69,16 +88,22 @@ def same_encoder(base, given, name, like):
     width = next((entry["cross_attn"].shape[-1] for entry in like if entry.get("cross_attn") is not None), None)
     for tensor, options in given:
         if width is not None and tensor.shape[-1] != width:
-            raise ValueError(f"{name} was encoded {tensor.shape[-1]} wide, the sampler's prompt {width} wide: they come from "
-                             f"different text encoders. Encode {name} with the CLIP that belongs to this model.")
+            raise ValueError(
+                f"{name} was encoded {tensor.shape[-1]} wide, the sampler's prompt {width} wide: they come from "
+                f"different text encoders. Encode {name} with the CLIP that belongs to this model."
+            )
         if tensor.shape[1] > max(4 * tokens, 8 * 77):
-            raise ValueError(f"{name} is {tensor.shape[1]} tokens long, the sampler's prompt {tokens}: so long a text blurs "
-                             f"into nothing and cannot share "
-                             f"a batch with the prompt. Name the few concepts that matter in {name}, or use several guards in a row.")
+            raise ValueError(
+                f"{name} is {tensor.shape[1]} tokens long, the sampler's prompt {tokens}: so long a text blurs "
+                f"into nothing and cannot share "
+                f"a batch with the prompt. Name the few concepts that matter in {name}, or use several guards in a row."
+            )
         pooled = any(entry.get("pooled_output") is not None for entry in like)
         if pooled and needs_pooled(base) and options.get("pooled_output") is None:
-            raise ValueError(f"{name} has no pooled output, which {FAMILIES.get(type(base.model_config).__name__, 'this model')} "
-                             f"needs. Encode {name} with CLIP Text Encode and the CLIP that belongs to this model.")
+            raise ValueError(
+                f"{name} has no pooled output, which {FAMILIES.get(type(base.model_config).__name__, 'this model')} "
+                f"needs. Encode {name} with CLIP Text Encode and the CLIP that belongs to this model."
+            )
 
 
 def needs_pooled(base):

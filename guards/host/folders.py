@@ -1,4 +1,5 @@
 """The pack's folders of models in the host, and safe names for what is saved there."""
+
 import os
 
 import folder_paths
@@ -28,18 +29,22 @@ def find(folder, name, what):
     """The path of a listed file. Raises FileNotFoundError naming the folder."""
     path = folder_paths.get_full_path(folder, name)
     if path is None:
-        raise FileNotFoundError(f"{what}: there is no file {name!r} in models/{folder}. Put it there, or choose another one (press R to "
-                                "read the folders again).")
+        raise FileNotFoundError(
+            f"{what}: there is no file {name!r} in models/{folder}. Put it there, or choose another one (press R to "
+            "read the folders again)."
+        )
     return path
 
 
 def plain_name(filename, extension):
     """``filename`` without its extension. Raises ValueError for names that could land elsewhere or that some system refuses."""
     name = filename.strip()
-    name = name[:-len(extension)] if name.lower().endswith(extension) else name
+    name = name[: -len(extension)] if name.lower().endswith(extension) else name
     if not is_plain(name, 100):
-        raise ValueError(f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts "
-                         "with a letter or digit, without a folder.")
+        raise ValueError(
+            f"filename is {filename[:120]!r}: give a plain name of at most 100 letters, digits and - _ . ( ) +, that starts "
+            "with a letter or digit, without a folder."
+        )
     return name
 
 
@@ -49,7 +54,9 @@ def new_file(folder, filename, extension, overwrite=False):
     name = plain_name(filename, extension)
     path = os.path.join(folder_paths.folder_names_and_paths[folder][0][0], name + extension)
     if os.path.exists(path) and not overwrite:
-        raise FileExistsError(f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on.")
+        raise FileExistsError(
+            f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on."
+        )
     os.makedirs(os.path.dirname(path), exist_ok=True)
     return path
 
@@ -64,8 +71,10 @@ def write(path, data):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
-                      "the file open elsewhere?") from error
+        raise OSError(
+            f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
+            "the file open elsewhere?"
+        ) from error
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)

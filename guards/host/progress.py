@@ -1,4 +1,5 @@
 """What a long node shows while it works: its bar, a line of text, a picture now and then; and that it heeds the stop button."""
+
 import comfy.model_management
 import comfy.utils
 import latent_preview
@@ -11,13 +12,16 @@ PREVIEWS = 8
 
 def under_node(node):
     """A function of a text that the front end shows under ``node`` while the graph runs; without a server it does nothing."""
+
     def show(text):
         if node is None:
             return
         from server import PromptServer
+
         send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
         if send is not None:
             send(text, node)
+
     return show
 
 
@@ -31,7 +35,9 @@ class Progress:
     def at(self, value, text="", picture=None):
         """``text``: one line shown on the node. ``picture``: a PIL image, shown as a preview."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        self.bar.update_absolute(value, self.total, ("JPEG", picture, max(picture.size)) if picture is not None else None)
+        self.bar.update_absolute(
+            value, self.total, ("JPEG", picture, max(picture.size)) if picture is not None else None
+        )
         if text:
             self.say(text)
 

@@ -13,6 +13,7 @@ What a guard can ask for, in the order in which it happens in every evaluation o
   commit   called once when the sampler has finished a step
 Rows are known by role (the guider's own names: positive, negative, ...), never by position.
 """
+
 import comfy.model_patcher
 import comfy.sampler_helpers
 import comfy.samplers
@@ -27,7 +28,9 @@ KEY = "concept_guards"
 class Guard:
     """What a guard may tell the rail; each default does nothing. Guards are frozen: per-run state comes from begin()."""
 
-    twin = False        # whether every latent needs an untouched twin in the same batch: rows b .. 2b - 1 of each block of rows
+    twin = (
+        False  # whether every latent needs an untouched twin in the same batch: rows b .. 2b - 1 of each block of rows
+    )
 
     def begin(self, run):
         """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""
@@ -63,8 +66,18 @@ def attach(model, guard):
     return patched
 
 
-def _outer_sample(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False,
-                  seed=None, **kwargs):
+def _outer_sample(
+    executor,
+    noise,
+    latent_image,
+    sampler,
+    sigmas,
+    denoise_mask=None,
+    callback=None,
+    disable_pbar=False,
+    seed=None,
+    **kwargs,
+):
     run = Run(executor.class_obj, sampler, sigmas)
     twin = twins.Twin(noise, seed) if any(guard.twin for guard in run.guards) else None
     try:
@@ -88,13 +101,13 @@ class Run:
         self.steps = max(len(self.sigmas) - 1, 1)
         self.guards = guider.model_options["transformer_options"].get(KEY, ())
         self.states = []
-        self.added = []                         # names of the conditionings that guards brought
+        self.added = []  # names of the conditionings that guards brought
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
-        self.x = self.sigma = None              # of the evaluation under way
+        self.x = self.sigma = None  # of the evaluation under way
         self._level = None
-        self.slots = ()                         # roles of the lists under way, as the host's ``cond_or_uncond`` counts them
-        self.batch = None                       # latents of the user's, twins not counted
-        self._outputs = None                    # name -> denoised, of the evaluation under way
+        self.slots = ()  # roles of the lists under way, as the host's ``cond_or_uncond`` counts them
+        self.batch = None  # latents of the user's, twins not counted
+        self._outputs = None  # name -> denoised, of the evaluation under way
         self._committed = -1
         self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER)
 
@@ -116,7 +129,7 @@ class Run:
     def scale(self):
         """The guidance scale of the positive prediction, of any of the host's guiders."""
         guider = self.guider
-        if hasattr(guider, "cfg1"):             # DualCFGGuider
+        if hasattr(guider, "cfg1"):  # DualCFGGuider
             return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
         return guider.cfg
 
@@ -151,8 +164,11 @@ class Run:
         """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
         slots = extra["cond_or_uncond"]
         count = total // len(slots)
-        return [(slice(i * count, (i + 1) * count), uuid) for i, (slot, uuid) in enumerate(zip(slots, extra["uuids"], strict=True))
-                if self.slots[slot] == role]
+        return [
+            (slice(i * count, (i + 1) * count), uuid)
+            for i, (slot, uuid) in enumerate(zip(slots, extra["uuids"], strict=True))
+            if self.slots[slot] == role
+        ]
 
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
@@ -172,10 +188,12 @@ class Run:
 
     def counting(self, callback):
         """The run's callback with a commit before it: a step is over exactly when the sampler calls back."""
+
         def call(step, x0, x, total):
             self._commit()
             if callback is not None:
                 callback(step, x0, x, total)
+
         return call
 
     def _commit(self):
@@ -183,7 +201,7 @@ class Run:
             guard.commit(state)
 
     def predict(self, executor, x, timestep, model_options={}, seed=None):  # noqa: B006 - the host's own signature
-        if not self._calls_back:                # a foreign sampler may never call back: go by its noise level
+        if not self._calls_back:  # a foreign sampler may never call back: go by its noise level
             self.sigma, self._level = timestep, None
             if self.step > self._committed >= 0:
                 self._commit()
@@ -191,14 +209,16 @@ class Run:
         self.x, self.sigma, self._level = x, timestep, None
         for guard, state in zip(self.guards, self.states, strict=True):
             guard.prepare(self, state, lambda: executor(x, timestep, model_options, seed))
-        wanted = {name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)}
+        wanted = {
+            name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)
+        }
         if not wanted:
             self._outputs = None
             return executor(x, timestep, model_options, seed)
         self._outputs = dict.fromkeys(wanted)
         denoised = executor(x, timestep, model_options, seed)
         missing = [name for name in wanted if self._outputs[name] is None]
-        if missing:                             # a guider that left out a role in every batch: one more pass
+        if missing:  # a guider that left out a role in every batch: one more pass
             conds = [self.guider.conds[name] for name in missing]
             outs = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, timestep, model_options)
             self._outputs.update(zip(missing, outs, strict=True))
@@ -217,10 +237,12 @@ class Run:
         extra = []
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
             if x_in.shape != self.x.shape:
-                raise NotImplementedError("Concept Guards: this guard corrects whole latents and cannot follow context windows (long "
-                                          "videos). Remove the context-window node, or use Prompt Intervention or Rewrite Prompt, which "
-                                          "work there.")
-            waits = "sampler_calc_cond_batch_function" in model_options         # such a node asks for roles one by one
+                raise NotImplementedError(
+                    "Concept Guards: this guard corrects whole latents and cannot follow context windows (long "
+                    "videos). Remove the context-window node, or use Prompt Intervention or Rewrite Prompt, which "
+                    "work there."
+                )
+            waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
             lists += [self._choose(name, self.guider.conds[name]) for name in extra]
         self.slots = roles + extra
@@ -230,9 +252,11 @@ class Run:
             self.slots = ()
         if outputs is not None:
             for name, prediction in zip(roles + extra, out, strict=True):
-                if name in outputs and outputs[name] is None:   # the first of an evaluation: later ones are perturbed (PAG, SAG)
+                if (
+                    name in outputs and outputs[name] is None
+                ):  # the first of an evaluation: later ones are perturbed (PAG, SAG)
                     outputs[name] = prediction
-        return out[:len(conds)]
+        return out[: len(conds)]
 
     def _choose(self, role, entries):
         if entries:
@@ -248,4 +272,6 @@ class Run:
             if known is entries:
                 return role
         ids = {entry.get("uuid") for entry in entries}
-        return next((role for role, known in self.guider.conds.items() if ids & {entry.get("uuid") for entry in known}), None)
+        return next(
+            (role for role, known in self.guider.conds.items() if ids & {entry.get("uuid") for entry in known}), None
+        )

@@ -2,6 +2,7 @@
 
 The sampler sees one batch twice as large, the user the first half only (result and previews).
 """
+
 import inspect
 
 import comfy.samplers
@@ -22,11 +23,20 @@ class Twin:
             kwargs["latent_shapes"] = [(2 * shape[0], *shape[1:]) for shape in kwargs["latent_shapes"]]
 
         def first_half(step, x0, x, total):
-            callback(step, x0[:self.batch], x[:self.batch], total)
+            callback(step, x0[: self.batch], x[: self.batch], total)
 
-        out = executor(_twice(self.noise), _twice(latent_image), self._same_noise(sampler), sigmas, denoise_mask, first_half,
-                       disable_pbar, self.seed, **kwargs)
-        return out[:self.batch]
+        out = executor(
+            _twice(self.noise),
+            _twice(latent_image),
+            self._same_noise(sampler),
+            sigmas,
+            denoise_mask,
+            first_half,
+            disable_pbar,
+            self.seed,
+            **kwargs,
+        )
+        return out[: self.batch]
 
     def _same_noise(self, sampler):
         """A sampler that adds noise (ancestral, SDE) must add the same to both halves."""
@@ -34,12 +44,15 @@ class Twin:
             return sampler
         if "noise_sampler" not in inspect.signature(sampler.sampler_function).parameters:
             return sampler
-        generator = torch.Generator().manual_seed((self.seed or 0) + 1)     # not that of the starting noise
+        generator = torch.Generator().manual_seed((self.seed or 0) + 1)  # not that of the starting noise
         half = self.noise
 
         def draw(sigma, sigma_next):
             return _twice(torch.randn(half.shape, generator=generator)).to(getattr(sigma, "device", half.device))
-        return comfy.samplers.KSAMPLER(sampler.sampler_function, {**sampler.extra_options, "noise_sampler": draw}, sampler.inpaint_options)
+
+        return comfy.samplers.KSAMPLER(
+            sampler.sampler_function, {**sampler.extra_options, "noise_sampler": draw}, sampler.inpaint_options
+        )
 
 
 def _twice(tensor):

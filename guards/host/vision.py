@@ -1,4 +1,5 @@
 """Pictures as embeddings of the host's CLIP_VISION."""
+
 import torch
 
 
@@ -7,6 +8,6 @@ def embed(clip_vision, pictures):
     with torch.no_grad():
         output = clip_vision.encode_image(pictures)
     embedding = output["image_embeds"]
-    if embedding is None:                       # encoders without a projection
+    if embedding is None:  # encoders without a projection
         embedding = output["last_hidden_state"].mean(1)
     return embedding.float().cpu().reshape(len(pictures), -1)

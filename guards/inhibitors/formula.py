@@ -9,6 +9,7 @@ untouched twin for the prompt's tokens and re-weighted maps of the target words 
 No map needs to be held for that: the first part is the twin's attention over values moved to the twin's positions
 (``fold``), the second one attention over the target words' text with weighted values, zero for the other tokens.
 """
+
 from dataclasses import dataclass
 
 import torch
@@ -26,17 +27,19 @@ def split_targets(text):
 def find(sequence, part):
     """Where ``part`` occurs in ``sequence`` as an unbroken run: the first positions. Both are lists of hashable tokens."""
     length = len(part)
-    return [i for i in range(len(sequence) - length + 1) if length and sequence[i:i + length] == part]
+    return [i for i in range(len(sequence) - length + 1) if length and sequence[i : i + length] == part]
 
 
 # ---- two prompts ----------------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Alignment:
     """How the positions of the prompt with targets (row 1) relate to those of the prompt (row 0) and of the targets' text."""
-    mapper: torch.Tensor        # (T,) long: the position in row 0, -1 for an inserted token
-    alpha: torch.Tensor         # (T,) float: 1 where row 0's map counts, 0 for an inserted token
-    erase: torch.Tensor         # (T,) long: the position in the targets' own text, 0 where none
+
+    mapper: torch.Tensor  # (T,) long: the position in row 0, -1 for an inserted token
+    alpha: torch.Tensor  # (T,) float: 1 where row 0's map counts, 0 for an inserted token
+    erase: torch.Tensor  # (T,) long: the position in the targets' own text, 0 where none
 
     @property
     def inserted(self):
@@ -55,10 +58,10 @@ def align(at, end, count, length):
     if at + count >= length:
         raise ValueError(f"{count} target tokens do not fit at position {at} of {length}")
     mapper = torch.arange(length)
-    mapper[at:at + count] = -1
+    mapper[at : at + count] = -1
     mapper[at + count] = end
     erase = torch.zeros(length, dtype=torch.long)
-    erase[at:at + count] = torch.arange(1, count + 1)
+    erase[at : at + count] = torch.arange(1, count + 1)
     return Alignment(mapper, (mapper >= 0).float(), erase)
 
 
@@ -89,7 +92,7 @@ def fold(values, alignment):
 
 # ---- ours -----------------------------------------------------------------------------------------------------------
 
-OPENS, OPEN = 0.6, 0.75         # shares at which the gate starts to open and is fully open
+OPENS, OPEN = 0.6, 0.75  # shares at which the gate starts to open and is fully open
 
 
 def contained(prompt, target):
@@ -110,12 +113,13 @@ def gate(shares):
 
 # ---- scale ----------------------------------------------------------------------------------------------------------
 
+
 def windows(steps, cross_end=0.8, self_end=0.4):
     """The first executed steps without the cross- and the self-attention part: 20 steps, published: (16, 8)."""
     return int(cross_end * (steps + 1)), int(self_end * steps)
 
 
-SELF_POSITIONS = 256            # self-attention maps are shared where they have at most 16x16 positions
+SELF_POSITIONS = 256  # self-attention maps are shared where they have at most 16x16 positions
 
 
 class Adapter(torch.nn.Module):
@@ -145,8 +149,10 @@ class Adapter(torch.nn.Module):
         elif self.features == 2 * layers and shares is not None:
             means = torch.cat([means, shares], -1)
         elif self.features != layers:
-            raise ValueError(f"This adapter was trained for a model with {self.trained_layers} cross-attention layers, this one has "
-                             f"{layers}: load an adapter of this model's family, or use a fixed scale.")
+            raise ValueError(
+                f"This adapter was trained for a model with {self.trained_layers} cross-attention layers, this one has "
+                f"{layers}: load an adapter of this model's family, or use a fixed scale."
+            )
         with torch.inference_mode(False), torch.no_grad():
             return self(means.float().clone())
 
@@ -185,13 +191,17 @@ def fit(inputs, labels, epochs=2000, cover=0.9, rate=3e-3, decay=1e-2, seed=0, t
         adapter = Adapter(inputs.shape[1], injected=False)
         with torch.no_grad():
             for p in adapter.parameters():
-                p.copy_(torch.randn(p.shape, generator=generator) * p.shape[-1] ** -0.5 if p.ndim > 1 else torch.zeros(p.shape))
+                p.copy_(
+                    torch.randn(p.shape, generator=generator) * p.shape[-1] ** -0.5
+                    if p.ndim > 1
+                    else torch.zeros(p.shape)
+                )
         optimizer = torch.optim.AdamW(adapter.parameters(), rate, weight_decay=decay)
         losses, normal = [], (inputs - mean) / std
         for epoch in range(epochs):
             for group in optimizer.param_groups:
                 group["lr"] = rate * (1 - epoch / epochs)
-            over = adapter(normal) - labels                             # positive: too weak
+            over = adapter(normal) - labels  # positive: too weak
             loss = torch.maximum(cover * over, (cover - 1) * over).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -206,7 +216,14 @@ def fit(inputs, labels, epochs=2000, cover=0.9, rate=3e-3, decay=1e-2, seed=0, t
     return adapter.eval().requires_grad_(False), losses
 
 
-SHAPES = {"fc1.weight": (64, None), "fc1.bias": (64,), "fc2.weight": (32, 64), "fc2.bias": (32,), "fc3.weight": (1, 32), "fc3.bias": (1,)}
+SHAPES = {
+    "fc1.weight": (64, None),
+    "fc1.bias": (64,),
+    "fc2.weight": (32, 64),
+    "fc2.bias": (32,),
+    "fc3.weight": (1, 32),
+    "fc3.bias": (1,),
+}
 
 
 def load_adapter(state, family="", injected=True):

@@ -1,7 +1,10 @@
 """Heat maps as pictures. Everything here is (n, height, width) floats or pictures (n, height, width, 3) in 0..1."""
+
 import torch
 
-STOPS = torch.tensor([[0.05, 0.03, 0.20], [0.45, 0.05, 0.45], [0.90, 0.25, 0.20], [1.00, 0.70, 0.10], [1.00, 1.00, 0.75]])
+STOPS = torch.tensor(
+    [[0.05, 0.03, 0.20], [0.45, 0.05, 0.45], [0.90, 0.25, 0.20], [1.00, 0.70, 0.10], [1.00, 1.00, 0.75]]
+)
 
 
 def normalise(maps):
@@ -12,7 +15,9 @@ def normalise(maps):
 
 def resize(maps, height, width):
     """Bilinear."""
-    return torch.nn.functional.interpolate(maps[:, None].float(), (height, width), mode="bilinear", align_corners=False)[:, 0]
+    return torch.nn.functional.interpolate(
+        maps[:, None].float(), (height, width), mode="bilinear", align_corners=False
+    )[:, 0]
 
 
 def colours(maps):

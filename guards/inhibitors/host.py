@@ -7,6 +7,7 @@ What single_pass adds to a layer, by variant:
   aligned                for every target, scale * gate * (attention to its text - attention to an empty text); how much of
                          the target is in the prompt, and so the gate, shows in the first step
 """
+
 import logging
 from dataclasses import dataclass
 
@@ -18,34 +19,41 @@ from . import formula as inhibitors
 from . import host_text as inhibitor_text
 
 TAG = "guard_inhibitor"
-SERVES = 10                     # steps from which on the first one can be spared to measure for the adapter
+SERVES = 10  # steps from which on the first one can be spared to measure for the adapter
 
 
 @dataclass(frozen=True, eq=False)
 class GrowthInhibitor(rail.Guard):
     """Targets with one scale, or with an adapter that infers it."""
+
     target: inhibitor_text.Target
     scale: float
-    twin: bool                                  # paired
+    twin: bool  # paired
     adapter: inhibitors.Adapter | None = None
     cross_end: float = 0.8
     self_end: float = 0.4
-    variant: str = "aligned"                    # of single_pass
-    report: object = None                       # called with the inferred scales' text
+    variant: str = "aligned"  # of single_pass
+    report: object = None  # called with the inferred scales' text
 
     def begin(self, run):
         positive = run.guider.conds.get("positive")
         if not positive:
-            raise ValueError("Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
-                             "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider.")
+            raise ValueError(
+                "Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
+                "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
+            )
         width = next((entry["cross_attn"].shape[-1] for entry in positive if entry.get("cross_attn") is not None), None)
         if width is not None and width != self.target.context.shape[-1]:
-            raise ValueError(f"The targets were encoded {self.target.context.shape[-1]} wide, the sampler's prompt {width} wide: they come "
-                             "from different text encoders. Connect the CLIP that belongs to this model to the Growth Inhibitor.")
+            raise ValueError(
+                f"The targets were encoded {self.target.context.shape[-1]} wide, the sampler's prompt {width} wide: they come "
+                "from different text encoders. Connect the CLIP that belongs to this model to the Growth Inhibitor."
+            )
         alignments = {}
         if self.twin and sum(guard.twin for guard in run.guards) > 1:
-            raise ValueError("Two Growth Inhibitors in mode paired cannot share a run: name all targets in one node, separated by commas, "
-                             "or set one of them to single_pass.")
+            raise ValueError(
+                "Two Growth Inhibitors in mode paired cannot share a run: name all targets in one node, separated by commas, "
+                "or set one of them to single_pass."
+            )
         if self.twin:
             run.guider.conds["positive"] = [self._paired(run, entry, alignments) for entry in positive]
         state = _State(inhibitors.windows(run.steps, self.cross_end, self.self_end), alignments)
@@ -65,9 +73,15 @@ class GrowthInhibitor(rail.Guard):
     def weights(self, scales):
         """What values are multiplied by, from scales (b, tokens): (b, targets) when aligned, else (b, T, 1), 0 for other tokens."""
         if self.gated:
-            return torch.stack([scales[:, [o == number for o in self.target.owners]].mean(1) for number in range(len(self.target.each))], 1)
+            return torch.stack(
+                [
+                    scales[:, [o == number for o in self.target.owners]].mean(1)
+                    for number in range(len(self.target.each))
+                ],
+                1,
+            )
         weights = torch.zeros(scales.shape[0], self.target.context.shape[1], 1)
-        weights[:, 1:1 + self.target.count, 0] = scales
+        weights[:, 1 : 1 + self.target.count, 0] = scales
         if self.variant == "words and end" and not self.twin:
             weights[:, 1 + self.target.count, 0] = scales.mean(1)
         return weights
@@ -88,13 +102,14 @@ class GrowthInhibitor(rail.Guard):
 
         def cross(layer, block):
             return lambda q, k, v, extra, inner: self._cross(state, layer, block, q, k, v, extra, inner)
+
         attention.wrap_cross(options, run.model.diffusion_model, cross)
         if self.twin:
             attention.add_self(options, lambda n, context, value, extra: self._self(state, n, context, value, extra))
 
     def _cross(self, state, layer, block, q, k, v, extra, inner):
         run = state.run
-        total = min(q.shape[0], extra["original_shape"][0])             # other packs may have appended rows of their own
+        total = min(q.shape[0], extra["original_shape"][0])  # other packs may have appended rows of their own
         rows = run.rows(total, extra) if run.step < state.cross_end and (state.active or state.measuring) else []
         if not rows:
             return inner(q, k, v, extra)
@@ -111,7 +126,9 @@ class GrowthInhibitor(rail.Guard):
         for at, queries in zip(guarded, own):
             if state.measuring:
                 injected = self.adapter is not None and self.adapter.injected
-                seen = slice(at.stop, at.stop + run.batch) if self.twin and not injected else at        # the twin is the unguarded one
+                seen = (
+                    slice(at.stop, at.stop + run.batch) if self.twin and not injected else at
+                )  # the twin is the unguarded one
                 looking = queries if seen == at else q[seen]
                 attended = out[seen] if inner is attention.plain else attention.also(looking, k[seen], v[seen], extra)
                 self._look(state, layer, block, looking, attended, extra)
@@ -122,7 +139,9 @@ class GrowthInhibitor(rail.Guard):
             if self.gated:
                 nothing = attention.text(block, queries, self.target.empty, 1, extra)
                 for number, context in enumerate(self.target.each):
-                    out[at] += weights[:, number].view(-1, 1, 1) * (attention.text(block, queries, context, 1, extra) - nothing)
+                    out[at] += weights[:, number].view(-1, 1, 1) * (
+                        attention.text(block, queries, context, 1, extra) - nothing
+                    )
             else:
                 out[at] += attention.text(block, queries, self.target.context, weights, extra)
         return out
@@ -135,10 +154,12 @@ class GrowthInhibitor(rail.Guard):
         if self.adapter is not None:
             keys = block.attn2.to_k(self.target.context.to(queries)).expand(queries.shape[0], -1, -1)
             maps = attention.probabilities(queries, keys, extra["n_heads"])
-            state.measure("means", layer, maps[..., 1:1 + self.target.count].mean((1, 2)))
+            state.measure("means", layer, maps[..., 1 : 1 + self.target.count].mean((1, 2)))
         nothing = attention.text(block, queries, self.target.empty, 1, extra)
-        shares = [inhibitors.contained(attended - nothing, attention.text(block, queries, context, 1, extra) - nothing)
-                  for context in self.target.each]
+        shares = [
+            inhibitors.contained(attended - nothing, attention.text(block, queries, context, 1, extra) - nothing)
+            for context in self.target.each
+        ]
         state.measure("shares", layer, torch.stack(shares, 1))
 
     def _self(self, state, n, context, value, extra):
@@ -167,7 +188,7 @@ class GrowthInhibitor(rail.Guard):
                 return
             evaluate()
         state.measuring = False
-        shares = state.measured("shares")                               # (b, targets, layers)
+        shares = state.measured("shares")  # (b, targets, layers)
         if self.adapter is not None:
             scales = self.adapter.scales(state.measured("means"), shares[:, list(self.target.owners)])
         else:
@@ -195,7 +216,9 @@ class _State:
 
     def measured(self, kind):
         """(b, m, layers), the mean of all passes"""
-        return torch.stack([total / count for (one, _), (total, count) in sorted(self._sums.items()) if one == kind], -1)
+        return torch.stack(
+            [total / count for (one, _), (total, count) in sorted(self._sums.items()) if one == kind], -1
+        )
 
 
 def scales_text(target, scales):
@@ -206,14 +229,28 @@ def scales_text(target, scales):
     return "; ".join(f"{name}: {', '.join(values)}" for name, values in parts.items())
 
 
-def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, self_end=0.4, reading="code", variant="aligned",
-          report=None):
+def guard(
+    model,
+    clip,
+    text,
+    targets,
+    scale,
+    mode,
+    adapter=None,
+    cross_end=0.8,
+    self_end=0.4,
+    reading="code",
+    variant="aligned",
+    report=None,
+):
     """(MODEL, CONDITIONING, text of the scales). Scale 0 without an adapter is off: the model itself and the plain prompt."""
     checks.finite(scale=scale)
     checks.within(0, 1, cross_end=cross_end, self_end=self_end)
     if not checks.is_unet(model):
-        raise NotImplementedError(f"Growth Inhibitor works on the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}. "
-                                  "Use Safe Latent Diffusion, Prompt Intervention or Rewrite Prompt with it.")
+        raise NotImplementedError(
+            f"Growth Inhibitor works on the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}. "
+            "Use Safe Latent Diffusion, Prompt Intervention or Rewrite Prompt with it."
+        )
     names = inhibitors.split_targets(targets)
     conditioning = inhibitor_text.prompt(clip, text)
     target = inhibitor_text.target(clip, names)
@@ -221,7 +258,9 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
         return model, conditioning, "off (scale 0)"
     layers = len(attention.blocks(model.model.diffusion_model))
     if adapter is not None:
-        adapter.scales(torch.zeros(1, 1, layers), torch.zeros(1, 1, layers))        # refuses another family's now, not when sampling
+        adapter.scales(
+            torch.zeros(1, 1, layers), torch.zeros(1, 1, layers)
+        )  # refuses another family's now, not when sampling
     paired = mode == "paired"
     if paired:
         row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)
@@ -229,8 +268,11 @@ def guard(model, clip, text, targets, scale, mode, adapter=None, cross_end=0.8, 
         tag = {"context": inhibitors.inject(source, target.context, alignment), "alignment": alignment}
         conditioning = [[tensor, {**options, TAG: tag}] for tensor, options in conditioning]
     inhibitor = GrowthInhibitor(target, scale, paired, adapter, cross_end, self_end, variant, report)
-    said = (scales_text(target, torch.full((1, target.count), float(scale))) if adapter is None else
-            "inferred by the adapter in the first step of every run: see the text under the node and the log")
+    said = (
+        scales_text(target, torch.full((1, target.count), float(scale)))
+        if adapter is None
+        else "inferred by the adapter in the first step of every run: see the text under the node and the log"
+    )
     if adapter is None and inhibitor.gated:
         said += " (at most; how much of it, the first step shows: see the text under the node and the log)"
     return rail.attach(model, inhibitor), conditioning, said

@@ -1,4 +1,5 @@
 """Scale adapters as files: those in models/concept_adapters and the demo model's, which comes with the pack."""
+
 import json
 import os
 
@@ -37,13 +38,17 @@ def read(path):
                 metadata = file.metadata() or {}
             family, injected = metadata.get("family", ""), metadata.get("measured", "injected") == "injected"
         state = comfy.utils.load_torch_file(path, safe_load=True)
-        return inhibitors.load_adapter(state.get("state_dict", state) if isinstance(state, dict) else state, family, injected)
+        return inhibitors.load_adapter(
+            state.get("state_dict", state) if isinstance(state, dict) else state, family, injected
+        )
     except FileNotFoundError as error:
         raise FileNotFoundError(f"The adapter {name} is missing.") from error
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(f"The adapter {name} cannot be used: {reason}. Choose a file saved by Save Scale Adapter or the official "
-                         ".pth state dict.") from error
+        raise ValueError(
+            f"The adapter {name} cannot be used: {reason}. Choose a file saved by Save Scale Adapter or the official "
+            ".pth state dict."
+        ) from error
 
 
 def save(adapter, filename, folder=None, settings=None, replace=False):
@@ -57,9 +62,16 @@ def save(adapter, filename, folder=None, settings=None, replace=False):
     while os.path.exists(path) and not replace:
         number += 1
         path = os.path.join(folder, f"{name}_{number}.safetensors")
-    metadata = {"format": FORMAT, "family": adapter.family, "features": str(adapter.features),
-                "measured": "injected" if adapter.injected else "plain", "settings": json.dumps(settings or {})}
-    folders.write(path, safetensors.torch.save({key: value.contiguous() for key, value in adapter.state_dict().items()}, metadata))
+    metadata = {
+        "format": FORMAT,
+        "family": adapter.family,
+        "features": str(adapter.features),
+        "measured": "injected" if adapter.injected else "plain",
+        "settings": json.dumps(settings or {}),
+    }
+    folders.write(
+        path, safetensors.torch.save({key: value.contiguous() for key, value in adapter.state_dict().items()}, metadata)
+    )
     return path
 
 

@@ -3,6 +3,7 @@
 No sampling run is needed, so it works for every picture, sampler and scheduler: the picture's latents get the noise of a few
 levels, as if a run had come by there, and the model is asked once at each. Maps are added up as they come; none is kept.
 """
+
 import comfy.samplers
 import torch
 
@@ -15,7 +16,9 @@ from . import host_text as inhibitor_text
 class _Look(comfy.samplers.Sampler):
     """Asks the model once at every noise level."""
 
-    def sample(self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+    def sample(
+        self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
+    ):
         sampling = model_wrap.inner_model.model_sampling
         for number, sigma in enumerate(sigmas):
             x = sampling.noise_scaling(sigma, noise, latent_image, False)
@@ -45,7 +48,11 @@ class _Reader:
         fine = height * width >= self.size[0] * self.size[1]
         if self.layers == "all" or (self.layers == "fine") == fine:
             for number, (context, columns) in enumerate(self.concepts):
-                share = self._named(q, k, columns, extra) if context is None else self._implied(block, q, k, v, context, extra)
+                share = (
+                    self._named(q, k, columns, extra)
+                    if context is None
+                    else self._implied(block, q, k, v, context, extra)
+                )
                 self.sums[number] = self.sums[number] + heat.resize(share.view(-1, height, width), *self.size)
         return out
 
@@ -57,7 +64,10 @@ class _Reader:
 
     def _implied(self, block, q, k, v, context, extra):
         nothing = attention.text(block, q, self.empty, 1, extra).float()
-        prompt, target = attention.also(q, k, v, extra).float() - nothing, attention.text(block, q, context, 1, extra).float() - nothing
+        prompt, target = (
+            attention.also(q, k, v, extra).float() - nothing,
+            attention.text(block, q, context, 1, extra).float() - nothing,
+        )
         return (prompt * target).sum(-1) / target.square().sum((1, 2), keepdim=True)[..., 0].clamp(min=1e-12)
 
 
@@ -68,7 +78,9 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
     ``end``: the noise levels as shares of a run, 0 all noise, 1 none. ``tick(done, total)`` is called after every level.
     """
     if not checks.is_unet(model):
-        raise NotImplementedError(f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}.")
+        raise NotImplementedError(
+            f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}."
+        )
     checks.within(0, 1, start=start, end=end)
     if start > end:
         raise ValueError(f"start_percent is {start}, end_percent {end}: the start must not come after the end.")
@@ -86,11 +98,20 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(1.0)
     sampling = model.get_model_object("model_sampling")
-    sigmas = torch.tensor([float(sampling.percent_to_sigma(p)) for p in torch.linspace(start, end, levels).clamp(0.0, 0.999).tolist()])
+    sigmas = torch.tensor(
+        [float(sampling.percent_to_sigma(p)) for p in torch.linspace(start, end, levels).clamp(0.0, 0.999).tolist()]
+    )
     sigmas = sigmas.clamp(max=float(sampling.sigma_max))
     noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(seed))
-    guider.sample(noise, samples, _Look(), sigmas, disable_pbar=True, seed=seed,
-                  callback=lambda number, x0, x, total: tick(number + 1, total) if tick is not None else None)
+    guider.sample(
+        noise,
+        samples,
+        _Look(),
+        sigmas,
+        disable_pbar=True,
+        seed=seed,
+        callback=lambda number, x0, x, total: tick(number + 1, total) if tick is not None else None,
+    )
     if any(isinstance(total, float) for total in reader.sums):
         raise ValueError(f"No layer of this model is '{layers}': choose layers 'all'.")
     return heat.normalise(torch.cat(reader.sums).cpu())

@@ -1,4 +1,5 @@
 """Prompt and targets as tokens: which positions are the targets', and the prompt with the targets appended."""
+
 import logging
 from dataclasses import dataclass
 
@@ -6,18 +7,19 @@ import torch
 
 from . import formula as inhibitors
 
-SIZE = 77                                       # positions in a chunk of a CLIP text encoder, start and end included
+SIZE = 77  # positions in a chunk of a CLIP text encoder, start and end included
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
     """The targets' own text, encoded."""
-    context: torch.Tensor                       # (1, T, c)
-    count: int                                  # tokens, at positions 1 .. count; the end token follows
-    targets: tuple                              # as the user wrote them
-    owners: tuple                               # one for each token: the number of the target it belongs to
-    each: tuple                                 # every target alone, encoded: (1, T, c)
-    empty: torch.Tensor                         # (1, 77, c): no text
+
+    context: torch.Tensor  # (1, T, c)
+    count: int  # tokens, at positions 1 .. count; the end token follows
+    targets: tuple  # as the user wrote them
+    owners: tuple  # one for each token: the number of the target it belongs to
+    each: tuple  # every target alone, encoded: (1, T, c)
+    empty: torch.Tensor  # (1, 77, c): no text
 
 
 def target(clip, targets):
@@ -25,11 +27,15 @@ def target(clip, targets):
     pieces = {name: _content(clip, name) for name in targets}
     empty = [name for name, chunks in pieces.items() if not any(chunk for chunk in _first(chunks))]
     if empty:
-        raise ValueError(f"targets: the text encoder makes no token of {empty[0]!r} (an embedding that does not exist?).")
+        raise ValueError(
+            f"targets: the text encoder makes no token of {empty[0]!r} (an embedding that does not exist?)."
+        )
     tokens = _content(clip, " ".join(targets))
     if len(_first(tokens)) > 1 or len(_first(tokens)[0]) != sum(len(_first(pieces[name])[0]) for name in targets):
-        raise ValueError("targets have more tokens than fit into one text of 75: name the few that matter, or use several Growth "
-                         "Inhibitors in a row.")
+        raise ValueError(
+            "targets have more tokens than fit into one text of 75: name the few that matter, or use several Growth "
+            "Inhibitors in a row."
+        )
     owners = tuple(number for number, name in enumerate(targets) for _ in _first(pieces[name])[0])
     count = len(_first(tokens)[0])
     each = tuple(prompt(clip, name)[0][0] for name in targets)
@@ -51,8 +57,11 @@ def appended(clip, text, target_text, count):
         kept[encoder] = [*chunks[:-1], last[:room] + more]
     lost = max(0, len(_first(own)[-1]) + count - (SIZE - 2))
     if lost:
-        logging.warning("Growth Inhibitor: the prompt is full; its last %d tokens are left out of the guarded picture to make room "
-                        "for the targets.", lost)
+        logging.warning(
+            "Growth Inhibitor: the prompt is full; its last %d tokens are left out of the guarded picture to make room "
+            "for the targets.",
+            lost,
+        )
     last = len(_first(own)[-1])
     start = SIZE * (len(_first(own)) - 1) + 1
     alignment = inhibitors.align(start + last - lost, start + last, count, SIZE * len(_first(own)))
@@ -71,8 +80,10 @@ def positions(clip, text, target_text):
 
 def _content(clip, text):
     """{encoder: [chunk of (token, weight), start, end and padding left out]}"""
-    return {encoder: [[(token, weight) for token, weight, word in chunk if word] for chunk in chunks]
-            for encoder, chunks in clip.tokenize(text, return_word_ids=True).items()}
+    return {
+        encoder: [[(token, weight) for token, weight, word in chunk if word] for chunk in chunks]
+        for encoder, chunks in clip.tokenize(text, return_word_ids=True).items()
+    }
 
 
 def _encode(clip, content):

@@ -6,13 +6,14 @@ Both prompts travel in one CONDITIONING, so areas, masks and ControlNets applied
 entries lie dormant (their timestep range is empty), so that without the guarded MODEL only the rewritten prompt acts:
 a graph wired wrongly errs on the safe side. The guard wakes the query for the first steps and hides the rewrite.
 """
+
 from dataclasses import dataclass
 
 from ..host import checks, rail
 from ..schedule import switch_step
 
 TAG = "guard_intervention"
-DORMANT = dict(start_percent=1.0, end_percent=1.0)         # from sigma 0 to sigma 0: never
+DORMANT = dict(start_percent=1.0, end_percent=1.0)  # from sigma 0 to sigma 0: never
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,10 @@ class PromptIntervention(rail.Guard):
     """Serves every tagged conditioning of a run; each entry carries its own ratio."""
 
     def begin(self, run):
-        return {}                                          # id of a list -> (switch steps, passed -> live entries)
+        return {}  # id of a list -> (switch steps, passed -> live entries)
 
     def choose(self, run, state, role, entries):
-        if id(entries) not in state:                       # lists live as long as the run, so their ids are unique
+        if id(entries) not in state:  # lists live as long as the run, so their ids are unique
             switches = {_switch(run, entry) for entry in entries if TAG in entry}
             state[id(entries)] = switches, {}
         switches, chosen = state[id(entries)]
@@ -47,10 +48,17 @@ def _now(run, entry):
 def _live(run, role, entries):
     """The entries of one list for this step. The host copies every area into the other lists, tag and all: such a copy
     is live when any entry that is live in its own list has that area."""
-    areas = {tuple(entry["area"]) for name, known in run.guider.conds.items() for entry in known
-             if "area" in entry and run.native(name, entry) and _now(run, entry)}
-    return [_awake(run, entry) for entry in entries
-            if (_now(run, entry) if run.native(role, entry) or "area" not in entry else tuple(entry["area"]) in areas)]
+    areas = {
+        tuple(entry["area"])
+        for name, known in run.guider.conds.items()
+        for entry in known
+        if "area" in entry and run.native(name, entry) and _now(run, entry)
+    }
+    return [
+        _awake(run, entry)
+        for entry in entries
+        if (_now(run, entry) if run.native(role, entry) or "area" not in entry else tuple(entry["area"]) in areas)
+    ]
 
 
 def _awake(run, entry):
@@ -78,7 +86,20 @@ def guard(model, query, rewritten, ratio):
         return model, rewritten
     if ratio == 1:
         return model, query
-    dormant = [[tensor, {**options, **DORMANT, TAG: {"part": "query", "ratio": ratio, "range": {
-        key: options[key] for key in DORMANT if key in options}}}] for tensor, options in query]
+    dormant = [
+        [
+            tensor,
+            {
+                **options,
+                **DORMANT,
+                TAG: {
+                    "part": "query",
+                    "ratio": ratio,
+                    "range": {key: options[key] for key in DORMANT if key in options},
+                },
+            },
+        ]
+        for tensor, options in query
+    ]
     later = [[tensor, {**options, TAG: {"part": "rewritten", "ratio": ratio}}] for tensor, options in rewritten]
     return rail.attach(model, PromptIntervention()), dormant + later

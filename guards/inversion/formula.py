@@ -4,6 +4,7 @@ Jeon et al., "Human Feedback Inversion", ECCV 2024 (arXiv 2407.21032): find v th
 in its concrete form reward-weighted textual inversion, min_v E w(r(x)) || eps - eps_theta(x_t, t, v) ||^2. The weighting was not
 published; the one here is ours.
 """
+
 from __future__ import annotations
 
 import torch
@@ -22,8 +23,10 @@ def weights(rewards: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError("feedback: the ratings must be numbers, one for each picture")
     low, high = rewards.min(), rewards.max()
     if high - low < 1e-6:
-        raise ValueError(f"feedback: all {len(rewards)} pictures are rated the same, so nothing tells the concept apart. Rate pictures "
-                         "that show it and pictures that do not.")
+        raise ValueError(
+            f"feedback: all {len(rewards)} pictures are rated the same, so nothing tells the concept apart. Rate pictures "
+            "that show it and pictures that do not."
+        )
     middle = (low + high) / 2
     return (rewards - middle).clamp(min=0) / (high - middle), (middle - rewards).clamp(min=0) / (middle - low)
 
@@ -33,10 +36,12 @@ def contrast(error, reference, margin: float = 0.05):
 
     ``error`` and ``reference``: as a Task's, with and without the word. Ours.
     """
+
     def hinge(values, x0, noise, times):
         with torch.no_grad():
             without = reference(values, x0, noise, times)
         return torch.relu((1 + margin) * without - error(values, x0, noise, times))
+
     return hinge
 
 

@@ -1,4 +1,5 @@
 """Feedback inversion in the host: the vectors of a new word are trained through the loaded text encoder and the loaded UNet."""
+
 import comfy.model_management
 import comfy.samplers
 import torch
@@ -8,17 +9,22 @@ from ..training import host as training
 from ..training import loop as discovery
 from . import formula as inversion
 
-MARK = "*"                                      # stands for one vector while a template is tokenized; a single token of CLIP's vocabulary
-ENCODERS = ("l", "g", "h")                      # CLIP-L (SD1.x, SDXL), CLIP-G (SDXL), CLIP-H (SD2.x)
+MARK = "*"  # stands for one vector while a template is tokenized; a single token of CLIP's vocabulary
+ENCODERS = ("l", "g", "h")  # CLIP-L (SD1.x, SDXL), CLIP-G (SDXL), CLIP-H (SD2.x)
 
 
 def widths(clip):
     """Encoder -> width of its token vectors. Raises ValueError for text encoders that are no CLIP."""
     keys = [key for key in clip.tokenize("") if key in ENCODERS]
     if not keys or len(keys) != len(clip.tokenize("")):
-        raise ValueError("clip is not the text encoder of an SD1.x, SD2.x or SDXL model: learnt words work with CLIP text encoders only. "
-                         "Use such a model, or Safe Latent Diffusion with the concept in plain words.")
-    return {key: getattr(clip.cond_stage_model, f"clip_{key}").transformer.get_input_embeddings().weight.shape[1] for key in keys}
+        raise ValueError(
+            "clip is not the text encoder of an SD1.x, SD2.x or SDXL model: learnt words work with CLIP text encoders only. "
+            "Use such a model, or Safe Latent Diffusion with the concept in plain words."
+        )
+    return {
+        key: getattr(clip.cond_stage_model, f"clip_{key}").transformer.get_input_embeddings().weight.shape[1]
+        for key in keys
+    }
 
 
 def tokens_with(clip, vectors, template="{token}"):
@@ -33,7 +39,9 @@ def tokens_with(clip, vectors, template="{token}"):
         if sum(entry[0] == mark[key] for chunk in chunks for entry in chunk) != count:
             raise ValueError(f"template is {template[:80]!r}: {{token}} must stand apart from other letters and signs.")
         rows = iter(vectors[key])
-        placed[key] = [[(next(rows), *entry[1:]) if entry[0] == mark[key] else entry for entry in chunk] for chunk in chunks]
+        placed[key] = [
+            [(next(rows), *entry[1:]) if entry[0] == mark[key] else entry for entry in chunk] for chunk in chunks
+        ]
     return placed
 
 
@@ -53,8 +61,16 @@ def start_vectors(clip, count, text=""):
         encoder = getattr(clip.cond_stage_model, f"clip_{key}")
         table = encoder.transformer.get_input_embeddings().weight.detach()
         special = set(encoder.special_tokens.values())
-        ids = [entry[0] for entry in clip.tokenize(text)[key][0] if entry[0] not in special and not torch.is_tensor(entry[0])]
-        rows = table[torch.tensor(ids, device=table.device)].float().cpu() if ids else table.float().mean(0, keepdim=True).cpu()
+        ids = [
+            entry[0]
+            for entry in clip.tokenize(text)[key][0]
+            if entry[0] not in special and not torch.is_tensor(entry[0])
+        ]
+        rows = (
+            table[torch.tensor(ids, device=table.device)].float().cpu()
+            if ids
+            else table.float().mean(0, keepdim=True).cpu()
+        )
         parts.append(rows[torch.arange(count) % len(rows)])
     return training.ordinary(torch.cat(parts, 1))
 
@@ -64,7 +80,17 @@ def split(sizes, values):
     return dict(zip(sizes, values.split(list(sizes.values()), 1), strict=True))
 
 
-def invert(model, clip, empty, latents, rewards, settings, start, contrast_weight=0.0, on_step=lambda done, result, preview: None):
+def invert(
+    model,
+    clip,
+    empty,
+    latents,
+    rewards,
+    settings,
+    start,
+    contrast_weight=0.0,
+    on_step=lambda done, result, preview: None,
+):
     """Train a word's vectors on rated pictures. Returns a discovery.Result whose values are (n, sum of widths).
 
     ``latents``: (n, c, h, w) in the model's own scale; ``rewards``: (n,) in 0..1; ``empty``: CONDITIONING of the empty prompt; ``start``:
@@ -89,18 +115,27 @@ def invert(model, clip, empty, latents, rewards, settings, start, contrast_weigh
             nonlocal result
             result = latest
             comfy.model_management.throw_exception_if_processing_interrupted()
-            on_step(done, latest, lambda: _preview(denoise, clip, sampling, latest.values.to(device), latents, settings.seed))
+            on_step(
+                done,
+                latest,
+                lambda: _preview(denoise, clip, sampling, latest.values.to(device), latents, settings.seed),
+            )
 
         task = discovery.Task(discovery.Examples(pictures, len(sigmas), settings.seed, shown), error)
         counters = []
         if contrast_weight and float(missing.sum()):
             examples = discovery.Examples(pictures, len(sigmas), settings.seed + 1, missing)
-            counters = [inversion.counter_task(examples, error, lambda *parts: error(*parts, word=False), contrast_weight)]
+            counters = [
+                inversion.counter_task(examples, error, lambda *parts: error(*parts, word=False), contrast_weight)
+            ]
         discovery.discover(task, counters, start, settings, device, watch)
 
     comfy.model_management.load_models_gpu([model, clip.patcher])
-    with training.stoppable("Invert Feedback", lambda: result is not None), training.ordinary_weights(clip.cond_stage_model):
-        training.run(model, {"positive": empty}, latents[:settings.batch_size], train)
+    with (
+        training.stoppable("Invert Feedback", lambda: result is not None),
+        training.ordinary_weights(clip.cond_stage_model),
+    ):
+        training.run(model, {"positive": empty}, latents[: settings.batch_size], train)
     return result
 
 
@@ -114,6 +149,7 @@ def _preview(denoise, clip, sampling, values, latents, seed, steps=12, cfg=5.0):
         def guided(x, sigma):
             without = denoise(x, sigma)
             return without + cfg * (denoise(x, sigma, conditioning=text) - without)
+
         return training.euler(sampling, sigmas, noise, guided).cpu()
 
 
@@ -123,7 +159,9 @@ def encode_pictures(model, vae, feedback, batch=8):
     rows = []
     for at in range(0, len(feedback), batch):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        rows.append(vae.encode(feedback.images(range(at, min(at + batch, len(feedback))), (width, height))).float().cpu())
+        rows.append(
+            vae.encode(feedback.images(range(at, min(at + batch, len(feedback))), (width, height))).float().cpu()
+        )
     latents = model.model.process_latent_in(torch.cat(rows))
     checks.latents(model, latents, "feedback's pictures, encoded with vae,")
     return latents

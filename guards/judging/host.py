@@ -1,4 +1,5 @@
 """Who says whether a picture shows the concept: the demo model's oracle, a CLIP asked in words, or what people's ratings taught."""
+
 import hashlib
 import os
 
@@ -26,24 +27,42 @@ class Judge:
 
     def __call__(self, latents):
         pictures = self._vae.decode(latents).float().clamp(0, 1)
-        if not bool(pictures.isfinite().all()):                         # their scores would say that nothing was found
-            raise ValueError("vae: a decoded picture holds values that are no finite numbers, so it cannot be judged: try another VAE, or "
-                             "start ComfyUI with --fp32-vae.")
+        if not bool(pictures.isfinite().all()):  # their scores would say that nothing was found
+            raise ValueError(
+                "vae: a decoded picture holds values that are no finite numbers, so it cannot be judged: try another VAE, or "
+                "start ComfyUI with --fp32-vae."
+            )
         self.scores.append(self._score(pictures).float().cpu())
         return self.scores[-1] > self.threshold
 
 
-def make(name, vae, concept, clip, *, clip_vision=None, judge_clip=None, judge_text="", judge_against="", threshold=0.5, feedback=None):
+def make(
+    name,
+    vae,
+    concept,
+    clip,
+    *,
+    clip_vision=None,
+    judge_clip=None,
+    judge_text="",
+    judge_against="",
+    threshold=0.5,
+    feedback=None,
+):
     """The Judge of a name; None for labels. Raises ValueError naming the input and the mend."""
     if name == LABELS:
         return None
     if name == ORACLE:
         return demo(vae, concept)
     if clip_vision is None:
-        raise ValueError(f"clip_vision: judge '{name}' looks at pictures with a CLIP Vision; connect Load CLIP Vision."
-                         + (f" {vision.PAIR}" if name == CLIP else ""))
+        raise ValueError(
+            f"clip_vision: judge '{name}' looks at pictures with a CLIP Vision; connect Load CLIP Vision."
+            + (f" {vision.PAIR}" if name == CLIP else "")
+        )
     if name == CLIP:
-        return clip_words(vae, concept, clip_vision, clip if judge_clip is None else judge_clip, judge_text, judge_against, threshold)
+        return clip_words(
+            vae, concept, clip_vision, clip if judge_clip is None else judge_clip, judge_text, judge_against, threshold
+        )
     if name == RATINGS:
         return ratings(vae, concept, clip_vision, feedback, threshold)
     raise ValueError(f"judge: there is no judge {name!r}; choose one of {', '.join(NAMES)}.")
@@ -52,27 +71,38 @@ def make(name, vae, concept, clip, *, clip_vision=None, judge_clip=None, judge_t
 def demo(vae, concept):
     """The demo model's oracle."""
     if concept not in (*oracle.SHAPES, *oracle.TEXTURES[1:]):
-        raise ValueError(f"The demo oracle does not know {concept!r}. It knows {', '.join((*oracle.SHAPES, *oracle.TEXTURES[1:]))}; for "
-                         "other targets choose judge 'clip vision', 'ratings' or 'labels'.")
+        raise ValueError(
+            f"The demo oracle does not know {concept!r}. It knows {', '.join((*oracle.SHAPES, *oracle.TEXTURES[1:]))}; for "
+            "other targets choose judge 'clip vision', 'ratings' or 'labels'."
+        )
     judge = oracle.load()
 
     def score(pictures):
         seen = judge.see(pictures.movedim(-1, 1))
         return seen.texture == oracle.TEXTURES.index(concept) if concept in oracle.TEXTURES else seen.contains(concept)
+
     return Judge(vae, score, 0.5, [ORACLE])
 
 
 def clip_words(vae, concept, clip_vision, clip, text="", against="", threshold=0.5):
     """Zero-shot: a picture shows the concept if CLIP finds that text more likely than all the others together."""
     if "embedding:" in concept.lower() and not text.strip():
-        raise ValueError(f"judge_text: the target {concept!r} is an embedding, which the judge does not know; describe in words what a "
-                         "picture of it shows.")
+        raise ValueError(
+            f"judge_text: the target {concept!r} is an embedding, which the judge does not know; describe in words what a "
+            "picture of it shows."
+        )
     pair, asked = vision.Pair(clip_vision, clip), zero_shot.texts(concept, text, against)
     if asked[0] in asked[1:]:
-        raise ValueError(f"judge_against: {asked[0]!r} is what the judge looks for; name what pictures may show instead.")
+        raise ValueError(
+            f"judge_against: {asked[0]!r} is what the judge looks for; name what pictures may show instead."
+        )
     known = pair.texts(asked)
-    return Judge(vae, lambda pictures: zero_shot.probability(vision.embed(clip_vision, pictures), known), threshold,
-                 [CLIP, asked, threshold, pair.trace])
+    return Judge(
+        vae,
+        lambda pictures: zero_shot.probability(vision.embed(clip_vision, pictures), known),
+        threshold,
+        [CLIP, asked, threshold, pair.trace],
+    )
 
 
 def ratings(vae, concept, clip_vision, feedback, threshold=0.5):
@@ -95,8 +125,13 @@ def ratings(vae, concept, clip_vision, feedback, threshold=0.5):
     if feedback.concept.strip().lower() != concept.lower():
         note += f". Warning: the ratings are about {feedback.concept!r}, the target is {concept!r}"
     said = "\n".join(f"{os.path.basename(path)} {label:.4f}" for path, label in zip(paths, labels.tolist()))
-    return Judge(vae, lambda pictures: head(vision.embed(clip_vision, pictures)), threshold,
-                 [RATINGS, hashlib.sha256(said.encode()).hexdigest(), threshold, vision.trace(clip_vision.model)], note)
+    return Judge(
+        vae,
+        lambda pictures: head(vision.embed(clip_vision, pictures)),
+        threshold,
+        [RATINGS, hashlib.sha256(said.encode()).hexdigest(), threshold, vision.trace(clip_vision.model)],
+        note,
+    )
 
 
 def first_and_strongest(judge):
@@ -109,9 +144,13 @@ def report(judge, name, scores):
     """What the judge found in pictures: scores (2, n) as above. A sentence."""
     found, still = (scores > judge.threshold).sum(1).tolist()
     before, after = scores.mean(1).tolist()
-    text = (f"judge {name}{': ' + judge.note if judge.note else ''}; mean score {before:.2f} unguarded, {after:.2f} at the strongest "
-            f"scale; found in {found} of {scores.shape[1]} pictures, at the strongest scale in {still}")
+    text = (
+        f"judge {name}{': ' + judge.note if judge.note else ''}; mean score {before:.2f} unguarded, {after:.2f} at the strongest "
+        f"scale; found in {found} of {scores.shape[1]} pictures, at the strongest scale in {still}"
+    )
     if found and still * 2 > found:
-        text += (". Warning: most of those keep the concept at the strongest scale, or the judge cannot tell: look at some pictures, then "
-                 "choose a stronger scale, other words or another threshold")
+        text += (
+            ". Warning: most of those keep the concept at the strongest scale, or the judge cannot tell: look at some pictures, then "
+            "choose a stronger scale, other words or another threshold"
+        )
     return text

@@ -1,12 +1,15 @@
 """Pictures and texts as CLIP's embeddings, through the host's CLIP_VISION and CLIP."""
+
 import torch
 
 from ..host.vision import embed
 from . import zero_shot
 
 TOWERS = ("clip_l", "clip_g", "clip_h")
-PAIR = ("Load CLIP with clip_l.safetensors (type stable_diffusion) for judge_clip and Load CLIP Vision with CLIP ViT-L/14 for clip_vision. "
-        "SDXL's own clip goes with CLIP ViT-bigG/14, SD2's with CLIP ViT-H/14.")
+PAIR = (
+    "Load CLIP with clip_l.safetensors (type stable_diffusion) for judge_clip and Load CLIP Vision with CLIP ViT-L/14 for clip_vision. "
+    "SDXL's own clip goes with CLIP ViT-bigG/14, SD2's with CLIP ViT-H/14."
+)
 
 
 class Pair:
@@ -14,34 +17,48 @@ class Pair:
 
     def __init__(self, clip_vision, clip):
         kind = getattr(clip_vision, "model_type", "unknown")
-        if kind != "clip_vision_model" or not isinstance(getattr(clip_vision.model, "visual_projection", None), torch.nn.Module):
-            raise ValueError(f"clip_vision: a {kind} has no text encoder of its own in ComfyUI, so it cannot be asked in words. {PAIR}")
+        if kind != "clip_vision_model" or not isinstance(
+            getattr(clip_vision.model, "visual_projection", None), torch.nn.Module
+        ):
+            raise ValueError(
+                f"clip_vision: a {kind} has no text encoder of its own in ComfyUI, so it cannot be asked in words. {PAIR}"
+            )
         self.clip_vision, self._clip = clip_vision, clip
         plain = embed(clip_vision, zero_shot.plain_pictures(clip_vision.image_size))
         self._name, self._tower = self._find(plain.shape[1])
         right = zero_shot.colours_right(plain, self.texts(zero_shot.plain_texts()))
         if right < zero_shot.COLOURS_ENOUGH:
-            raise ValueError(f"clip_vision and the text encoder do not understand each other: of {len(plain)} pictures of one plain colour "
-                             f"they name {right}. They are of different models, or one file lacks its projection. {PAIR}")
+            raise ValueError(
+                f"clip_vision and the text encoder do not understand each other: of {len(plain)} pictures of one plain colour "
+                f"they name {right}. They are of different models, or one file lacks its projection. {PAIR}"
+            )
 
     def _find(self, width):
         """(name, tower) of the text tower whose projection ends in ``width`` numbers."""
         model = self._clip.cond_stage_model
         towers = {name: getattr(model, name, None) for name in TOWERS}
-        towers = {name: tower for name, tower in towers.items() if hasattr(getattr(tower, "transformer", None), "text_projection")}
+        towers = {
+            name: tower
+            for name, tower in towers.items()
+            if hasattr(getattr(tower, "transformer", None), "text_projection")
+        }
         if not towers:
             raise ValueError(f"judge_clip: this text encoder ({type(model).__name__}) holds no CLIP text tower. {PAIR}")
         self._clip.load_model()
         matrices = {name: self._matrix(tower) for name, tower in towers.items()}
         usable = [name for name, matrix in matrices.items() if matrix is not None and zero_shot.is_projection(matrix)]
         if not usable:
-            raise ValueError(f"judge_clip: {' and '.join(towers)} of this text encoder came without a text projection (checkpoints of "
-                             f"SD1.x have none), so its texts cannot be compared with pictures. {PAIR}")
+            raise ValueError(
+                f"judge_clip: {' and '.join(towers)} of this text encoder came without a text projection (checkpoints of "
+                f"SD1.x have none), so its texts cannot be compared with pictures. {PAIR}"
+            )
         fitting = [name for name in usable if matrices[name].shape[0] == width]
         if not fitting:
             found = ", ".join(f"{name} {matrices[name].shape[0]}" for name in usable)
-            raise ValueError(f"clip_vision gives {width} numbers for a picture, the text encoder another count for a text ({found}): they "
-                             f"are of different models. {PAIR}")
+            raise ValueError(
+                f"clip_vision gives {width} numbers for a picture, the text encoder another count for a text ({found}): they "
+                f"are of different models. {PAIR}"
+            )
         return fitting[0], towers[fitting[0]]
 
     def _matrix(self, tower):
@@ -64,8 +81,10 @@ class Pair:
             for text in texts:
                 chunks = self._clip.tokenize(text)[self._name.removeprefix("clip_")]
                 if len(chunks) > 1:
-                    raise ValueError(f"judge_text, judge_against: {text[:60]!r}... is longer than the 75 tokens that CLIP reads: say it "
-                                     "shorter.")
+                    raise ValueError(
+                        f"judge_text, judge_against: {text[:60]!r}... is longer than the 75 tokens that CLIP reads: say it "
+                        "shorter."
+                    )
                 with torch.no_grad():
                     rows.append(self._tower.encode_token_weights(chunks)[1].float().cpu())
         finally:

@@ -3,13 +3,20 @@
 CLIP (arXiv 2103.00020) is trained so that the cosine of a picture's embedding with a text's, times 100, is a logit. That a concept is
 judged against neutral texts unless the user names alternatives, and the check with plain colours, are ours.
 """
+
 import torch
 
-LOGIT_SCALE = 100.0                             # where CLIP's own learnt scale is cut off, and ends
+LOGIT_SCALE = 100.0  # where CLIP's own learnt scale is cut off, and ends
 NEUTRAL = ("a picture", "a picture of something else", "an abstract pattern")
-COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 0.7, 0.0), "blue": (0.0, 0.0, 1.0), "yellow": (1.0, 1.0, 0.0), "black": (0.0, 0.0, 0.0),
-           "white": (1.0, 1.0, 1.0)}
-COLOURS_ENOUGH = 3                              # of six; a guess gets one right
+COLOURS = {
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 0.7, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+    "yellow": (1.0, 1.0, 0.0),
+    "black": (0.0, 0.0, 0.0),
+    "white": (1.0, 1.0, 1.0),
+}
+COLOURS_ENOUGH = 3  # of six; a guess gets one right
 
 
 def texts(concept, text="", against=""):

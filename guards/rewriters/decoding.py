@@ -3,6 +3,7 @@
 Words are compared as text, not as tokens: one word has many token sequences (with a space before it, with a capital, cut elsewhere), and a
 list of token ids that forgets one of them lets the word through.
 """
+
 from __future__ import annotations
 
 import re
@@ -11,9 +12,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-CANDIDATES = 64                 # tokens that are looked at in each step; the rest cannot be chosen while words are banned
-_MARKUP = re.compile(r"<\|[^<>|\n]{0,60}\|>|<｜[^<>\n]{0,60}｜>|</?s>|<(?:start|end)_of_turn>|<end_of_utterance>"
-                     r"|\[/?INST\]|\[/?SYSTEM_PROMPT\]|<</?SYS>>|</?(?:bos|eos|pad|unk|think)>", re.IGNORECASE)
+CANDIDATES = 64  # tokens that are looked at in each step; the rest cannot be chosen while words are banned
+_MARKUP = re.compile(
+    r"<\|[^<>|\n]{0,60}\|>|<｜[^<>\n]{0,60}｜>|</?s>|<(?:start|end)_of_turn>|<end_of_utterance>"
+    r"|\[/?INST\]|\[/?SYSTEM_PROMPT\]|<</?SYS>>|</?(?:bos|eos|pad|unk|think)>",
+    re.IGNORECASE,
+)
 
 
 def without_markup(text: str, special: Sequence[str] = ()) -> str:
@@ -63,7 +67,9 @@ class BannedWords:
 
     def __init__(self, words: Sequence[str], decode: Callable[[list[int]], str], start: int):
         words = [_folded(word).split() for word in words]
-        forms = sorted({r"[\s\-_]+".join(re.escape(part) for part in word) for word in words if word}, key=len, reverse=True)
+        forms = sorted(
+            {r"[\s\-_]+".join(re.escape(part) for part in word) for word in words if word}, key=len, reverse=True
+        )
         self.longest = max((len(" ".join(word)) for word in words if word), default=0) + 8
         self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?:'?s|es)?(?!\w)") if forms else None
         self.decode, self.start = decode, start
@@ -79,10 +85,14 @@ class BannedWords:
         scores = scores.clone()
         for row in range(scores.shape[0]):
             # A token is at least one byte long, so this many tokens hold the longest word.
-            ids = input_ids[row, self.start:].tolist()[-self.longest:]
+            ids = input_ids[row, self.start :].tolist()[-self.longest :]
             tail = _folded(self.decode(ids))
             best = scores[row].topk(min(CANDIDATES, scores.shape[-1]))
-            allowed = [(token, score) for token, score in zip(best.indices.tolist(), best.values) if not self.completes(ids, token, tail)]
+            allowed = [
+                (token, score)
+                for token, score in zip(best.indices.tolist(), best.values)
+                if not self.completes(ids, token, tail)
+            ]
             if allowed:
                 scores[row] = float("-inf")
                 for token, score in allowed:

@@ -2,6 +2,7 @@
 
 Nothing of what the server says in an error is passed on: it may repeat the prompt or the key.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -13,11 +14,11 @@ from dataclasses import dataclass, field
 from .profiles import Profile
 from .protocol import Answer, RewriterError
 
-LARGEST = 1_000_000             # bytes of a reply
+LARGEST = 1_000_000  # bytes of a reply
 TRIES = 3
-PAUSES = (0.5, 1.0)             # seconds before the second and the third try
+PAUSES = (0.5, 1.0)  # seconds before the second and the third try
 AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
-POLL = 0.2                      # seconds between two looks at the stop button
+POLL = 0.2  # seconds between two looks at the stop button
 
 
 class _Later(Exception):
@@ -44,10 +45,13 @@ class Endpoint:
     def name(self) -> str:
         return f"endpoint {self.profile_name} ({self.model or self.profile.model or 'its first model'})"
 
-    async def chat(self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0,
-                   banned: Sequence[str] = ()) -> Answer:
+    async def chat(
+        self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()
+    ) -> Answer:
         """See `rewriter.ChatRewriter`. ``banned`` cannot be passed on. The time-out holds for all tries together."""
-        work = asyncio.ensure_future(self._tries(list(messages), self.temperature if temperature is None else temperature, seed))
+        work = asyncio.ensure_future(
+            self._tries(list(messages), self.temperature if temperature is None else temperature, seed)
+        )
         try:
             while not work.done():
                 self.stop()
@@ -69,26 +73,37 @@ class Endpoint:
             return {}
         key = os.environ.get(self.profile.key_env, "").strip()
         if not key:
-            raise self._say(f"needs a key, but the environment variable {self.profile.key_env} is not set on this server",
-                            "Set it where ComfyUI is started.")
+            raise self._say(
+                f"needs a key, but the environment variable {self.profile.key_env} is not set on this server",
+                "Set it where ComfyUI is started.",
+            )
         if not (key.isascii() and key.isprintable()):
-            raise self._say(f"has a key that cannot be sent: the environment variable {self.profile.key_env} holds characters that no "
-                            "header may hold")
+            raise self._say(
+                f"has a key that cannot be sent: the environment variable {self.profile.key_env} holds characters that no "
+                "header may hold"
+            )
         return {"Authorization": f"Bearer {key}"}
 
     async def _tries(self, messages, temperature, seed):
         import aiohttp
+
         headers, last = self._headers(), ""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.timeout
         limits = aiohttp.ClientTimeout(total=None, connect=None)
-        async with aiohttp.ClientSession(timeout=limits, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
+        async with aiohttp.ClientSession(
+            timeout=limits, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        ) as session:
             for number in range(TRIES):
                 try:
-                    return await asyncio.wait_for(self._once(session, messages, temperature, seed), max(0.01, end - loop.time()))
+                    return await asyncio.wait_for(
+                        self._once(session, messages, temperature, seed), max(0.01, end - loop.time())
+                    )
                 except (asyncio.TimeoutError, TimeoutError):
-                    raise self._say(f"gave no answer within {self.timeout:g} s" + (f" (before that it {last})" if last else ""),
-                                    "Raise timeout, or choose a faster model.") from None
+                    raise self._say(
+                        f"gave no answer within {self.timeout:g} s" + (f" (before that it {last})" if last else ""),
+                        "Raise timeout, or choose a faster model.",
+                    ) from None
                 except _Later as later:
                     last, wait = str(later), later.wait
                 except aiohttp.ClientConnectorCertificateError:
@@ -103,8 +118,11 @@ class Endpoint:
                     break
                 pause = PAUSES[number] if wait is None else wait
                 if loop.time() + pause >= end:
-                    raise self._say(f"{last}; {'it asks to wait ' if wait is not None else 'waiting '}{pause:g} s more, beyond the "
-                                    f"time-out of {self.timeout:g} s", "Try again later, or raise timeout.")
+                    raise self._say(
+                        f"{last}; {'it asks to wait ' if wait is not None else 'waiting '}{pause:g} s more, beyond the "
+                        f"time-out of {self.timeout:g} s",
+                        "Try again later, or raise timeout.",
+                    )
                 await asyncio.sleep(pause)
         raise self._say(f"{last} ({TRIES} tries)", _mend(last))
 
@@ -116,20 +134,32 @@ class Endpoint:
 
     async def _once(self, session, messages, temperature, seed):
         model = self.model or self.profile.model or await self._first_model(session)
-        body = {"model": model, "messages": messages, "max_tokens": self.max_length, "temperature": temperature, "seed": seed % 2 ** 31,
-                "stream": False}
+        body = {
+            "model": model,
+            "messages": messages,
+            "max_tokens": self.max_length,
+            "temperature": temperature,
+            "seed": seed % 2**31,
+            "stream": False,
+        }
         status, data = await self._call(session, "POST", "/chat/completions", body, model)
-        if status == 400:                       # newer models know neither max_tokens nor a temperature
+        if status == 400:  # newer models know neither max_tokens nor a temperature
             body = {"model": model, "messages": messages, "max_completion_tokens": self.max_length, "stream": False}
             status, data = await self._call(session, "POST", "/chat/completions", body, model)
         if status in (400, 422):
-            raise self._say(f"does not accept the request ({status})",
-                            "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.")
+            raise self._say(
+                f"does not accept the request ({status})",
+                "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.",
+            )
         return self._read(data)
 
     async def _first_model(self, session):
         _, data = await self._call(session, "GET", "/models", None, "")
-        names = [one.get("id") for one in _list(data, "data") if isinstance(one, dict) and isinstance(one.get("id"), str) and one["id"]]
+        names = [
+            one.get("id")
+            for one in _list(data, "data")
+            if isinstance(one, dict) and isinstance(one.get("id"), str) and one["id"]
+        ]
         if not names:
             raise self._say("names no model", "Load one on that server, or write its name into model_name.")
         return names[0]
@@ -145,11 +175,17 @@ class Endpoint:
                 has = f"the key in {env}" if env else "a request without a key (its profile has no key_env)"
                 raise self._say(f"does not accept {has} ({status})", "Check the key and what it is allowed to do.")
             if status == 404:
-                raise self._say(f"knows no model {model!r}, or its base_url is wrong (404)" if model else "has no list of models (404)",
-                                "Check model_name, and that the profile's base_url ends as that server wants it, mostly with /v1.")
+                raise self._say(
+                    f"knows no model {model!r}, or its base_url is wrong (404)"
+                    if model
+                    else "has no list of models (404)",
+                    "Check model_name, and that the profile's base_url ends as that server wants it, mostly with /v1.",
+                )
             if 300 <= status < 400:
-                raise self._say(f"redirects to another address ({status}), which is not followed",
-                                "Write the final address into its profile on the server.")
+                raise self._say(
+                    f"redirects to another address ({status}), which is not followed",
+                    "Write the final address into its profile on the server.",
+                )
             if status in AGAIN:
                 word = "is busy or its quota is used up" if status == 429 else "reports an error of its own"
                 raise _Later(f"{word} ({status})", _seconds(reply.headers.get("Retry-After")))
@@ -159,12 +195,17 @@ class Endpoint:
             async for chunk in reply.content.iter_chunked(65536):
                 data += chunk
                 if len(data) > LARGEST:
-                    raise self._say(f"sends more than {LARGEST // 1_000_000} MB", "That is no answer of a chat model: check base_url.")
+                    raise self._say(
+                        f"sends more than {LARGEST // 1_000_000} MB",
+                        "That is no answer of a chat model: check base_url.",
+                    )
         try:
             return status, json.loads(data.decode("utf-8"))
         except (ValueError, RecursionError):
-            raise self._say("does not answer in JSON", "Check that its profile's base_url is that of an OpenAI-compatible server, mostly "
-                                                       "ending with /v1.") from None
+            raise self._say(
+                "does not answer in JSON",
+                "Check that its profile's base_url is that of an OpenAI-compatible server, mostly ending with /v1.",
+            ) from None
 
     def _read(self, data):
         choices = _list(data, "choices")
@@ -179,10 +220,14 @@ class Endpoint:
         if not content.strip():
             reason = choices[0].get("finish_reason")
             if reason == "length":
-                raise self._say("gave an empty answer: the model used up all its tokens before it came to one",
-                                "Raise max_length, or choose a model that does not think first.")
+                raise self._say(
+                    "gave an empty answer: the model used up all its tokens before it came to one",
+                    "Raise max_length, or choose a model that does not think first.",
+                )
             if reason == "content_filter":
-                raise self._say("gave no answer: its own filter stopped it", "Choose another endpoint for these concepts.")
+                raise self._say(
+                    "gave no answer: its own filter stopped it", "Choose another endpoint for these concepts."
+                )
         usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
         count = lambda name: usage[name] if isinstance(usage.get(name), int) else 0
         return Answer(content, count("prompt_tokens"), count("completion_tokens"))

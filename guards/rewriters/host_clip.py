@@ -1,4 +1,5 @@
 """A language model that the host loads as a CLIP and lets write text, as its Generate Text node does."""
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,10 @@ from ..host import checks
 from .decoding import plain_conversation, without_markup
 from .protocol import Answer, RewriterError
 
-CAN = ("Load CLIP with a language model: Qwen 3, Qwen 2.5-VL, Qwen3-VL, Gemma 2, 3 or 4, or Ministral (the text encoders of Z-Image, "
-       "Lumina 2, LTX-2, Flux 2 and the like), or use Rewriter: Local LLM, Rewriter: OpenAI-compatible Endpoint or Rewriter: Rules.")
+CAN = (
+    "Load CLIP with a language model: Qwen 3, Qwen 2.5-VL, Qwen3-VL, Gemma 2, 3 or 4, or Ministral (the text encoders of Z-Image, "
+    "Lumina 2, LTX-2, Flux 2 and the like), or use Rewriter: Local LLM, Rewriter: OpenAI-compatible Endpoint or Rewriter: Rules."
+)
 
 
 def can_write(clip):
@@ -45,12 +48,23 @@ class HostRewriter:
         management.throw_exception_if_processing_interrupted()
         try:
             tokens = self.clip.tokenize(one_text(messages), skip_template=False, min_length=1, thinking=False)
-            made = self.clip.generate(tokens, do_sample=temperature > 0, max_length=self.max_length, temperature=max(temperature, 0.01),
-                                      top_k=64, top_p=0.95, min_p=0.05, repetition_penalty=1.0, seed=seed)
+            made = self.clip.generate(
+                tokens,
+                do_sample=temperature > 0,
+                max_length=self.max_length,
+                temperature=max(temperature, 0.01),
+                top_k=64,
+                top_p=0.95,
+                min_p=0.05,
+                repetition_penalty=1.0,
+                seed=seed,
+            )
         except (AttributeError, NotImplementedError, TypeError) as error:
             raise RewriterError(f"{self.name}: this CLIP cannot write text ({error}). {CAN}") from error
         except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-            raise RewriterError(f"{self.name}: not enough memory for this language model. Use a smaller one.") from error
+            raise RewriterError(
+                f"{self.name}: not enough memory for this language model. Use a smaller one."
+            ) from error
         management.throw_exception_if_processing_interrupted()
         asked = max((len(rows[0]) for rows in tokens.values() if rows), default=0) if isinstance(tokens, dict) else 0
         return Answer(self.clip.decode(made, skip_special_tokens=True).strip(), asked, len(made))
@@ -67,5 +81,7 @@ def rewriter(clip, max_length, temperature):
         raise ValueError(f"clip is empty: this checkpoint has no text encoder. {CAN}")
     if not can_write(clip):
         what = type(getattr(clip, "cond_stage_model", clip)).__name__
-        raise ValueError(f"clip is {what}, a text encoder that cannot write text (or this ComfyUI is too old to let it). {CAN}")
+        raise ValueError(
+            f"clip is {what}, a text encoder that cannot write text (or this ComfyUI is too old to let it). {CAN}"
+        )
     return HostRewriter(clip, max_length, temperature)

@@ -1,4 +1,5 @@
 """Where the endpoint profiles of this server are kept, and how a rewriter is made of one."""
+
 from pathlib import Path
 
 import comfy.model_management
@@ -50,6 +51,15 @@ def rewriter(name: str, model: str, max_length: int, temperature: float, timeout
         raise ValueError(said)
     model = " ".join(model.split())
     if len(model) > 200:
-        raise ValueError(f"model_name has {len(model)} characters: write the name of a model, such as those that the server lists.")
-    return Endpoint(name, profiles.load(path())[name], model, max_length, temperature, timeout,
-                    comfy.model_management.throw_exception_if_processing_interrupted)
+        raise ValueError(
+            f"model_name has {len(model)} characters: write the name of a model, such as those that the server lists."
+        )
+    return Endpoint(
+        name,
+        profiles.load(path())[name],
+        model,
+        max_length,
+        temperature,
+        timeout,
+        comfy.model_management.throw_exception_if_processing_interrupted,
+    )

@@ -3,6 +3,7 @@
 Nothing is downloaded and no code of a model folder is run: local files, safetensors or GGUF, the tokenizer's own chat template.
 transformers reads GGUF files where the packages `gguf` and `accelerate` are installed.
 """
+
 import contextlib
 import ctypes
 import gc
@@ -20,7 +21,7 @@ from . import host_local_folder as llm_folder
 from .decoding import BannedWords, alternating, plain_conversation, without_markup
 from .protocol import Answer, RewriterError
 
-_loaded = {}                                                # at most one: (path, time of change) -> Loaded
+_loaded = {}  # at most one: (path, time of change) -> Loaded
 
 
 class LanguageModel(torch.nn.Module):
@@ -37,12 +38,18 @@ class Loaded:
     def __init__(self, path):
         self.tokenizer, model = _read(path)
         self.limit = _context(model.config)
-        self.special = sorted({*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}, key=len, reverse=True)
-        self.patcher = comfy.model_patcher.ModelPatcher(LanguageModel(model), management.text_encoder_device(), torch.device("cpu"))
+        self.special = sorted(
+            {*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}, key=len, reverse=True
+        )
+        self.patcher = comfy.model_patcher.ModelPatcher(
+            LanguageModel(model), management.text_encoder_device(), torch.device("cpu")
+        )
 
     def free(self):
         """Take the weights from the host and drop them."""
-        management.current_loaded_models[:] = [entry for entry in management.current_loaded_models if entry.model is not self.patcher]
+        management.current_loaded_models[:] = [
+            entry for entry in management.current_loaded_models if entry.model is not self.patcher
+        ]
         self.patcher.detach()
         self.patcher = self.tokenizer = None
 
@@ -84,10 +91,13 @@ def _read(path):
     what = os.path.basename(path)
     command = needs(path)
     if command:
-        raise RewriterError(f"{what} is a GGUF file; to read it, the Python of your ComfyUI needs further packages. Install them and "
-                            f"restart ComfyUI:\n    {command}\nOr use a model folder with .safetensors weights, which needs nothing.")
+        raise RewriterError(
+            f"{what} is a GGUF file; to read it, the Python of your ComfyUI needs further packages. Install them and "
+            f"restart ComfyUI:\n    {command}\nOr use a model folder with .safetensors weights, which needs nothing."
+        )
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
+
     gguf = path.lower().endswith(".gguf")
     folder, options = (os.path.dirname(path), {"gguf_file": what}) if gguf else (path, {})
     options.update(local_files_only=True, trust_remote_code=False)
@@ -95,14 +105,18 @@ def _read(path):
     try:
         with _quiet(logging), torch.inference_mode(False):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(management.text_encoder_device()), **options, **weights)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=_dtype(management.text_encoder_device()), **options, **weights
+            )
     except (torch.cuda.OutOfMemoryError, MemoryError):
         raise
-    except Exception as error:                              # each format has errors of its own
+    except Exception as error:  # each format has errors of its own
         reason = " ".join(str(error).split())[:300]
-        raise RewriterError(f"{what} in models/LLM cannot be loaded as a language model: {reason} What works: chat models (Llama, Qwen, "
-                            "Gemma, Mistral, SmolLM and others that this transformers knows) as a folder with config.json, tokenizer "
-                            "files and .safetensors weights, or as one .gguf file. Code inside a model folder is never run.") from error
+        raise RewriterError(
+            f"{what} in models/LLM cannot be loaded as a language model: {reason} What works: chat models (Llama, Qwen, "
+            "Gemma, Mistral, SmolLM and others that this transformers knows) as a folder with config.json, tokenizer "
+            "files and .safetensors weights, or as one .gguf file. Code inside a model folder is never run."
+        ) from error
     return tokenizer, model.eval().requires_grad_(False)
 
 
@@ -111,8 +125,11 @@ def load(path):
     key = (path, os.stat(path).st_mtime_ns)
     if key not in _loaded:
         free()
-        size = os.path.getsize(path) if os.path.isfile(path) else sum(
-            entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".safetensors"))
+        size = (
+            os.path.getsize(path)
+            if os.path.isfile(path)
+            else sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".safetensors"))
+        )
         management.free_memory(1.5 * size, management.text_encoder_device())
         _loaded[key] = Loaded(path)
     return _loaded[key]
@@ -136,19 +153,26 @@ def prompt_ids(loaded, messages):
     if not tokenizer.chat_template:
         return tokenizer(plain_conversation(messages), return_tensors="pt")["input_ids"]
     from jinja2.exceptions import TemplateError
+
     options = dict(add_generation_prompt=True, return_tensors="pt", return_dict=True, enable_thinking=False)
     try:
         return tokenizer.apply_chat_template(messages, **options)["input_ids"]
-    except TemplateError:                                   # Gemma 1 and 2 know no system role
+    except TemplateError:  # Gemma 1 and 2 know no system role
         return tokenizer.apply_chat_template(alternating(messages), **options)["input_ids"]
 
 
 @contextlib.contextmanager
 def _stoppable(model):
     """The stop button acts between two layers, so that a long question does not delay it."""
+
     def check(*_):
         management.throw_exception_if_processing_interrupted()
-    layers = [module for name, module in model.named_modules() if name.rsplit(".", 1)[-1].isdigit() and not name.count(".experts.")]
+
+    layers = [
+        module
+        for name, module in model.named_modules()
+        if name.rsplit(".", 1)[-1].isdigit() and not name.count(".experts.")
+    ]
     hooks = [layer.register_forward_pre_hook(check) for layer in layers]
     try:
         yield
@@ -164,18 +188,33 @@ def generate(loaded, messages, max_length, temperature, seed, banned):
     ids = prompt_ids(loaded, messages)
     asked = ids.shape[1]
     if asked + max_length > loaded.limit:
-        raise RewriterError(f"the conversation is {asked} tokens long and the answer may take {max_length}, but this model looks back "
-                            f"{loaded.limit} at most. Shorten the query, lower max_length, or use a model with a longer context.")
-    processors = [BannedWords(banned, lambda tokens: loaded.tokenizer.decode(tokens, skip_special_tokens=True), asked)] if banned else []
-    sampling = dict(do_sample=True, temperature=temperature, top_k=64, top_p=0.95) if temperature > 0 else dict(
-        do_sample=False, temperature=None, top_k=None, top_p=None)
+        raise RewriterError(
+            f"the conversation is {asked} tokens long and the answer may take {max_length}, but this model looks back "
+            f"{loaded.limit} at most. Shorten the query, lower max_length, or use a model with a longer context."
+        )
+    processors = (
+        [BannedWords(banned, lambda tokens: loaded.tokenizer.decode(tokens, skip_special_tokens=True), asked)]
+        if banned
+        else []
+    )
+    sampling = (
+        dict(do_sample=True, temperature=temperature, top_k=64, top_p=0.95)
+        if temperature > 0
+        else dict(do_sample=False, temperature=None, top_k=None, top_p=None)
+    )
     pad = loaded.tokenizer.pad_token_id if loaded.tokenizer.pad_token_id is not None else loaded.tokenizer.eos_token_id
     cuda = [device] if device.type == "cuda" else []
     management.throw_exception_if_processing_interrupted()
     with torch.inference_mode(), torch.random.fork_rng(cuda), _stoppable(model):
         torch.manual_seed(seed)
-        out = model.generate(ids.to(device), attention_mask=torch.ones_like(ids).to(device), max_new_tokens=max_length, pad_token_id=pad,
-                             logits_processor=processors, **sampling)
+        out = model.generate(
+            ids.to(device),
+            attention_mask=torch.ones_like(ids).to(device),
+            max_new_tokens=max_length,
+            pad_token_id=pad,
+            logits_processor=processors,
+            **sampling,
+        )
     made = out[0, asked:]
     return Answer(loaded.tokenizer.decode(made, skip_special_tokens=True).strip(), asked, len(made))
 
@@ -202,10 +241,14 @@ class LocalRewriter:
         except RewriterError as error:
             raise RewriterError(f"{self.name}: {error}") from error
         except OSError as error:
-            raise RewriterError(f"{self.name}: its files cannot be read ({error.strerror or error}). Choose it again.") from error
+            raise RewriterError(
+                f"{self.name}: its files cannot be read ({error.strerror or error}). Choose it again."
+            ) from error
         except (torch.cuda.OutOfMemoryError, MemoryError) as error:
             free()
-            raise RewriterError(f"{self.name}: not enough memory. Use a smaller model, or close what else uses the memory.") from error
+            raise RewriterError(
+                f"{self.name}: not enough memory. Use a smaller model, or close what else uses the memory."
+            ) from error
 
     def release(self):
         if not self.keep_loaded:

@@ -1,4 +1,5 @@
 """The language models of the host's ``models/LLM`` folder: which there are, and where each lies."""
+
 import os
 
 import folder_paths
@@ -7,7 +8,7 @@ from ..host import folders
 
 FOLDER = "LLM"
 EMPTY = "(none: put a model into models/LLM)"
-DEPTH = 3                                                   # folders below models/LLM that are looked into
+DEPTH = 3  # folders below models/LLM that are looked into
 
 
 def places():
@@ -49,8 +50,10 @@ def path_of(name):
     if name in found:
         return found[name]
     place = " or ".join(places()) or os.path.join(folder_paths.models_dir, FOLDER)
-    how = (f"Put a language model into {place}: a folder with config.json, tokenizer files and .safetensors "
-           "weights, or a single .gguf file. Then press R in ComfyUI. Nothing is downloaded by this pack.")
+    how = (
+        f"Put a language model into {place}: a folder with config.json, tokenizer files and .safetensors "
+        "weights, or a single .gguf file. Then press R in ComfyUI. Nothing is downloaded by this pack."
+    )
     if not found:
         raise ValueError(f"model_name: there is no language model in models/{FOLDER}. {how}")
     raise ValueError(f"model_name {name!r} is not in models/{FOLDER}. There are: {', '.join(found)}. {how}")

@@ -1,4 +1,5 @@
 """Which endpoints a server knows: profiles by name, from a file that its operator keeps, beside those of the usual local servers."""
+
 from __future__ import annotations
 
 import json
@@ -39,7 +40,9 @@ def parse(text: str, place: str) -> dict[str, Profile]:
         raise ValueError(f"{place}: nested too deeply. It holds profiles by name: {EXAMPLE}") from None
     except ValueError as error:
         line = getattr(error, "lineno", 1)
-        raise ValueError(f"{place}, line {line}: {getattr(error, 'msg', 'no JSON')}. It is to be JSON such as {EXAMPLE}") from None
+        raise ValueError(
+            f"{place}, line {line}: {getattr(error, 'msg', 'no JSON')}. It is to be JSON such as {EXAMPLE}"
+        ) from None
     if not isinstance(stored, dict):
         raise ValueError(f"{place}, line 1: it is to hold profiles by name: {EXAMPLE}")
     found = {}
@@ -51,7 +54,9 @@ def parse(text: str, place: str) -> dict[str, Profile]:
             raise ValueError(f"{where} needs a base_url, such as {EXAMPLE}")
         secret = [field for field in entry if "key" in field.lower() and field != "key_env" or "token" in field.lower()]
         if secret:
-            raise ValueError(f"{where}: take {secret[0]!r} out. Put the key into an environment variable and its name into key_env.")
+            raise ValueError(
+                f"{where}: take {secret[0]!r} out. Put the key into an environment variable and its name into key_env."
+            )
         unknown = sorted(set(entry) - FIELDS)
         if unknown:
             raise ValueError(f"{where} has a field {unknown[0]!r}; known are {', '.join(sorted(FIELDS))}.")
@@ -92,16 +97,19 @@ def load(path: Path) -> dict[str, Profile]:
     except FileNotFoundError:
         return dict(LOCAL)
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {type(error).__name__}. It is to be a UTF-8 text file with JSON such as "
-                         f"{EXAMPLE}") from None
+        raise ValueError(
+            f"{path} cannot be read: {type(error).__name__}. It is to be a UTF-8 text file with JSON such as {EXAMPLE}"
+        ) from None
     found = parse(text, str(path))
     return {**found, **{name: profile for name, profile in LOCAL.items() if name not in found}}
 
 
 def unknown(name: str, known, path: Path) -> str:
     """What to say of a name that no profile has."""
-    return (f"endpoint: this server has no profile {name!r}. It knows: {', '.join(known)}. To make one, write {path} on the server, such "
-            f"as {EXAMPLE} (key_env names the environment variable that holds the key), and reload the page.")
+    return (
+        f"endpoint: this server has no profile {name!r}. It knows: {', '.join(known)}. To make one, write {path} on the server, such "
+        f"as {EXAMPLE} (key_env names the environment variable that holds the key), and reload the page."
+    )
 
 
 def _line(text, name):

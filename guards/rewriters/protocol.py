@@ -1,4 +1,5 @@
 """What the socket GUARD_REWRITER carries: a chat model, or rules that need none."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,11 +19,12 @@ class Answer:
 class ChatRewriter(Protocol):
     """A language model that answers conversations. Frozen and cheap to make: models load on the first call."""
 
-    name: str                   # for reports and errors: what it is and which model, never a key or an address
-    temperature: float          # of a first attempt; 0 is greedy
+    name: str  # for reports and errors: what it is and which model, never a key or an address
+    temperature: float  # of a first attempt; 0 is greedy
 
-    async def chat(self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0,
-                   banned: Sequence[str] = ()) -> Answer:
+    async def chat(
+        self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()
+    ) -> Answer:
         """Answer ``messages`` (dicts with role system/user/assistant and content).
 
         ``temperature``: None is the rewriter's own. ``seed``: the same inputs and seed give the same answer where the back end

@@ -1,4 +1,5 @@
 """Rewriting by rules: "cat -> dog", one a line, for those without any language model."""
+
 from __future__ import annotations
 
 import re
@@ -25,7 +26,7 @@ class Rules:
         right, parts, end = dict(self.pairs), [], 0
         for hit in self._watch.find(text):
             new = _inflected(hit.word, hit.concept, right[hit.concept])
-            before = text[end:hit.start]
+            before = text[end : hit.start]
             parts += [_article(before, new) if new else before.rstrip(" "), new]
             end = hit.end
         text = "".join([*parts, text[end:]])
@@ -44,16 +45,22 @@ def parse(text: str) -> Rules:
         sides = ARROW.split(line)
         if len(sides) != 2:
             said = "has no arrow" if len(sides) == 1 else "has more than one arrow"
-            raise ValueError(f"rules: line {number} ({_short(line)}) {said}: write what to replace, ->, and what to put instead, such as: "
-                             "cat -> dog")
+            raise ValueError(
+                f"rules: line {number} ({_short(line)}) {said}: write what to replace, ->, and what to put instead, such as: "
+                "cat -> dog"
+            )
         left, right = (" ".join(side.split()) for side in sides)
         if not words_of(left):
-            raise ValueError(f"rules: line {number} ({_short(line)}) has no word left of the arrow: write what to replace, such as: cat "
-                             "-> dog")
+            raise ValueError(
+                f"rules: line {number} ({_short(line)}) has no word left of the arrow: write what to replace, such as: cat "
+                "-> dog"
+            )
         known = next((one for one in pairs if words_of(one) == words_of(left)), None)
         if known is not None and pairs[known] != right:
-            raise ValueError(f"rules: line {number} replaces {left!r}, which an earlier line replaces by {pairs[known]!r} already. Keep "
-                             "one of the two.")
+            raise ValueError(
+                f"rules: line {number} replaces {left!r}, which an earlier line replaces by {pairs[known]!r} already. Keep "
+                "one of the two."
+            )
         pairs.setdefault(left, right)
     if not pairs:
         raise ValueError("rules is empty: write one replacement a line, such as: cat -> dog")
@@ -84,8 +91,8 @@ def _article(before, new):
     """The text before a replacement: a or an as the replacement needs it, no article before one that brings its own."""
     match = re.search(r"\b(?:(a)(n?)|the)(\s+)$", before[-20:], re.I)
     if match and re.match(r"(?:a|an|the)\s", new, re.I):
-        return before[:len(before) - len(match[0])]
+        return before[: len(before) - len(match[0])]
     if not match or not match[1] or not new[:1].isalpha():
         return before
     vowel = new[0].lower() in "aeiou" and not re.match(r"(?:uni|use|eu|one\b)", new, re.I)
-    return before[:len(before) - len(match[0])] + match[1] + ("n" if vowel else "") + match[3]
+    return before[: len(before) - len(match[0])] + match[1] + ("n" if vowel else "") + match[3]

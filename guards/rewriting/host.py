@@ -1,4 +1,5 @@
 """Rewriting inside the host: the synonyms' file, the progress bar, the report on the node."""
+
 import sys
 from pathlib import Path
 
@@ -33,7 +34,9 @@ async def rewrite(rewriter, query, concepts, instruction, on_failure, attempts, 
         bar[0].update_absolute(done, total)
 
     try:
-        return await rewriting.rewrite(rewriter, query, concepts, instruction, on_failure, attempts, seed, memory(), progress)
+        return await rewriting.rewrite(
+            rewriter, query, concepts, instruction, on_failure, attempts, seed, memory(), progress
+        )
     finally:
         release = getattr(rewriter, "release", None)
         if release is not None:

@@ -1,4 +1,5 @@
 """Learning an instruction inside the host: files, progress bar, stop button."""
+
 import comfy.model_management as management
 import comfy.utils
 
@@ -18,8 +19,10 @@ async def learn(rewriter, samples, epochs, batch_size, seed, evaluation=HELD_OUT
     checks.within(1, 64, batch_size=batch_size)
     found = sample_folder.read(samples)
     if not any(sample.references for sample in found):
-        raise ValueError(f"samples: {samples} is an evaluation set (concept, content, query); it has no accepted captions to learn from. "
-                         "Choose it under evaluation, and a sample file here.")
+        raise ValueError(
+            f"samples: {samples} is an evaluation set (concept, content, query); it has no accepted captions to learn from. "
+            "Choose it under evaluation, and a sample file here."
+        )
     if evaluation == HELD_OUT:
         teaching, held_out = sample_files.parts(found, seed)
     else:

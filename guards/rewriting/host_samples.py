@@ -1,4 +1,5 @@
 """Sample files for learning an instruction: those that come with the pack, and those in ``models/concept_guards_samples``."""
+
 import os
 
 import folder_paths
@@ -10,7 +11,7 @@ FOLDER = "concept_guards_samples"
 INCLUDED = "included: "
 FILES = ("rewrite_samples.jsonl", "rewrite_evaluation.tsv")
 ENDINGS = (".txt", ".jsonl", ".tsv")
-LARGEST = 20_000_000            # bytes
+LARGEST = 20_000_000  # bytes
 
 
 def _found():
@@ -36,8 +37,10 @@ def path_of(name):
     """The path of a file on the list; other names are refused."""
     found = _found()
     if name not in found:
-        raise ValueError(f"samples {name!r} is not there. Put sample files (.txt, .jsonl or .tsv) into models/{FOLDER} and press R. "
-                         f"There are: {', '.join(found)}.")
+        raise ValueError(
+            f"samples {name!r} is not there. Put sample files (.txt, .jsonl or .tsv) into models/{FOLDER} and press R. "
+            f"There are: {', '.join(found)}."
+        )
     return found[name]
 
 

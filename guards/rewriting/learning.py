@@ -5,6 +5,7 @@ writes an instruction, rewrites a batch of samples with it, is shown its rewrite
 3 epochs, batches of 6, and a conversation that keeps its first two and last two messages. The paper keeps the last instruction, unmeasured.
 Here each one is scored on samples that it was not taught with, and the best is kept. The wording of the questions is this project's own.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -20,16 +21,20 @@ from .answers import caption, fault, plain, said
 from .rewrite import conversation
 from .samples import Sample
 
-LONGEST = 4000                  # characters of an instruction
-WRITING = 512                   # tokens that writing an instruction may take, where the rewriter's own limit is lower
-WARMTH = 0.7                    # temperature at which instructions are written
-TASK = ("A language model is given an image caption and one or more concepts. It rewrites the caption so that the concepts are no longer "
-        "in it: each is replaced by its opposite, or by something harmless that fits. All else stays. Concepts that have nothing to do "
-        "with the caption are left aside. The new caption is one short sentence. Captions and concepts are always valid.")
+LONGEST = 4000  # characters of an instruction
+WRITING = 512  # tokens that writing an instruction may take, where the rewriter's own limit is lower
+WARMTH = 0.7  # temperature at which instructions are written
+TASK = (
+    "A language model is given an image caption and one or more concepts. It rewrites the caption so that the concepts are no longer "
+    "in it: each is replaced by its opposite, or by something harmless that fits. All else stays. Concepts that have nothing to do "
+    "with the caption are left aside. The new caption is one short sentence. Captions and concepts are always valid."
+)
 FIRST = "{task}\n\nWrite the instruction that this language model should follow. Answer with the instruction only."
-AGAIN = ("The model followed your instruction on these samples:\n\n{samples}\n\nCompare its captions with the accepted ones, find where "
-         "a concept is still there or where too much was changed, and write a better instruction for the same task. Answer with the "
-         "whole new instruction only.")
+AGAIN = (
+    "The model followed your instruction on these samples:\n\n{samples}\n\nCompare its captions with the accepted ones, find where "
+    "a concept is still there or where too much was changed, and write a better instruction for the same task. Answer with the "
+    "whole new instruction only."
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,14 @@ def trimmed(history: Sequence[dict]) -> list[dict]:
 
 def instruction_in(answer: str) -> str:
     """The instruction in a language model's answer: no thinking, no fence, no label, no markup; '' where there is none."""
-    text = said(answer[:5 * LONGEST])
+    text = said(answer[: 5 * LONGEST])
     fence = re.search(r"```[\w-]*\n(.*?)(?:```|\Z)", text, re.DOTALL)
     text = fence[1] if fence and len(fence[1]) > 40 else text
     lines = [plain(line) for line in text.splitlines()]
     text = "\n".join(line for line in lines if line)
-    text = re.sub(r"^\W*(?:the\s+)?(?:new |better |updated |improved |whole )*instructions?\W*:\s*", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"^\W*(?:the\s+)?(?:new |better |updated |improved |whole )*instructions?\W*:\s*", "", text, flags=re.IGNORECASE
+    )
     return text[:LONGEST].strip(" \"'\n")
 
 
@@ -92,7 +99,12 @@ def judge(sample: Sample, made: str) -> tuple[bool, float]:
 def total(judged: Sequence[tuple[bool, float]]) -> Score:
     """The Score of judged samples."""
     n = len(judged)
-    return Score(sum(kept for gone, kept in judged if gone) / n, sum(gone for gone, _ in judged) / n, sum(k for _, k in judged) / n, n)
+    return Score(
+        sum(kept for gone, kept in judged if gone) / n,
+        sum(gone for gone, _ in judged) / n,
+        sum(k for _, k in judged) / n,
+        n,
+    )
 
 
 def calls(teaching: int, held_out: int, epochs: int, batch_size: int) -> int:
@@ -104,13 +116,25 @@ def calls(teaching: int, held_out: int, epochs: int, batch_size: int) -> int:
 class Learner:
     """The loop. ``said`` is called after each answer."""
 
-    def __init__(self, rewriter, teaching: Sequence[Sample], held_out: Sequence[Sample], epochs=3, batch_size=6, seed=0,
-                 said: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        rewriter,
+        teaching: Sequence[Sample],
+        held_out: Sequence[Sample],
+        epochs=3,
+        batch_size=6,
+        seed=0,
+        said: Callable[[], None] = lambda: None,
+    ):
         if not hasattr(rewriter, "chat"):
-            raise ValueError("rewriter has no language model: rules follow no instruction. Connect Rewriter: Local LLM, Rewriter: Host LLM "
-                             "or Rewriter: OpenAI-compatible Endpoint.")
+            raise ValueError(
+                "rewriter has no language model: rules follow no instruction. Connect Rewriter: Local LLM, Rewriter: Host LLM "
+                "or Rewriter: OpenAI-compatible Endpoint."
+            )
         if not teaching or not held_out:
-            raise ValueError("samples: at least two samples with accepted captions are needed, one to learn from and one to score with.")
+            raise ValueError(
+                "samples: at least two samples with accepted captions are needed, one to learn from and one to score with."
+            )
         self.rewriter, self.teaching, self.held_out = rewriter, list(teaching), list(held_out)
         self.epochs, self.batch_size, self.seed, self.said = epochs, batch_size, seed, said
         self.random = random.Random(seed)
@@ -122,7 +146,9 @@ class Learner:
         """What the model makes of each sample's caption, cleaned."""
         made = []
         for sample in samples:
-            answer = await self.rewriter.chat(conversation(instruction, sample.caption, list(sample.concepts)), seed=self.seed)
+            answer = await self.rewriter.chat(
+                conversation(instruction, sample.caption, list(sample.concepts)), seed=self.seed
+            )
             self.said()
             made.append(caption(answer.text))
         return made
@@ -133,7 +159,9 @@ class Learner:
         return total([judge(sample, one) for sample, one in zip(self.held_out, made)])
 
     async def _write(self, history, number):
-        answer = await self.writer.chat(history, temperature=max(WARMTH, self.rewriter.temperature), seed=self.seed + number)
+        answer = await self.writer.chat(
+            history, temperature=max(WARMTH, self.rewriter.temperature), seed=self.seed + number
+        )
         self.said()
         return answer.text, instruction_in(answer.text)
 
@@ -150,10 +178,13 @@ class Learner:
         number, samples = 0, list(self.teaching)
         for epoch in range(1, self.epochs + 1):
             for start in range(0, len(samples), self.batch_size):
-                batch = samples[start:start + self.batch_size]
+                batch = samples[start : start + self.batch_size]
                 made = await self.rewrites(instruction, batch)
                 number += 1
-                history = [*trimmed(history), {"role": "user", "content": AGAIN.format(samples=evaluation(batch, made))}]
+                history = [
+                    *trimmed(history),
+                    {"role": "user", "content": AGAIN.format(samples=evaluation(batch, made))},
+                ]
                 answer, new = await self._write(history, number)
                 history.append({"role": "assistant", "content": answer[:LONGEST]})
                 note = "" if new and new != instruction else "no new instruction"
@@ -167,8 +198,10 @@ def evaluation(batch: Sequence[Sample], made: Sequence[str]) -> str:
     blocks = []
     for sample, one in zip(batch, made):
         accepted = " / ".join(plain(reference) for reference in sample.references[:3])
-        blocks.append(f"Input Caption: {plain(sample.caption)}\nConcepts: {', '.join(map(plain, sample.concepts))}\n"
-                      f"The model's caption: {plain(one)[:300] or '(nothing)'}\nAccepted: {accepted}")
+        blocks.append(
+            f"Input Caption: {plain(sample.caption)}\nConcepts: {', '.join(map(plain, sample.concepts))}\n"
+            f"The model's caption: {plain(one)[:300] or '(nothing)'}\nAccepted: {accepted}"
+        )
     return "\n\n".join(blocks)
 
 
@@ -182,14 +215,20 @@ def report(updates: Sequence[Update], ended: str = "") -> str:
     top = best(updates)
     shipped = next((update for update in updates if update.number < 0), None)
     s = top.score
-    lines = [f"Best instruction: update {top.number} of epoch {top.epoch}, score {s.value:.3f} on {s.samples} held-out samples (concept "
-             f"gone {s.gone:.2f}, query kept {s.kept:.2f})."
-             + (f" The shipped instruction scores {shipped.score.value:.3f}." if shipped else "") + (f" {ended}" if ended else ""),
-             "epoch  update  score   gone   kept"]
+    lines = [
+        f"Best instruction: update {top.number} of epoch {top.epoch}, score {s.value:.3f} on {s.samples} held-out samples (concept "
+        f"gone {s.gone:.2f}, query kept {s.kept:.2f})."
+        + (f" The shipped instruction scores {shipped.score.value:.3f}." if shipped else "")
+        + (f" {ended}" if ended else ""),
+        "epoch  update  score   gone   kept",
+    ]
     for update in updates:
         name = "ship" if update.number < 0 else str(update.number)
         mark = (" *" if update is top else "") + (f"  ({update.note})" if update.note and update.number >= 0 else "")
         s = update.score
         lines.append(f"{update.epoch:5d}  {name:>6s}  {s.value:.3f}  {s.gone:5.2f}  {s.kept:5.2f}{mark}")
-    rows = ({"epoch": u.epoch, "update": u.number, "best": u is top, **dataclasses.asdict(u.score), "note": u.note} for u in updates)
+    rows = (
+        {"epoch": u.epoch, "update": u.number, "best": u is top, **dataclasses.asdict(u.score), "note": u.note}
+        for u in updates
+    )
     return "\n".join([*lines, *map(json.dumps, rows)])

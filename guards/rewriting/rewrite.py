@@ -4,6 +4,7 @@ Ni et al., "ORES: Open-vocabulary Responsible Visual Synthesis", AAAI 2024 (arXi
 model's answer as it is; here it is cleaned, checked and asked for again, and where nothing helps the graph stops, the words go, or the
 query passes with a warning.
 """
+
 from __future__ import annotations
 
 import json
@@ -21,10 +22,12 @@ from .answers import caption, echoes, fault, plain
 
 INSTRUCTION = MODELS / "rewrite_instruction.txt"
 ON_FAILURE = ("block", "strip", "original")
-LONGEST_QUERY = 4000            # characters that a language model is given; a longer one that touches a concept counts as a failed rewrite
+LONGEST_QUERY = (
+    4000  # characters that a language model is given; a longer one that touches a concept counts as a failed rewrite
+)
 MOST_CONCEPTS = 200
 MOST_ATTEMPTS = 10
-PREFIX = "an image showing "    # how the published list begins
+PREFIX = "an image showing "  # how the published list begins
 
 
 class RewriteBlocked(RuntimeError):
@@ -49,11 +52,15 @@ def shipped_instruction(path=INSTRUCTION) -> str:
 def forbidden(text: str) -> list[str]:
     """The concepts of a text (see `concepts.split`). Raises ValueError where there is none or far too many."""
     found = split(re.sub("[，、；،;]", ",", text))
-    found = [concept[len(PREFIX):] if concept.lower().startswith(PREFIX) else concept for concept in found]
+    found = [concept[len(PREFIX) :] if concept.lower().startswith(PREFIX) else concept for concept in found]
     if not found:
-        raise ValueError("concepts is empty: write what must not appear, such as: weapons, blood. Or connect Forbidden Concepts.")
+        raise ValueError(
+            "concepts is empty: write what must not appear, such as: weapons, blood. Or connect Forbidden Concepts."
+        )
     if len(found) > MOST_CONCEPTS:
-        raise ValueError(f"concepts names {len(found)} concepts, more than {MOST_CONCEPTS}: name the ones that matter here.")
+        raise ValueError(
+            f"concepts names {len(found)} concepts, more than {MOST_CONCEPTS}: name the ones that matter here."
+        )
     return found
 
 
@@ -63,8 +70,17 @@ def conversation(instruction: str, query: str, concepts: list[str]) -> list[dict
     return [{"role": "system", "content": instruction}, {"role": "user", "content": asked}]
 
 
-async def rewrite(rewriter, query: str, concepts: str, instruction: str = "", on_failure: str = "block", attempts: int = 3, seed: int = 0,
-                  memory: other_words.Memory | None = None, progress=lambda done, total: None) -> Outcome:
+async def rewrite(
+    rewriter,
+    query: str,
+    concepts: str,
+    instruction: str = "",
+    on_failure: str = "block",
+    attempts: int = 3,
+    seed: int = 0,
+    memory: other_words.Memory | None = None,
+    progress=lambda done, total: None,
+) -> Outcome:
     """Rewrite ``query`` with a ChatRewriter or Rules.
 
     ``memory``: synonyms asked before. ``progress(done, total)``: counts calls. Raises RewriteBlocked where on_failure is block and no
@@ -118,31 +134,54 @@ class _Run:
         if failure:
             return self._failed("", str(failure), failure)
         if len(self.query) > LONGEST_QUERY:
-            return self._failed("", f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is "
-                                    "given: shorten it")
+            return self._failed(
+                "",
+                f"the query has {len(self.query)} characters, more than the {LONGEST_QUERY} that a language model is "
+                "given: shorten it",
+            )
         concerned = list(dict.fromkeys(hit.concept for hit in self.hits))
         messages = conversation(instruction, self.query, concerned)
         said, banned, text, problem = [], self.watch.surface(), "", ""
         for attempt in range(self.attempts):
-            temperature = None if attempt == 0 else min(1.2, getattr(self.rewriter, "temperature", 0.0) + 0.35 * attempt)
+            temperature = (
+                None if attempt == 0 else min(1.2, getattr(self.rewriter, "temperature", 0.0) + 0.35 * attempt)
+            )
             start = time.perf_counter()
             try:
-                answer = await self.rewriter.chat([*messages, *said[-4:]], temperature=temperature, seed=self.seed + attempt, banned=banned)
+                answer = await self.rewriter.chat(
+                    [*messages, *said[-4:]], temperature=temperature, seed=self.seed + attempt, banned=banned
+                )
             except RewriterError as error:
                 return self._failed(text, str(error), error)
             self.answers.append(answer)
             text = caption(answer.text)
-            problem = (fault(text, self.query) or self._problem(text) or (_stray(text, self.query) if self.implied else "")
-                       or ("it repeats the instruction" if echoes(text, instruction, self.query) else ""))
-            self.tried.append({"attempt": attempt + 1, "answer": _short(text), **({"refused": problem} if problem else {}),
-                               "prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.answer_tokens,
-                               "seconds": round(time.perf_counter() - start, 3)})
+            problem = (
+                fault(text, self.query)
+                or self._problem(text)
+                or (_stray(text, self.query) if self.implied else "")
+                or ("it repeats the instruction" if echoes(text, instruction, self.query) else "")
+            )
+            self.tried.append(
+                {
+                    "attempt": attempt + 1,
+                    "answer": _short(text),
+                    **({"refused": problem} if problem else {}),
+                    "prompt_tokens": answer.prompt_tokens,
+                    "answer_tokens": answer.answer_tokens,
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+            )
             if not problem:
                 return self._rewritten(text)
-            said += [{"role": "assistant", "content": text[:400] or "(nothing)"},
-                     {"role": "user", "content": f"That cannot be used: {problem}. Concepts to avoid: {', '.join(map(plain, concerned))}. "
-                                                 "Write the input caption again with something else in their place. Answer with the new "
-                                                 "caption only."}]
+            said += [
+                {"role": "assistant", "content": text[:400] or "(nothing)"},
+                {
+                    "role": "user",
+                    "content": f"That cannot be used: {problem}. Concepts to avoid: {', '.join(map(plain, concerned))}. "
+                    "Write the input caption again with something else in their place. Answer with the new "
+                    "caption only.",
+                },
+            ]
         return self._failed(text, problem)
 
     async def _learn_synonyms(self):
@@ -169,7 +208,11 @@ class _Run:
     def _unchanged(self):
         calls = len(self.answers)
         asked = f"{calls} call{'s' if calls > 1 else ''} for synonyms" if calls else "no language model was asked"
-        count = f"none of the {len(self.names)} forbidden concepts is" if len(self.names) > 1 else f"{_quoted(self.names[0])} is not"
+        count = (
+            f"none of the {len(self.names)} forbidden concepts is"
+            if len(self.names) > 1
+            else f"{_quoted(self.names[0])} is not"
+        )
         sentence = f"Unchanged: {count} in the query ({asked})."
         if self.hits:
             sentence = f"Unchanged: {self.rewriter.name} left the query as it is; it was asked because of {_named(self.hits, '')}."
@@ -187,19 +230,27 @@ class _Run:
         tries = f"{len(self.tried)} attempt{'s' if len(self.tried) != 1 else ''}"
         found = _named(self.hits or self.watch.find(last), "")
         if self.implied and (error is None or self.on_failure != "block"):
-            sentence = (f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says none of the "
-                        f"concepts; it was looked at because of {found}.")
+            sentence = (
+                f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says none of the "
+                f"concepts; it was looked at because of {found}."
+            )
             return self._end("unchanged", sentence, self.query)
         if self.on_failure == "block":
             if error is not None:
                 raise error
-            raise RewriteBlocked(f"Rewrite Prompt stopped the graph: no rewrite without {found} after {tries}: {problem}. "
-                                 + (f"Last answer: {_quoted(_short(last))}. " if last else "")
-                                 + "Reword the query, use a stronger language model or more attempts, or set on_failure to strip.")
+            raise RewriteBlocked(
+                f"Rewrite Prompt stopped the graph: no rewrite without {found} after {tries}: {problem}. "
+                + (f"Last answer: {_quoted(_short(last))}. " if last else "")
+                + "Reword the query, use a stronger language model or more attempts, or set on_failure to strip."
+            )
         if self.on_failure == "strip":
             text = self.watch.strip(self.query)
             empty = " Nothing was left of it." if not text else ""
-            return self._end("stripped", f"Warning: no rewrite after {tries} ({problem}); taken out of the query: {found}.{empty}", text)
+            return self._end(
+                "stripped",
+                f"Warning: no rewrite after {tries} ({problem}); taken out of the query: {found}.{empty}",
+                text,
+            )
         sentence = f"WARNING: no rewrite after {tries} ({problem}); the query passes as it is, with {found} in it."
         return self._end("original", sentence, self.query)
 
@@ -207,27 +258,47 @@ class _Run:
         """The outcome. Whatever the path, the text is checked once more; only `original` may hold a concept."""
         left = self.watch.find(text)
         if left and decision != "original":
-            raise RewriteBlocked(f"Rewrite Prompt stopped the graph: {_named(left, '')} would have been left in the prompt.")
+            raise RewriteBlocked(
+                f"Rewrite Prompt stopped the graph: {_named(left, '')} would have been left in the prompt."
+            )
         rows = {}
         for hit in self.hits:
-            rows.setdefault(hit.concept, []).append({"word": hit.word, **({"meaning": hit.phrase} if hit.phrase != hit.concept else {})})
-        summary = {"decision": decision, "changed": text != self.query, "rewritten": text, "rewriter": self.rewriter.name,
-                   "concepts": self.names, "found": rows, "left": [hit.word for hit in left], "attempts": len(self.tried),
-                   "calls": len(self.answers), "prompt_tokens": sum(one.prompt_tokens for one in self.answers),
-                   "answer_tokens": sum(one.answer_tokens for one in self.answers),
-                   "seconds": round(time.perf_counter() - self.started, 3)}
+            rows.setdefault(hit.concept, []).append(
+                {"word": hit.word, **({"meaning": hit.phrase} if hit.phrase != hit.concept else {})}
+            )
+        summary = {
+            "decision": decision,
+            "changed": text != self.query,
+            "rewritten": text,
+            "rewriter": self.rewriter.name,
+            "concepts": self.names,
+            "found": rows,
+            "left": [hit.word for hit in left],
+            "attempts": len(self.tried),
+            "calls": len(self.answers),
+            "prompt_tokens": sum(one.prompt_tokens for one in self.answers),
+            "answer_tokens": sum(one.answer_tokens for one in self.answers),
+            "seconds": round(time.perf_counter() - self.started, 3),
+        }
         lines = [summary, *self.tried]
-        lines += [{"concept": name, "same": list(words.same), "shows": list(words.shows)} for name, words in self.words.items()
-                  if words.same or words.shows]
+        lines += [
+            {"concept": name, "same": list(words.same), "shows": list(words.shows)}
+            for name, words in self.words.items()
+            if words.same or words.shows
+        ]
         lines += [{"warning": warning} for warning in self.warnings]
         sentence = " ".join(sentence.split())
-        return Outcome(text, text != self.query, "\n".join([sentence, *(json.dumps(line, ensure_ascii=False) for line in lines)]))
+        return Outcome(
+            text, text != self.query, "\n".join([sentence, *(json.dumps(line, ensure_ascii=False) for line in lines)])
+        )
 
 
 def _named(hits, before):
     """The offending words with their concepts: "cats" (cat); empty where there is none."""
-    parts = dict.fromkeys(_quoted(_short(hit.word, 60)) + (f" ({_short(hit.concept, 60)})" if hit.word != hit.concept else "")
-                          for hit in hits)
+    parts = dict.fromkeys(
+        _quoted(_short(hit.word, 60)) + (f" ({_short(hit.concept, 60)})" if hit.word != hit.concept else "")
+        for hit in hits
+    )
     if not parts:
         return ""
     shown = list(parts)[:5]
@@ -247,4 +318,4 @@ def _quoted(text):
 
 def _short(text, most=200):
     text = plain(text)
-    return text if len(text) <= most else text[:most - 3] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -8,6 +8,7 @@
 
 Errors name the file and the line.
 """
+
 from __future__ import annotations
 
 import json
@@ -18,8 +19,8 @@ from dataclasses import dataclass
 
 from ..words.lists import split
 
-LONGEST = 2_000             # characters of one caption
-MOST = 10_000               # samples of one file
+LONGEST = 2_000  # characters of one caption
+MOST = 10_000  # samples of one file
 _FIELD = re.compile(r"(input\s+caption|concepts?|output\s+caption\s*\d*)\s*:\s*(.*)", re.IGNORECASE)
 
 
@@ -50,8 +51,10 @@ def read(text: str, name: str) -> list[Sample]:
     elif first.count("\t") == 2:
         samples = [Sample(query, (concept,)) for concept, _, query in rows(text, name)]
     else:
-        raise SampleError(f"{name}, line 1: this is none of the three formats. A sample file begins with 'Input Caption:', with a JSON "
-                          "object, or with three columns separated by tabs (concept, content, query).")
+        raise SampleError(
+            f"{name}, line 1: this is none of the three formats. A sample file begins with 'Input Caption:', with a JSON "
+            "object, or with three columns separated by tabs (concept, content, query)."
+        )
     if len(samples) > MOST:
         raise SampleError(f"{name} has {len(samples)} samples, more than {MOST}: split it.")
     return samples
@@ -65,8 +68,10 @@ def rows(text: str, name: str) -> list[tuple[str, str, str]]:
             continue
         parts = [part.strip() for part in line.split("\t")]
         if len(parts) != 3 or not all(parts):
-            raise SampleError(f"{name}, line {number}: {len(parts)} columns, where three filled ones are needed, separated by tabs: "
-                              "concept, content, query.")
+            raise SampleError(
+                f"{name}, line {number}: {len(parts)} columns, where three filled ones are needed, separated by tabs: "
+                "concept, content, query."
+            )
         _fits(parts[2], name, number)
         found.append(tuple(parts))
     if not found:
@@ -92,20 +97,32 @@ def _json_lines(text, name):
             raise SampleError(f"{name}, line {number}: a JSON object is needed, this is {type(entry).__name__}.")
         unknown = entry.keys() - {"caption", "concepts", "references", "held_out"}
         if unknown:
-            raise SampleError(f"{name}, line {number}: unknown field {sorted(unknown)[0]!r}; there are caption, concepts, references and "
-                              "held_out.")
+            raise SampleError(
+                f"{name}, line {number}: unknown field {sorted(unknown)[0]!r}; there are caption, concepts, references and "
+                "held_out."
+            )
         caption, held_out = entry.get("caption"), entry.get("held_out", False)
         lists = {key: entry.get(key) for key in ("concepts", "references")}
         for key, value in lists.items():
-            if not isinstance(value, list) or not value or not all(isinstance(one, str) and one.strip() for one in value):
+            if (
+                not isinstance(value, list)
+                or not value
+                or not all(isinstance(one, str) and one.strip() for one in value)
+            ):
                 raise SampleError(f"{name}, line {number}: {key} must be a list of texts with at least one.")
         if not isinstance(caption, str) or not caption.strip():
             raise SampleError(f"{name}, line {number}: caption must be a text.")
         if not isinstance(held_out, bool):
             raise SampleError(f"{name}, line {number}: held_out must be true or false.")
         _fits(caption, name, number)
-        samples.append(Sample(caption.strip(), tuple(c.strip() for c in lists["concepts"]), tuple(r.strip() for r in lists["references"]),
-                              held_out))
+        samples.append(
+            Sample(
+                caption.strip(),
+                tuple(c.strip() for c in lists["concepts"]),
+                tuple(r.strip() for r in lists["references"]),
+                held_out,
+            )
+        )
     return samples
 
 
@@ -115,8 +132,18 @@ def _blocks(text, name):
     def close():
         if not block:
             return
-        missing = next((what for what, key in (("Input Caption", "caption"), ("Concept", "concepts"), ("Output Caption1", "references"))
-                        if not block.get(key)), None)
+        missing = next(
+            (
+                what
+                for what, key in (
+                    ("Input Caption", "caption"),
+                    ("Concept", "concepts"),
+                    ("Output Caption1", "references"),
+                )
+                if not block.get(key)
+            ),
+            None,
+        )
         if missing:
             raise SampleError(f"{name}, line {start}: this sample has no '{missing}:'.")
         samples.append(Sample(block["caption"], tuple(block["concepts"]), tuple(block["references"])))
@@ -126,8 +153,10 @@ def _blocks(text, name):
             continue
         match = _FIELD.fullmatch(line.strip())
         if not match:
-            raise SampleError(f"{name}, line {number}: 'Input Caption:', 'Concept:' or 'Output Caption1:' is needed, this is "
-                              f"{line[:60]!r}.")
+            raise SampleError(
+                f"{name}, line {number}: 'Input Caption:', 'Concept:' or 'Output Caption1:' is needed, this is "
+                f"{line[:60]!r}."
+            )
         field, value = match[1].lower(), match[2].strip()
         if not value:
             raise SampleError(f"{name}, line {number}: nothing after the colon.")
@@ -153,5 +182,5 @@ def parts(samples: Sequence[Sample], seed: int, share: float = 0.25) -> tuple[li
         return [sample for sample in teaching if not sample.held_out], held
     order = list(range(len(teaching)))
     random.Random(seed).shuffle(order)
-    chosen = set(order[:max(1, round(share * len(order)))]) if len(order) > 1 else set()
+    chosen = set(order[: max(1, round(share * len(order)))]) if len(order) > 1 else set()
     return [s for i, s in enumerate(teaching) if i not in chosen], [s for i, s in enumerate(teaching) if i in chosen]

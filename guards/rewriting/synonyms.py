@@ -3,6 +3,7 @@
 They serve two ends: a query that means a concept without naming it is noticed, and a rewrite that says it in other words is refused. Words
 that only imply a concept serve the first end alone: a silly one among them costs a call, and never a good rewrite.
 """
+
 from __future__ import annotations
 
 import json
@@ -18,13 +19,16 @@ from ..words.forms import STOP_WORDS
 from ..words.watch import Watch, words_of
 from .answers import LONGEST, plain, said
 
-QUESTION = ('Concept: "{concept}"\nAnswer in two lines and nothing else, words separated by commas.\n'
-            "Same: at most 8 other words, names and descriptions that mean the very same\n"
-            "Shows: at most 8 things or scenes whose picture nearly always shows it")
+QUESTION = (
+    'Concept: "{concept}"\nAnswer in two lines and nothing else, words separated by commas.\n'
+    "Same: at most 8 other words, names and descriptions that mean the very same\n"
+    "Shows: at most 8 things or scenes whose picture nearly always shows it"
+)
 MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
 FORMAT = "concept-guards.synonyms/1"
 # Words so general that a model's list may not forbid them, unless the concept itself is one of them.
-GENERIC = frozenset("""image images picture pictures photo photos photograph painting drawing art artwork style scene view shot portrait
+GENERIC = frozenset(
+    """image images picture pictures photo photos photograph painting drawing art artwork style scene view shot portrait
     illustration render design background foreground detail details quality color colour light shadow line shape texture pattern object
     objects thing things item items stuff kind type sort part piece group number lot many few more less most least first last new old big
     small large little long short high low good bad best beautiful pretty nice great man men woman women person people human humans child
@@ -35,7 +39,8 @@ GENERIC = frozenset("""image images picture pictures photo photos photograph pai
     brown black white grey gray gold silver dark bright warm cold hot open closed full empty real famous popular modern ancient king queen
     lake mount mountain river united states star power school university company founder leader artist actor singer president player
     character figure hero model sit sitting stand standing walk walking look looking hold holding wear wearing make made take go get see
-    say show use used set put let run top bottom left right front back side middle center north south east west none unknown""".split())
+    say show use used set put let run top bottom left right front back side middle center north south east west none unknown""".split()
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,17 @@ def _accepted(text, concept):
         return ()
     known = Watch({concept: ()})
     general = set(words_of(concept)) & GENERIC
-    echo = {"synonyms", "nickname", "nicknames", "phrase", "phrases", "description", "well", "known", *words_of(QUESTION)}
+    echo = {
+        "synonyms",
+        "nickname",
+        "nicknames",
+        "phrase",
+        "phrases",
+        "description",
+        "well",
+        "known",
+        *words_of(QUESTION),
+    }
     echo -= set(words_of(concept))
     capitals = [word[:1].isupper() for word in concept.split()]
     proper = len(capitals) > 1 and all(capitals)
@@ -77,13 +92,15 @@ def _accepted(text, concept):
         if not words or len(words) > MOST_WORDS or len(part) > MOST_LETTERS or any(len(word) > 24 for word in words):
             continue
         if known.find(part) or not part.isprintable():
-            continue                                                       # met already
-        if all(word in STOP_WORDS or word.isdigit() or word in echo or word in GENERIC and not general for word in words):
+            continue  # met already
+        if all(
+            word in STOP_WORDS or word.isdigit() or word in echo or word in GENERIC and not general for word in words
+        ):
             continue
         if len(words) == 1 and (len(words[0]) < 3 and words[0].isascii() or proper and not part[:1].isupper()):
             continue
         if len(words) == 1 and words[0] in words_of(concept) and not proper:
-            continue                                                       # use, for drug use
+            continue  # use, for drug use
         found.setdefault(" ".join(words), part)
     return tuple(found.values())[:MOST]
 
@@ -96,7 +113,9 @@ def _bare(part):
 
 async def ask(rewriter, concept: str, seed: int = 0) -> tuple[Words, object]:
     """(words, the Answer they came with). One call; RewriterError where there is none."""
-    answer = await rewriter.chat([{"role": "user", "content": QUESTION.format(concept=plain(concept)[:200])}], temperature=0.0, seed=seed)
+    answer = await rewriter.chat(
+        [{"role": "user", "content": QUESTION.format(concept=plain(concept)[:200])}], temperature=0.0, seed=seed
+    )
     return parse(answer.text, concept), answer
 
 
@@ -137,7 +156,9 @@ class Memory:
         try:
             stored = json.loads(self.path.read_text(encoding="utf-8"))
             rows = stored["rewriters"].items() if stored.get("format") == FORMAT else ()
-            self._known = OrderedDict(((name, concept), _stored(words)) for name, concepts in rows for concept, words in concepts.items())
+            self._known = OrderedDict(
+                ((name, concept), _stored(words)) for name, concepts in rows for concept, words in concepts.items()
+            )
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             self._known = OrderedDict()
 
@@ -157,13 +178,18 @@ class Memory:
             os.replace(partial, self.path)
             status = self.path.stat()
             self._stamp = (status.st_mtime_ns, status.st_size)
-        except OSError:                                                    # a read-only folder: memory alone serves
+        except OSError:  # a read-only folder: memory alone serves
             if partial and os.path.exists(partial):
                 os.unlink(partial)
 
 
 def _stored(entry):
-    return Words(*(tuple(one for one in entry.get(part, ()) if isinstance(one, str) and words_of(one)) for part in ("same", "shows")))
+    return Words(
+        *(
+            tuple(one for one in entry.get(part, ()) if isinstance(one, str) and words_of(one))
+            for part in ("same", "shows")
+        )
+    )
 
 
 def _key(rewriter, concept):

@@ -4,6 +4,7 @@ Schramowski et al., "Safe Latent Diffusion: Mitigating Inappropriate Degeneratio
 (arXiv 2211.05105); read against the authors' pipeline, whose numbers these are: the scale is clamped to at most 1, the
 threshold compares the signed difference, momentum builds up during warm-up.
 """
+
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ import torch
 @dataclass(frozen=True)
 class Settings:
     """The five published numbers. ``warmup_steps`` counts executed steps; the rest is without unit."""
+
     guidance_scale: float
     warmup_steps: int
     threshold: float
@@ -66,12 +68,14 @@ def guidance(settings, eps_positive, eps_unconditional, eps_concept, momentum=No
 
 # ---- ours -----------------------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Aligned:
     """The aligned variant: how hard to push (1 takes the concept's direction out once), where its gate opens."""
+
     strength: float
-    opens: float = 0.3          # cosine at which the gate starts to open ...
-    open: float = 0.6           # ... and at which it is fully open
+    opens: float = 0.3  # cosine at which the gate starts to open ...
+    open: float = 0.6  # ... and at which it is fully open
 
     always = True
 
@@ -102,5 +106,5 @@ def aligned_guidance(settings, eps_positive, eps_unconditional, eps_concept, sim
     cosine = torch.nn.functional.cosine_similarity(wanted.flatten(1), concept.flatten(1), eps=1e-12)
     total, step = similarity if similarity is not None else (torch.zeros_like(cosine), 0)
     total, step = total + (step + 0.5) * cosine, step + 1
-    gate = ((total / (0.5 + 0.5 * step ** 2) - settings.opens) / (settings.open - settings.opens)).clamp_(0, 1)
+    gate = ((total / (0.5 + 0.5 * step**2) - settings.opens) / (settings.open - settings.opens)).clamp_(0, 1)
     return concept.mul_((settings.strength * gate).view(-1, *[1] * (concept.ndim - 1))), (total, step)

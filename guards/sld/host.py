@@ -1,4 +1,5 @@
 """Safe Latent Diffusion on the rail: the third prediction, the published correction, momentum per sampler step."""
+
 from dataclasses import dataclass
 
 import torch
@@ -7,22 +8,40 @@ from ..host import checks, rail
 from . import formula as sld
 
 # What the safety concept must share with the prompt, or the difference of the two would hold more than their meaning.
-SHARED = ("control", "control_apply_to_uncond", "gligen", "width", "height", "crop_w", "crop_h", "target_width", "target_height",
-          "guidance", "reference_latents", "concat_latent_image", "concat_mask", "concat_image", "noise_augmentation")
+SHARED = (
+    "control",
+    "control_apply_to_uncond",
+    "gligen",
+    "width",
+    "height",
+    "crop_w",
+    "crop_h",
+    "target_width",
+    "target_height",
+    "guidance",
+    "reference_latents",
+    "concat_latent_image",
+    "concat_mask",
+    "concat_image",
+    "noise_augmentation",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class SafeLatentDiffusion(rail.Guard):
     """One safety concept with one set of numbers. Two of them on a MODEL are two concepts, both effective."""
+
     settings: sld.Settings | sld.Aligned
-    concept: list                               # CONDITIONING
-    unconditional: list | None = None           # CONDITIONING, for guiders that have none of their own
+    concept: list  # CONDITIONING
+    unconditional: list | None = None  # CONDITIONING, for guiders that have none of their own
 
     def begin(self, run):
         positive = run.guider.conds.get("positive")
         if not positive:
-            raise ValueError("Safe Latent Diffusion needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced "
-                             "with CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider.")
+            raise ValueError(
+                "Safe Latent Diffusion needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced "
+                "with CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
+            )
         checks.same_encoder(run.model, self.concept, "safety_concept", positive)
         shared = {key: positive[0][key] for key in SHARED if positive[0].get(key) is not None}
         own = {key for _, options in self.concept for key in options}
@@ -33,13 +52,15 @@ class SafeLatentDiffusion(rail.Guard):
             if self.unconditional is None:
                 raise ValueError(
                     "Safe Latent Diffusion measures the concept against the negative prompt, and this guider has none. Use CFGGuider (cfg "
-                    "1 is allowed) instead of BasicGuider, or connect an empty prompt to the node's 'unconditional' input.")
+                    "1 is allowed) instead of BasicGuider, or connect an empty prompt to the node's 'unconditional' input."
+                )
             checks.same_encoder(run.model, self.unconditional, "unconditional", positive)
             unconditional = run.add(self.unconditional, prompt_type="negative", **shared)
         elif _same(self.concept, run.guider.conds[unconditional]):
             raise ValueError(
                 "safety_concept and the negative prompt are the same text, so the guard has nothing to measure and would do nothing. Leave "
-                "the negative prompt empty (or use it for other things): the guard does its work.")
+                "the negative prompt empty (or use it for other things): the guard does its work."
+            )
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
         return _State(concept, unconditional, partial)
 
@@ -57,7 +78,7 @@ class SafeLatentDiffusion(rail.Guard):
             sigma = sigma.expand(x.shape[0], *sigma.shape[1:])
         positive, unconditional, concept = (predictions[n] for n in ("positive", state.unconditional, state.concept))
         eps = [(x - d).float() / sigma for d in (positive, unconditional, concept)]
-        if state.partial:                       # outside its area or mask the host leaves the prediction at exactly zero
+        if state.partial:  # outside its area or mask the host leaves the prediction at exactly zero
             eps[2] = torch.where((concept != 0).any(dim=1, keepdim=True), eps[2], eps[1])
         gamma, state.candidate = self.settings.gamma(*eps, state.memory)
         if not (self.settings.always or self.settings.guided(run.step)):
@@ -81,9 +102,11 @@ class _State:
 def _same(conditioning, entries):
     """Whether a CONDITIONING and a sampler's entries hold the very same text tensors."""
     return len(conditioning) == len(entries) and all(
-        entry.get("cross_attn") is not None and tensor.shape == entry["cross_attn"].shape
+        entry.get("cross_attn") is not None
+        and tensor.shape == entry["cross_attn"].shape
         and torch.equal(tensor.to(entry["cross_attn"]), entry["cross_attn"])
-        for (tensor, _), entry in zip(conditioning, entries, strict=True))
+        for (tensor, _), entry in zip(conditioning, entries, strict=True)
+    )
 
 
 def guard(model, settings, concept, unconditional=None):

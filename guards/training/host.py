@@ -1,4 +1,5 @@
 """Training inside the host: gradients through a loaded model that comes out untouched."""
+
 import contextlib
 
 import comfy.model_management
@@ -16,10 +17,10 @@ def gradients():
     """Within it autograd works although the host runs nodes in inference mode."""
     in_training = getattr(comfy.model_management, "in_training", None)
     with torch.inference_mode(False), torch.enable_grad():
-        if in_training is None:                 # older hosts
+        if in_training is None:  # older hosts
             yield
             return
-        comfy.model_management.in_training = True               # switches off in-place shortcuts of some models
+        comfy.model_management.in_training = True  # switches off in-place shortcuts of some models
         try:
             yield
         finally:
@@ -87,20 +88,32 @@ class _Loop(comfy.samplers.Sampler):
     def __init__(self, train):
         self.train = train
 
-    def sample(self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+    def sample(
+        self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
+    ):
         options = extra_args["model_options"]
 
         def denoise(x, sigma, role="positive", patches=None, conditioning=None):
             roles = (role,) if isinstance(role, str) else role
             entries = guider.conds[roles[0]]
-            if conditioning is not None:        # made in this very step
+            if conditioning is not None:  # made in this very step
                 entries = comfy.sampler_helpers.convert_cond(conditioning)
-                entries = comfy.samplers.encode_model_conds(guider.inner_model.extra_conds, entries, x, x.device, "positive")
+                entries = comfy.samplers.encode_model_conds(
+                    guider.inner_model.extra_conds, entries, x, x.device, "positive"
+                )
             transformer = dict(options["transformer_options"])
             present = transformer.get("patches", {})
-            transformer["patches"] = {**present, **{name: [*new, *present.get(name, [])] for name, new in (patches or {}).items()}}
-            out = comfy.samplers.calc_cond_batch(guider.inner_model, [entries, *(guider.conds[other] for other in roles[1:])], x, sigma,
-                                                 {**options, "transformer_options": transformer})
+            transformer["patches"] = {
+                **present,
+                **{name: [*new, *present.get(name, [])] for name, new in (patches or {}).items()},
+            }
+            out = comfy.samplers.calc_cond_batch(
+                guider.inner_model,
+                [entries, *(guider.conds[other] for other in roles[1:])],
+                x,
+                sigma,
+                {**options, "transformer_options": transformer},
+            )
             return out[0] if isinstance(role, str) else out
 
         with ordinary_weights(guider.inner_model):
@@ -127,17 +140,34 @@ def run(model, conditionings, latents, train):
         guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
 
 
-def make_images(model, positive, negative, count, width, height, sampler, scheduler, steps, cfg, seed, on_images, chunk=8):
+def make_images(
+    model, positive, negative, count, width, height, sampler, scheduler, steps, cfg, seed, on_images, chunk=8
+):
     """Latents (count, c, height / 8, width / 8) on the CPU in the model's own scale, sampled by the host. Each picture's noise depends
     on its own seed. ``on_images(done)`` is called after every batch and may raise to stop."""
     base, factor = model.model, latent_scale(model)
     shape = (base.latent_format.latent_channels, height // factor, width // factor)
     latents = []
     for at in range(0, count, chunk):
-        noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
-                             for i in range(at, min(at + chunk, count))])
-        sampled = comfy.sample.sample(model, noise, steps, cfg, sampler, scheduler, positive, negative, torch.zeros_like(noise),
-                                      disable_pbar=True, seed=seed + at)
+        noise = torch.stack(
+            [
+                torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
+                for i in range(at, min(at + chunk, count))
+            ]
+        )
+        sampled = comfy.sample.sample(
+            model,
+            noise,
+            steps,
+            cfg,
+            sampler,
+            scheduler,
+            positive,
+            negative,
+            torch.zeros_like(noise),
+            disable_pbar=True,
+            seed=seed + at,
+        )
         latents.append(base.process_latent_in(sampled.float().cpu()))
         on_images(min(at + chunk, count))
     return torch.cat(latents)

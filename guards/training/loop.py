@@ -3,6 +3,7 @@
 Li et al., CVPR 2024 (arXiv 2311.17216): c* = argmin_c E || eps - eps_theta(x_t, t, y-, h + c) ||^2, where x comes from a prompt y+ with
 the concept and y- says all of it but the concept; t uniform, Adam at 0.1, batches of 8.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Settings:
     """The paper's release: 1,000 images, 2,500 steps of 8, Adam at 0.1 (for one concept)."""
+
     steps: int = 2500
     learning_rate: float = 0.1
     batch_size: int = 8
@@ -24,6 +26,7 @@ class Settings:
 @dataclass
 class Result:
     """The best vector so far, its loss on fixed examples, and what the plot shows: (step, loss) while training, and on those."""
+
     values: Tensor
     best: float = float("inf")
     best_step: int = 0
@@ -42,7 +45,7 @@ def errors(denoised: Tensor, x0: Tensor, sigma: Tensor, prediction: str) -> Tens
 
     In denoised latents: eps is off by (x0 - d) / sigma, v by that times sqrt(1 + sigma^2), the flow's velocity by (x0 - d) / sigma.
     """
-    weight = (1 + sigma ** 2 if prediction == "v" else 1) / sigma ** 2
+    weight = (1 + sigma**2 if prediction == "v" else 1) / sigma**2
     return (denoised.float() - x0.float()).square().flatten(1).mean(1) * weight.float()
 
 
@@ -63,13 +66,21 @@ class Examples:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.generator)])
         chosen, self.order = self.order[:count], self.order[count:]
         x0 = self.images[chosen]
-        return x0, torch.randn(x0.shape, generator=self.generator), torch.randint(self.times, (count,), generator=self.generator)
+        return (
+            x0,
+            torch.randn(x0.shape, generator=self.generator),
+            torch.randint(self.times, (count,), generator=self.generator),
+        )
 
     def fixed(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """The same for checking: always the same ``count`` of them, times evenly spread."""
         generator = torch.Generator().manual_seed(271828)
-        best = torch.arange(len(self.images)) if self.weights is None else self.weights.argsort(descending=True, stable=True)
-        best = best if self.weights is None else best[:max(int((self.weights > 0).sum()), 1)]
+        best = (
+            torch.arange(len(self.images))
+            if self.weights is None
+            else self.weights.argsort(descending=True, stable=True)
+        )
+        best = best if self.weights is None else best[: max(int((self.weights > 0).sum()), 1)]
         x0 = self.images[best[torch.arange(count) % len(best)]]
         times = ((torch.arange(count) + 0.5) / count * self.times).long()
         return x0, torch.randn(x0.shape, generator=generator), times
@@ -78,6 +89,7 @@ class Examples:
 @dataclass(frozen=True)
 class Task:
     """What is minimised: ``error(values, x0, noise, times)`` gives the loss image by image, with a gradient to ``values``."""
+
     examples: Examples
     error: Callable
     weight: float = 1.0
@@ -93,14 +105,18 @@ def discover(task: Task, keeps: list[Task], start: Tensor, settings: Settings, d
     optimiser = torch.optim.Adam([values], settings.learning_rate)
     every = max(settings.steps // 40, 10)
     size = settings.batch_size
-    fixed = [(one, one.examples.fixed(2 * size if one is task else max(2 * size // len(keeps), 2))) for one in (task, *keeps)]
+    fixed = [
+        (one, one.examples.fixed(2 * size if one is task else max(2 * size // len(keeps), 2))) for one in (task, *keeps)
+    ]
     result = Result(start.detach().clone().float().cpu())
 
     def check(step):
         loss = 0.0
         with torch.no_grad():
             for one, parts in fixed:
-                losses = [one.error(values, *(part[i:i + size] for part in parts)) for i in range(0, len(parts[0]), size)]
+                losses = [
+                    one.error(values, *(part[i : i + size] for part in parts)) for i in range(0, len(parts[0]), size)
+                ]
                 loss += torch.cat(losses).mean().item() * (1.0 if one is task else one.weight / len(keeps))
         result.checks.append((step, loss))
         if loss < result.best:

@@ -1,4 +1,5 @@
 """A small plot of a training, as the host's IMAGE."""
+
 from __future__ import annotations
 
 import math
@@ -15,15 +16,19 @@ INK, GRID, COLOURS = (40, 40, 46), (226, 226, 230), ((158, 178, 206), (196, 62, 
 
 def plot(title: str, curves: dict[str, list[tuple[float, float]]], across: str = "step") -> Tensor:
     """Curves of (x, y) points by name, drawn in their order: IMAGE (1, 360, 640, 3) in 0..1. Points that are not finite are left out."""
-    curves = {name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()}
+    curves = {
+        name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()
+    }
     points = [point for curve in curves.values() for point in curve] or [(0.0, 0.0)]
     x0, x1 = min(x for x, _ in points), max(x for x, _ in points)
     low, high = _range([y for _, y in points])
     x1 = x1 if x1 > x0 else x0 + 1
 
     def place(x, y):
-        return (LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT),
-                HEIGHT - BOTTOM - (min(max(y, low), high) - low) / (high - low) * (HEIGHT - TOP - BOTTOM))
+        return (
+            LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT),
+            HEIGHT - BOTTOM - (min(max(y, low), high) - low) / (high - low) * (HEIGHT - TOP - BOTTOM),
+        )
 
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw = ImageDraw.Draw(image)

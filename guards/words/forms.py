@@ -3,16 +3,21 @@
 Forms are made forwards from a concept's word (cat: cats, catting), never by cutting endings off a text's words: so *caring* is no
 form of *car*, *rating* none of *rat*. What is made too much is no word and meets no text. The word lists are this project's own.
 """
+
 from __future__ import annotations
 
 from functools import lru_cache
 
-STOP_WORDS = frozenset("""a an the and or but nor so yet if of in on at by to for from with without into onto over under near off out up
+STOP_WORDS = frozenset(
+    """a an the and or but nor so yet if of in on at by to for from with without into onto over under near off out up
     down as is are was were be been being am do does did has have had it its this that these those he she they we you i me him her them us
     his their our my your who whom whose which what when where why how not no yes very too also just than then there here some any all
-    each both one two three other another such own same s t""".split())
+    each both one two three other another such own same s t""".split()
+)
 # Inflections that no rule makes. Left out where a form is a frequent other word: saw, felt, rose, left, shot (a wide shot), bit, media.
-PLURALS = [line.split() for line in """
+PLURALS = [
+    line.split()
+    for line in """
 man men|woman women|child children|foot feet|tooth teeth|goose geese|mouse mice|louse lice|ox oxen|penis penes|person people persons
 knife knives|wife wives|life lives|leaf leaves|wolf wolves|shelf shelves|half halves|calf calves|loaf loaves|thief thieves|elf elves
 scarf scarves|hoof hooves|dwarf dwarves|cactus cacti cactuses|fungus fungi|octopus octopi octopuses|nucleus nuclei|crisis crises|axis axes
@@ -20,8 +25,13 @@ oasis oases|phenomenon phenomena|criterion criteria|bacterium bacteria|vertex ve
 nebula nebulae
 bureau bureaux|chateau chateaux|hero heroes|potato potatoes|tomato tomatoes|torpedo torpedoes|volcano volcanoes|mosquito mosquitoes
 gas gases gasses|bus buses|virus viruses|quiz quizzes|passerby passersby|policeman policemen|gunman gunmen|soldier soldiers
-""".strip().replace("\n", "|").split("|")]
-OTHERS = [line.split() for line in """
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+]
+OTHERS = [
+    line.split()
+    for line in """
 run ran|swim swam swum|fight fought|bleed bled|steal stole stolen|eat ate eaten|drink drank drunk|ride rode ridden|fly flew flown
 fall fell fallen
 burn burnt|wear wore worn|break broke broken|bite bitten|hide hid hidden|beat beaten|hang hung|sleep slept|sit sat|stand stood
@@ -36,9 +46,14 @@ loud louder|white whiter|black blacker|green greener|blue bluer|pale paler|round
 strong stronger|nude nuder|cute cuter|fat fatter fattest|thin thinner thinnest|hot hotter hottest|wet wetter wettest|red redder reddest
 sad sadder saddest
 grey gray greyish grayish|colour color colours colors coloured colored|armour armor armoured armored|tumour tumor tumours tumors
-""".strip().replace("\n", "|").split("|")]
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+]
 # Word families of what is often forbidden: derived words that no inflection reaches.
-FAMILIES = [line.split() for line in """
+FAMILIES = [
+    line.split()
+    for line in """
 blood bloody bloodied bloodstained bloodshed bleed bleeding bled bleeds|nude nudity naked nakedness nudist nudists nudism unclothed|sex
 sexual sexually sexy
 porn porno pornography pornographic|erotic erotica eroticism|violence violent violently|murder murderer murderers murderous
@@ -52,12 +67,17 @@ harassment harass harasses harassed harassing
 abuse abusive abuser abusers|smoke smoker smokers smoky smoking|cigarette cigarettes cig cigs|gun gunshot gunshots gunman gunmen gunfire
 handgun handguns
 nazi nazis nazism|satan satanic satanism|death dead deadly die dies died dying|alcohol alcoholic alcoholics alcoholism
-""".strip().replace("\n", "|").split("|")]
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+]
 # What looks inflected and is not, or means something else than its stem.
-NO_BASE = frozenset("""news lens series species mathematics physics politics ethics texas paris christmas jesus mars shorts goods evening
+NO_BASE = frozenset(
+    """news lens series species mathematics physics politics ethics texas paris christmas jesus mars shorts goods evening
     evenings stocking stockings morning ceiling lightning wedding building buildings boxing offspring earring sterling sibling siblings
     being thing king wicked crooked hundred bikini arms glasses customs stairs pajamas pyjamas athletics gymnastics headquarters chess
-    always across as is was has his its this us yes gas bus plus virus""".split())
+    always across as is was has his its this us yes gas bus plus virus""".split()
+)
 VOWELS = frozenset("aeiou")
 
 
@@ -87,8 +107,13 @@ def plural(word: str) -> str:
 
 def _doubles(word: str) -> bool:
     """Whether the last letter is doubled before -ing: one vowel between consonants, in a word of one syllable or nearly so."""
-    return (len(word) >= 3 and word[-1] not in "aeiouwxy" and word[-2] in VOWELS and word[-3] not in VOWELS
-            and sum(letter in VOWELS for letter in word) == 1)
+    return (
+        len(word) >= 3
+        and word[-1] not in "aeiouwxy"
+        and word[-2] in VOWELS
+        and word[-3] not in VOWELS
+        and sum(letter in VOWELS for letter in word) == 1
+    )
 
 
 @lru_cache(4096)
@@ -113,7 +138,9 @@ def regular(word: str) -> dict:
     forms.setdefault(past, "ed")
     if len(word) > 3:
         forms.setdefault(stem + "est", "est")
-        if word[-1] in "lmprt" and word[-2] in VOWELS and word[-3] not in VOWELS and not _doubles(word):     # travelling, kidnapped
+        if (
+            word[-1] in "lmprt" and word[-2] in VOWELS and word[-3] not in VOWELS and not _doubles(word)
+        ):  # travelling, kidnapped
             forms.setdefault(word + word[-1] + "ing", "ing")
             forms.setdefault(word + word[-1] + "ed", "ed")
     if word.endswith("f"):
@@ -130,12 +157,22 @@ def bases(word: str) -> list[str]:
         return found
     cut = []
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        cut += [word[:-1], word[:-2] if word.endswith("es") else "", word[:-3] + "y" if word.endswith("ies") else "",
-                word[:-3] + "f" if word.endswith("ves") else "", word[:-3] + "fe" if word.endswith("ves") else ""]
+        cut += [
+            word[:-1],
+            word[:-2] if word.endswith("es") else "",
+            word[:-3] + "y" if word.endswith("ies") else "",
+            word[:-3] + "f" if word.endswith("ves") else "",
+            word[:-3] + "fe" if word.endswith("ves") else "",
+        ]
     for ending in ("ing", "ed"):
         if word.endswith(ending):
-            stem = word[:-len(ending)]
-            cut += [stem, stem + "e", stem[:-1] if stem[-1:] == stem[-2:-1] else "", stem[:-1] + "y" if stem.endswith("i") else ""]
+            stem = word[: -len(ending)]
+            cut += [
+                stem,
+                stem + "e",
+                stem[:-1] if stem[-1:] == stem[-2:-1] else "",
+                stem[:-1] + "y" if stem.endswith("i") else "",
+            ]
             cut.append(stem[:-1] + "ie" if stem.endswith("y") else "")
     for base in cut:
         if len(base) >= 2 and VOWELS & set(base.replace("y", "i")) and word in regular(base):
@@ -144,8 +181,10 @@ def bases(word: str) -> list[str]:
 
 
 _CASES = "а я ы и у ю е о ой ей ом ем ам ям ами ями ах ях ов ев ый ий ая яя ое ее ые ие ого его ому ему ым им ых их ую юю ою ек ок".split()
-_PARTICLES = ("이 가 은 는 을 를 와 과 의 에 도 들 로 으로 에서 에게 만 께 한테 처럼 보다 까지 부터 랑 이랑 하고 들이 들은 들을 들의 "
-              "이다 입니다").split()
+_PARTICLES = (
+    "이 가 은 는 을 를 와 과 의 에 도 들 로 으로 에서 에게 만 께 한테 처럼 보다 까지 부터 랑 이랑 하고 들이 들은 들을 들의 "
+    "이다 입니다"
+).split()
 
 
 @lru_cache(4096)
@@ -160,7 +199,9 @@ def forms(word: str) -> frozenset:
         return frozenset([word, *(word + particle for particle in _PARTICLES)])
     if "\u0621" <= first <= "\u064a":
         bare = word[2:] if word.startswith("ال") and len(word) > 4 else word
-        return frozenset([word, bare, *(article + bare for article in ("ال", "وال", "بال", "كال", "فال")), "لل" + bare, "و" + bare])
+        return frozenset(
+            [word, bare, *(article + bare for article in ("ال", "وال", "بال", "كال", "فال")), "لل" + bare, "و" + bare]
+        )
     if len(word) < 3 or not word.isascii() or not word.isalpha():
         return frozenset([word, word + "s"]) if word.isalpha() and len(word) > 1 else frozenset([word])
     found = set()

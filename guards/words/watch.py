@@ -5,6 +5,7 @@ within
 a word. Also met: compounds (cat-like), joined words (#starwars), s-p-a-c-e-d letters, simple leetspeak (c4t), emoji by their Unicode name.
 Scripts written without spaces (Chinese, Japanese, Thai ...) are searched as running text: there a concept meets every word it is part of.
 """
+
 from __future__ import annotations
 
 import re
@@ -16,33 +17,45 @@ from functools import lru_cache
 from .forms import STOP_WORDS, forms
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"                       # vowel signs belong to the word
-_WORD = re.compile(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
+_WORD = re.compile(
+    f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
+)
 _ALSO_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _JOINT = re.compile(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
 _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
 _LEET_MARK = re.compile(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
-_LOOKS = dict(zip("аеорсухіѕјкмтнвгαορτυνικε", "aeopcyxisjkmthbraoptuvike"))        # Cyrillic and Greek letters that pass for Latin ones
-_LETTERS = {**dict(zip("øłđæœıŋðþᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
-    "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split()))}
-_EMOJI_NOISE = frozenset("""face with white black heavy medium small large sign symbol mark selector emoji variation open closed closing
+_LOOKS = dict(
+    zip("аеорсухіѕјкмтнвгαορτυνικε", "aeopcyxisjkmthbraoptuvike")
+)  # Cyrillic and Greek letters that pass for Latin ones
+_LETTERS = {
+    **dict(
+        zip(
+            "øłđæœıŋðþᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+            "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split(),
+        )
+    )
+}
+_EMOJI_NOISE = frozenset(
+    """face with white black heavy medium small large sign symbol mark selector emoji variation open closed closing
     of and the in on for over modifier component type smiling grinning eyes mouth left right pointing rightwards leftwards upwards
-    downwards""".split())
+    downwards""".split()
+)
 
 
 @lru_cache(8192)
 def _fold_letter(letter: str) -> str:
     if unicodedata.category(letter) in ("Cf", "Cc", "Mn", "Me") and letter not in "\n\t\r":
         code = ord(letter)
-        vowel_sign = 0x0900 <= code <= 0x1fff and not 0x1ab0 <= code <= 0x1aff or 0x3099 <= code <= 0x309a
+        vowel_sign = 0x0900 <= code <= 0x1FFF and not 0x1AB0 <= code <= 0x1AFF or 0x3099 <= code <= 0x309A
         if not vowel_sign:
             return ""
     code = ord(letter)
-    for start in (0x1f150, 0x1f170, 0x1f1e6):                             # letters in discs and squares, regional indicators
+    for start in (0x1F150, 0x1F170, 0x1F1E6):  # letters in discs and squares, regional indicators
         if start <= code < start + 26:
             return chr(code - start + ord("a"))
     plain = unicodedata.normalize("NFKC", letter).casefold()
-    plain = "".join(one for one in unicodedata.normalize("NFD", plain) if not 0x300 <= ord(one) <= 0x36f)
+    plain = "".join(one for one in unicodedata.normalize("NFD", plain) if not 0x300 <= ord(one) <= 0x36F)
     return "".join(_LETTERS.get(one, one) for one in unicodedata.normalize("NFC", plain))
 
 
@@ -56,9 +69,12 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
             folded.append(one)
             places.append(place)
     folded, places = "".join(folded), [*places, len(text)]
-    if not _LOOKS.keys().isdisjoint(folded):                              # one Latin letter in a word: its look-alikes are meant as Latin
-        folded = re.sub(r"[^\W\d_]+", lambda word: "".join(_LOOKS.get(one, one) for one in word[0])
-                        if re.search("[a-z]", word[0]) else word[0], folded)
+    if not _LOOKS.keys().isdisjoint(folded):  # one Latin letter in a word: its look-alikes are meant as Latin
+        folded = re.sub(
+            r"[^\W\d_]+",
+            lambda word: "".join(_LOOKS.get(one, one) for one in word[0]) if re.search("[a-z]", word[0]) else word[0],
+            folded,
+        )
     return folded, places
 
 
@@ -128,7 +144,7 @@ class Watch:
         for form in heads[0]:
             self.several.setdefault(form, []).append(([*heads[1:], last], entry))
         joined = "".join(words[:-1])
-        for form in last:                                                 # starwars, ice-creams
+        for form in last:  # starwars, ice-creams
             if len(joined + form) >= 5:
                 self.single.setdefault(joined + form, entry)
 
@@ -140,15 +156,19 @@ class Watch:
         if _LEET_MARK.search(folded):
             for one in "il":
                 said = folded.translate({**_LEET, ord("1"): one})
-                found += [hit for hit in self._read(said, tokens(said), folded)
-                          if said[hit[1]:hit[2]] != (part := folded[hit[1]:hit[2]]) and (sum(map(str.isalpha, part)) >= 2 or "$" in part)]
+                found += [
+                    hit
+                    for hit in self._read(said, tokens(said), folded)
+                    if said[hit[1] : hit[2]] != (part := folded[hit[1] : hit[2]])
+                    and (sum(map(str.isalpha, part)) >= 2 or "$" in part)
+                ]
         found += self._run(folded)
         hits, end = [], -1
         for entry, start, stop in sorted(found, key=lambda hit: (hit[1], -hit[2])):
             if start >= end:
                 first, last = places[start], places[stop - 1] + 1
                 if entry[1].isupper() and folded[start:stop] in STOP_WORDS and not text[first:last].isupper():
-                    continue                                              # it and us are not IT and US
+                    continue  # it and us are not IT and US
                 hits.append(Hit(*entry, first, last, text[first:last]))
                 end = stop
         return hits
@@ -210,7 +230,9 @@ class Watch:
         """Concepts in scripts without spaces, read across spaces and punctuation."""
         if not self.running or not _ALSO_UNSPACED.search(folded):
             return
-        kept = [place for place, letter in enumerate(folded) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"]
+        kept = [
+            place for place, letter in enumerate(folded) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"
+        ]
         text = "".join(folded[place] for place in kept)
         for word, entry in self.running:
             start = text.find(word)
@@ -223,14 +245,20 @@ class Watch:
         text = unicodedata.normalize("NFC", text)
         while hits := self.find(text):
             for hit in reversed(hits):
-                text = text[:hit.start] + "\0" + text[hit.end:]
+                text = text[: hit.start] + "\0" + text[hit.end :]
             text = _mend(text)
         return text
 
     def surface(self, most: int = 200) -> tuple[str, ...]:
         """Words to be kept from being written: each phrase as it is given, then the forms of single words."""
-        phrases = dict.fromkeys(phrase for _, phrase in [*self.single.values(), *(one[1] for rows in self.several.values() for one in rows),
-                                                         *(one[1] for one in self.running)])
+        phrases = dict.fromkeys(
+            phrase
+            for _, phrase in [
+                *self.single.values(),
+                *(one[1] for rows in self.several.values() for one in rows),
+                *(one[1] for one in self.running),
+            ]
+        )
         return tuple(dict.fromkeys([*phrases, *self.single]))[:most]
 
 
@@ -238,7 +266,9 @@ def _follow(words, place, rest):
     """The place behind a phrase's further words, small words between them allowed; 0 where they do not follow."""
     for wanted in rest:
         skipped = 0
-        while place < len(words) and words[place].word not in wanted and words[place].word in STOP_WORDS and skipped < 2:
+        while (
+            place < len(words) and words[place].word not in wanted and words[place].word in STOP_WORDS and skipped < 2
+        ):
             place, skipped = place + 1, skipped + 1
         if place >= len(words) or words[place].word not in wanted:
             return 0

@@ -1,4 +1,5 @@
 """The commands as a user types them."""
+
 import os
 import re
 import signal
@@ -18,9 +19,16 @@ LAUNCH = [sys.executable, str(PROJECT / "tools" / "setup" / "launch.py")]
 def start(host_path, *arguments: str) -> subprocess.Popen:
     # Tests that run in the background of a shell ignore Ctrl-C, and so would what they start.
     listen = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([*LAUNCH, *arguments], cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, env={**os.environ, "CONCEPT_GUARDS_HOST": str(host_path), "PYTHONUNBUFFERED": "1"},
-                            preexec_fn=listen)
+    return subprocess.Popen(
+        [*LAUNCH, *arguments],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "CONCEPT_GUARDS_HOST": str(host_path), "PYTHONUNBUFFERED": "1"},
+        preexec_fn=listen,
+    )
 
 
 def test_the_demo_writes_its_sheet(host_path, tmp_path):

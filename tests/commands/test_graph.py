@@ -1,4 +1,5 @@
 """Workflow files become API graphs as the front end would make them."""
+
 import pytest
 
 from tools.pictures.story import tell
@@ -7,33 +8,64 @@ from tools.serving import graph as graphs
 INFO = {
     "Load": {"input": {"required": {"name": ["COMBO", {"options": ["a"]}]}}, "display_name": "Load Model"},
     "Text": {"input": {"required": {"text": ["STRING", {"multiline": True}], "clip": ["CLIP"]}}},
-    "KSampler": {"input": {"required": {
-        "model": ["MODEL"], "seed": ["INT", {"control_after_generate": True}], "steps": ["INT", {}], "cfg": ["FLOAT", {}],
-        "sampler_name": [["euler", "ddim"]], "positive": ["CONDITIONING"], "negative": ["CONDITIONING"]},
-        "optional": {"note": ["STRING", {"forceInput": True}], "denoise": ["FLOAT", {}]}}},
+    "KSampler": {
+        "input": {
+            "required": {
+                "model": ["MODEL"],
+                "seed": ["INT", {"control_after_generate": True}],
+                "steps": ["INT", {}],
+                "cfg": ["FLOAT", {}],
+                "sampler_name": [["euler", "ddim"]],
+                "positive": ["CONDITIONING"],
+                "negative": ["CONDITIONING"],
+            },
+            "optional": {"note": ["STRING", {"forceInput": True}], "denoise": ["FLOAT", {}]},
+        }
+    },
     "GuardX": {"input": {"required": {"model": ["MODEL"], "strength": ["FLOAT", {}]}}, "display_name": "Guard X"},
     "SaveImage": {"input": {"required": {"images": ["IMAGE"], "filename_prefix": ["STRING", {}]}}},
 }
 
 
 def node(id, type, inputs=(), outputs=(), values=(), mode=0, **more):
-    return {"id": id, "type": type, "mode": mode, "widgets_values": list(values), **more,
-            "inputs": [{"name": name, "type": kind, "link": link} for name, kind, link in inputs],
-            "outputs": [{"name": kind, "type": kind, "links": []} for kind in outputs]}
+    return {
+        "id": id,
+        "type": type,
+        "mode": mode,
+        "widgets_values": list(values),
+        **more,
+        "inputs": [{"name": name, "type": kind, "link": link} for name, kind, link in inputs],
+        "outputs": [{"name": kind, "type": kind, "links": []} for kind in outputs],
+    }
 
 
 def workflow(guard_mode=0, reroute_mode=0):
-    return {"nodes": [
-        node(1, "Load", outputs=["MODEL", "CLIP"], values=["a"]),
-        node(2, "GuardX", [("model", "MODEL", 1)], ["MODEL"], [0.5], mode=guard_mode),
-        node(3, "Reroute", [("", "*", 2)], ["*"], mode=reroute_mode),
-        node(4, "Text", [("clip", "CLIP", 3)], ["CONDITIONING"], ["a red star"]),
-        node(5, "KSampler", [("model", "MODEL", 4), ("positive", "CONDITIONING", 5), ("negative", "CONDITIONING", 6)], ["IMAGE"],
-             [7, "randomize", 20, 4.5, "euler", 1.0]),
-        node(6, "SaveImage", [("images", "IMAGE", 7)], [], ["x"], title="After"),
-        node(7, "Note", values=["hello"]),
-    ], "links": [[1, 1, 0, 2, 0, "MODEL"], [2, 2, 0, 3, 0, "MODEL"], [3, 1, 1, 4, 0, "CLIP"], [4, 3, 0, 5, 0, "MODEL"],
-                 [5, 4, 0, 5, 1, "CONDITIONING"], [6, 4, 0, 5, 2, "CONDITIONING"], [7, 5, 0, 6, 0, "IMAGE"]]}
+    return {
+        "nodes": [
+            node(1, "Load", outputs=["MODEL", "CLIP"], values=["a"]),
+            node(2, "GuardX", [("model", "MODEL", 1)], ["MODEL"], [0.5], mode=guard_mode),
+            node(3, "Reroute", [("", "*", 2)], ["*"], mode=reroute_mode),
+            node(4, "Text", [("clip", "CLIP", 3)], ["CONDITIONING"], ["a red star"]),
+            node(
+                5,
+                "KSampler",
+                [("model", "MODEL", 4), ("positive", "CONDITIONING", 5), ("negative", "CONDITIONING", 6)],
+                ["IMAGE"],
+                [7, "randomize", 20, 4.5, "euler", 1.0],
+            ),
+            node(6, "SaveImage", [("images", "IMAGE", 7)], [], ["x"], title="After"),
+            node(7, "Note", values=["hello"]),
+        ],
+        "links": [
+            [1, 1, 0, 2, 0, "MODEL"],
+            [2, 2, 0, 3, 0, "MODEL"],
+            [3, 1, 1, 4, 0, "CLIP"],
+            [4, 3, 0, 5, 0, "MODEL"],
+            [5, 4, 0, 5, 1, "CONDITIONING"],
+            [6, 4, 0, 5, 2, "CONDITIONING"],
+            [7, 5, 0, 6, 0, "IMAGE"],
+        ],
+    }
 
 
 def test_widgets_are_read_by_position_past_the_control_field():
@@ -60,7 +92,10 @@ def test_a_muted_node_leaves_its_readers_without_input():
 
 def test_links_written_as_objects_are_read_too():
     changed = workflow()
-    changed["links"] = [dict(id=a, origin_id=b, origin_slot=c, target_id=d, target_slot=e, type=f) for a, b, c, d, e, f in changed["links"]]
+    changed["links"] = [
+        dict(id=a, origin_id=b, origin_slot=c, target_id=d, target_slot=e, type=f)
+        for a, b, c, d, e, f in changed["links"]
+    ]
     assert graphs.to_api(changed, INFO) == graphs.to_api(workflow(), INFO)
 
 

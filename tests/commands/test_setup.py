@@ -1,4 +1,5 @@
 """Set-up fails with one clear message, and never leaves something half-made behind."""
+
 import io
 import socket
 import subprocess
@@ -28,10 +29,20 @@ def archive(path: Path, names: dict[str, bytes | None]) -> Path:
 
 
 def test_only_the_host_is_unpacked_and_links_are_left_out(tmp_path):
-    file = archive(tmp_path / "a.tar.gz", {"x-1/vendor/ComfyUI/main.py": b"1", "x-1/vendor/ComfyUI/a/b.py": b"2", "x-1/setup.py": b"3",
-                                           "x-1/vendor/other/c.py": b"4", "x-1/vendor/ComfyUI/link": None})
+    file = archive(
+        tmp_path / "a.tar.gz",
+        {
+            "x-1/vendor/ComfyUI/main.py": b"1",
+            "x-1/vendor/ComfyUI/a/b.py": b"2",
+            "x-1/setup.py": b"3",
+            "x-1/vendor/other/c.py": b"4",
+            "x-1/vendor/ComfyUI/link": None,
+        },
+    )
     host.extract(file, tmp_path / "out")
-    found = sorted(str(p.relative_to(tmp_path / "out").as_posix()) for p in (tmp_path / "out").rglob("*") if not p.is_dir())
+    found = sorted(
+        str(p.relative_to(tmp_path / "out").as_posix()) for p in (tmp_path / "out").rglob("*") if not p.is_dir()
+    )
     assert found == ["a/b.py", "main.py"]
 
 
@@ -96,7 +107,9 @@ with cache.only_one(Path(sys.argv[1])):
 
 
 def test_two_set_ups_at_once_take_turns(tmp_path, monkeypatch):
-    other = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert other.stdout.readline() == "held\n"
     said = []
 
@@ -158,6 +171,7 @@ def test_only_what_is_shipped_gets_into_custom_nodes(tmp_path, monkeypatch, link
 
     def refuse(*_, **__):
         raise OSError("links need rights here")
+
     if not links:
         monkeypatch.setattr(pack.os, "symlink", refuse)
     for _ in range(2):  # again over what is there

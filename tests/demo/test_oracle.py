@@ -1,4 +1,5 @@
 """The oracle on freshly drawn pictures: it must be right before anything is measured by it."""
+
 import pytest
 import torch
 
@@ -30,9 +31,14 @@ def clean():
 def one(shape, colour="red", texture="plain", second=None, background="white"):
     """A picture with one object in the middle, or with two side by side: (shape, colour) pairs."""
     two = second is not None
-    spec = dict(shape=draw.SHAPES.index(shape), colour=draw.COLOURS.index(colour), texture=draw.TEXTURES.index(texture),
-                background=draw.BACKGROUNDS.index(background), shape2=draw.SHAPES.index(second[0]) if two else -1,
-                colour2=draw.COLOURS.index(second[1]) if two else 0)
+    spec = dict(
+        shape=draw.SHAPES.index(shape),
+        colour=draw.COLOURS.index(colour),
+        texture=draw.TEXTURES.index(texture),
+        background=draw.BACKGROUNDS.index(background),
+        shape2=draw.SHAPES.index(second[0]) if two else -1,
+        colour2=draw.COLOURS.index(second[1]) if two else 0,
+    )
     spec = {k: torch.tensor([v]) for k, v in spec.items()}
     spec["geometry"] = draw.geometry(1, torch.tensor([two]), torch.Generator().manual_seed(3))
     return draw.draw(spec)
@@ -47,8 +53,12 @@ def test_labels_are_those_of_the_drawings():
 def test_sees_clean_drawings(oracle, clean):
     images, truth = clean
     seen = oracle.see(images)
-    for head, found in (("slots", seen.slots), ("colours", seen.colours), ("texture", seen.texture),
-                        ("background", seen.background)):
+    for head, found in (
+        ("slots", seen.slots),
+        ("colours", seen.colours),
+        ("texture", seen.texture),
+        ("background", seen.background),
+    ):
         judged = truth[head] >= 0
         assert (found == truth[head])[judged].float().mean() >= 0.99, head
     assert (seen.slots == truth["slots"]).all(1).float().mean() >= 0.99
@@ -63,7 +73,7 @@ def test_calls_broken_pictures_none(oracle):
     real, said = truth["slots"] == broken.NONE, seen.slots == module.NONE
     assert (said & real).sum() / real.sum() >= 0.91
     assert (said & real).sum() / said.sum() >= 0.97
-    missing = (truth["slots"] == broken.ABSENT)
+    missing = truth["slots"] == broken.ABSENT
     assert (seen.slots == module.ABSENT)[missing].float().mean() >= 0.99
 
 
@@ -81,9 +91,18 @@ def test_other_sizes_are_resized(oracle):
     assert oracle.contains(big, "heart").tolist() == [True] and oracle.contains(big, "moon").tolist() == [False]
 
 
-@pytest.mark.parametrize("bad", [torch.zeros(3, 64, 64), torch.zeros(1, 64, 64, 3), torch.zeros(0, 3, 64, 64), [[0.0]],
-                                 torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.full((1, 3, 64, 64), float("nan")),
-                                 torch.full((1, 3, 64, 64), 255.0)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        torch.zeros(3, 64, 64),
+        torch.zeros(1, 64, 64, 3),
+        torch.zeros(0, 3, 64, 64),
+        [[0.0]],
+        torch.zeros(1, 3, 64, 64, dtype=torch.uint8),
+        torch.full((1, 3, 64, 64), float("nan")),
+        torch.full((1, 3, 64, 64), 255.0),
+    ],
+)
 def test_refuses_what_is_no_picture(oracle, bad):
     with pytest.raises(ValueError, match="^images: "):
         oracle.see(bad)

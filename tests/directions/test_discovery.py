@@ -1,4 +1,5 @@
 """Discovering directions inside the host: the model comes out untouched, stop keeps the best, seeds repeat."""
+
 import pytest
 import torch
 
@@ -20,8 +21,23 @@ def node(host):
 
 def discover(node, model, steps=12, **changes):
     """The node as the host runs it: in inference mode."""
-    arguments = dict(target=OTHER, base=POSITIVE, negative=NEGATIVE, name="it", images=6, steps=steps, learning_rate=0.1, batch_size=4,
-                     seed=0, sampler_name="euler", scheduler="normal", cfg=3.0, sample_steps=2, width=64, height=64)
+    arguments = dict(
+        target=OTHER,
+        base=POSITIVE,
+        negative=NEGATIVE,
+        name="it",
+        images=6,
+        steps=steps,
+        learning_rate=0.1,
+        batch_size=4,
+        seed=0,
+        sampler_name="euler",
+        scheduler="normal",
+        cfg=3.0,
+        sample_steps=2,
+        width=64,
+        height=64,
+    )
     kind = type("Node", (node,), {})
     kind.hidden = hosting.module("nodes.discovery").io.HiddenHolder(**{key: None for key in hidden_names()})
     with torch.inference_mode():
@@ -30,18 +46,22 @@ def discover(node, model, steps=12, **changes):
 
 def hidden_names():
     import inspect
+
     names = list(inspect.signature(hosting.module("nodes.discovery").io.HiddenHolder.__init__).parameters)
     return [name for name in names if name != "self"]
 
 
 def state(model):
-    return {name: (value.clone(), value.requires_grad, value.device, value.is_inference(), value.data_ptr())
-            for name, value in [*model.model.named_parameters(), *model.model.named_buffers()]}
+    return {
+        name: (value.clone(), value.requires_grad, value.device, value.is_inference(), value.data_ptr())
+        for name, value in [*model.model.named_parameters(), *model.model.named_buffers()]
+    }
 
 
 def same(before, after):
     return before.keys() == after.keys() and all(
-        torch.equal(before[name][0], after[name][0]) and before[name][1:] == after[name][1:] for name in before)
+        torch.equal(before[name][0], after[name][0]) and before[name][1:] == after[name][1:] for name in before
+    )
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -57,7 +77,9 @@ def test_the_model_comes_out_bit_identical(node, inference, host):
     direction, plot = discover(node, model)
     assert same(before, state(model)) and all(a is b for a, b in zip(objects, model.model.parameters(), strict=True))
     assert torch.equal(picture, models.sample(model))
-    assert direction.values.shape == (64, 4, 4) and direction.values.abs().max() > 0 and not direction.values.requires_grad
+    assert (
+        direction.values.shape == (64, 4, 4) and direction.values.abs().max() > 0 and not direction.values.requires_grad
+    )
     assert plot.shape == (1, 360, 640, 3) and plot.min() >= 0 and plot.max() <= 1
     steered = hosting.module("guards.directions.host").steer(model, direction, 1.0)
     assert not torch.equal(picture, models.sample(steered))
@@ -84,6 +106,7 @@ def test_the_form_for_every_place_size_and_going_on_from_a_direction(node, tiny)
 
 def test_stop_keeps_the_best_so_far_and_before_training_ends_the_graph(node, tiny, monkeypatch):
     import comfy.model_management
+
     progress = hosting.module("nodes.discovery").Progress
     original = progress.at
 
@@ -92,7 +115,9 @@ def test_stop_keeps_the_best_so_far_and_before_training_ends_the_graph(node, tin
             if said.startswith(text):
                 comfy.model_management.interrupt_current_processing()
             original(self, value, said, picture)
+
         monkeypatch.setattr(progress, "at", at)
+
     stop_at("step 25 of 1000")
     before = state(tiny)
     direction, _ = discover(node, tiny, steps=1000)
@@ -118,8 +143,14 @@ def test_given_latents_are_learnt_from_and_guards_on_the_model_do_not_disturb(no
 
 def test_prompts_to_keep_hold_the_direction_back(node, tiny):
     latents = {"samples": models.noise(tiny, 4, seed=3)}
-    free, held, loose = (discover(node, tiny, steps=20, latents=latents, **changes)[0] for changes in (
-        {}, dict(keep=OTHER + NEGATIVE, keep_weight=1000.0), dict(keep=OTHER + NEGATIVE, keep_weight=0.0)))
+    free, held, loose = (
+        discover(node, tiny, steps=20, latents=latents, **changes)[0]
+        for changes in (
+            {},
+            dict(keep=OTHER + NEGATIVE, keep_weight=1000.0),
+            dict(keep=OTHER + NEGATIVE, keep_weight=0.0),
+        )
+    )
     assert held.values.norm() < 0.7 * free.values.norm()
     assert torch.allclose(loose.values, free.values, atol=1e-4)
     assert held.info["keep_weight"] == 1000 and "keep_weight" not in free.info
@@ -127,10 +158,16 @@ def test_prompts_to_keep_hold_the_direction_back(node, tiny):
 
 @pytest.mark.parametrize("family", ["sdxl", "v", "half"])
 def test_other_unets_can_be_explored(node, family, host):
-    model = {"sdxl": models.sdxl, "v": lambda: models.sd1("V_PREDICTION"), "half": lambda: models.sd1(dtype=torch.bfloat16)}[family]()
+    model = {
+        "sdxl": models.sdxl,
+        "v": lambda: models.sd1("V_PREDICTION"),
+        "half": lambda: models.sd1(dtype=torch.bfloat16),
+    }[family]()
     conds = {}
     if family == "sdxl":
-        conds = {name: models.conditioning(seed, pooled=1280) for seed, name in enumerate(("target", "base", "negative"))}
+        conds = {
+            name: models.conditioning(seed, pooled=1280) for seed, name in enumerate(("target", "base", "negative"))
+        }
     direction = discover(node, model, steps=12, **conds)[0]
     assert direction.values.dtype == torch.float32 and direction.info["best_step"] > 0
 
@@ -138,16 +175,23 @@ def test_other_unets_can_be_explored(node, family, host):
 def test_what_cannot_be_explored_is_refused_before_anything_is_made(node, tiny, host):
     with pytest.raises(ValueError, match="Flux has no UNet"):
         discover(node, models.flux())
-    for changes, message in ((dict(name=" "), "name: give"), (dict(steps=0), "steps is 0"), (dict(base=[]), "base is empty"),
-                             (dict(learning_rate=float("nan")), "learning_rate"), (dict(batch_size=0), "batch_size"),
-                             (dict(images=0), "images is 0")):
+    for changes, message in (
+        (dict(name=" "), "name: give"),
+        (dict(steps=0), "steps is 0"),
+        (dict(base=[]), "base is empty"),
+        (dict(learning_rate=float("nan")), "learning_rate"),
+        (dict(batch_size=0), "batch_size"),
+        (dict(images=0), "images is 0"),
+    ):
         with pytest.raises(ValueError, match=message):
             discover(node, tiny, **changes)
 
 
 def test_the_preview_shows_one_noise_at_three_strengths(tiny, node, monkeypatch):
     shown = []
-    monkeypatch.setattr(hosting.module("guards.host.progress"), "pictures", lambda latents, *_: (shown.append(latents), [])[1])
+    monkeypatch.setattr(
+        hosting.module("guards.host.progress"), "pictures", lambda latents, *_: (shown.append(latents), [])[1]
+    )
     discover(node, tiny, steps=50)
     latents = [one for one in shown if isinstance(one, torch.Tensor)]
     assert len(latents) == 2 and latents[0].shape == (3, 4, 8, 8)
@@ -155,8 +199,18 @@ def test_the_preview_shows_one_noise_at_three_strengths(tiny, node, monkeypatch)
 
 
 def test_the_record_names_the_prompts_behind_the_sockets():
-    graph = {"1": {"inputs": {"text": "a photo of a woman", "clip": ["9", 1]}}, "2": {"inputs": {"conditioning": ["1", 0]}},
-             "3": {"inputs": {"target": ["2", 0], "base": ["4", 0], "negative": "x"}}, "4": {"inputs": {"again": ["4", 0]}}}
+    graph = {
+        "1": {"inputs": {"text": "a photo of a woman", "clip": ["9", 1]}},
+        "2": {"inputs": {"conditioning": ["1", 0]}},
+        "3": {"inputs": {"target": ["2", 0], "base": ["4", 0], "negative": "x"}},
+        "4": {"inputs": {"again": ["4", 0]}},
+    }
     behind = hosting.module("guards.graph").text_behind
     assert behind(graph, "3", "target") == "a photo of a woman"
-    assert behind(graph, "3", "base") == behind(graph, "3", "negative") == behind(graph, "3", "nothing") == behind(None, None, "x") == ""
+    assert (
+        behind(graph, "3", "base")
+        == behind(graph, "3", "negative")
+        == behind(graph, "3", "nothing")
+        == behind(None, None, "x")
+        == ""
+    )

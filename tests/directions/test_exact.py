@@ -2,6 +2,7 @@
 
 A narrow UNet of SD1.5's structure; the full size is `run.py exact`.
 """
+
 import pytest
 import torch
 
@@ -56,8 +57,10 @@ def test_the_gradient_to_the_direction_is_that_of_an_independent_loss(pair, valu
     def train(denoise, device):
         def add(h, skip, options):
             return (h + actual if options["block"] == ("output", 0) else h), skip
+
         sigma = pair.model.model.model_sampling.sigmas[times]
         denoised = denoise(pure.noised(x0, noise, sigma, False), sigma, patches={"output_block_patch": [add]})
         pure.errors(denoised, x0, sigma, "eps").mean().backward()
+
     training.run(pair.model, {"positive": [[text[:1], {}]]}, x0, train)
     assert twins.error(actual.grad, expected.grad) <= 1e-4

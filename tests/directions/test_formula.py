@@ -1,4 +1,5 @@
 """Directions and fair shares as pure arithmetic, and their files, sound and hostile."""
+
 import json
 import os
 import pickle
@@ -11,8 +12,10 @@ import torch
 
 from tools.testing import hosting
 
-directions, files, fairness, discovery = (hosting.module(f"guards.{name}") for name in
-                                          ("directions.formula", "directions.files", "directions.fairness", "training.loop"))
+directions, files, fairness, discovery = (
+    hosting.module(f"guards.{name}")
+    for name in ("directions.formula", "directions.files", "directions.fairness", "training.loop")
+)
 OFFICIAL = 1280 * 8 * 8
 
 
@@ -46,15 +49,32 @@ def test_resampling_is_the_identity_at_the_trained_size_and_keeps_a_constant():
     assert directions.fitted(values[:, 0, 0], 5, 6).shape == (1, 3, 1, 1)
 
 
-@pytest.mark.parametrize("text, shares", [("", ["1/3"] * 3), ("2:1:1", ["1/2", "1/4", "1/4"]), ("0.7, 0.2, 0.1", ["7/10", "1/5", "1/10"]),
-                                          ("50% 30% 20%", ["1/2", "3/10", "1/5"]), ("1;0;0", ["1", "0", "0"])])
+@pytest.mark.parametrize(
+    "text, shares",
+    [
+        ("", ["1/3"] * 3),
+        ("2:1:1", ["1/2", "1/4", "1/4"]),
+        ("0.7, 0.2, 0.1", ["7/10", "1/5", "1/10"]),
+        ("50% 30% 20%", ["1/2", "3/10", "1/5"]),
+        ("1;0;0", ["1", "0", "0"]),
+    ],
+)
 def test_shares_are_read_in_the_usual_ways(text, shares):
     assert fairness.parse_shares(text, 3) == [Fraction(share) for share in shares]
 
 
-@pytest.mark.parametrize("text, message", [("1:1", "2 numbers.*3 directions"), ("a b c", "numbers of at most four decimals"),
-                                           ("1 -1 1", "numbers of at most four"), ("0 0 0", "above 0"), ("nan 1 1", "numbers of at"),
-                                           ("0.123456 1 1", "four decimals"), ("1e999999999 1 1", "numbers of at")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("1:1", "2 numbers.*3 directions"),
+        ("a b c", "numbers of at most four decimals"),
+        ("1 -1 1", "numbers of at most four"),
+        ("0 0 0", "above 0"),
+        ("nan 1 1", "numbers of at"),
+        ("0.123456 1 1", "four decimals"),
+        ("1e999999999 1 1", "numbers of at"),
+    ],
+)
 def test_shares_that_mean_nothing_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         fairness.parse_shares(text, 3)
@@ -83,11 +103,15 @@ def test_two_attributes_with_one_seed_are_drawn_independently():
     equal = fairness.parse_shares("", 2)
     pairs = Counter()
     for seed in range(400):
-        pairs.update(zip(fairness.assign(equal, 8, f"{seed}|a|b"), fairness.assign(equal, 8, f"{seed}|c|d"), strict=True))
+        pairs.update(
+            zip(fairness.assign(equal, 8, f"{seed}|a|b"), fairness.assign(equal, 8, f"{seed}|c|d"), strict=True)
+        )
     assert all(abs(count / 3200 - 0.25) < 0.04 for count in pairs.values()) and len(pairs) == 4
 
 
-@pytest.mark.parametrize("counts, ratio", [([5, 5], 0), ([10, 0], 1), ([3, 1], 0.5), ([85, 15], 0.7), ([2, 2, 2], 0), ([6, 0, 0], 1)])
+@pytest.mark.parametrize(
+    "counts, ratio", [([5, 5], 0), ([10, 0], 1), ([3, 1], 0.5), ([85, 15], 0.7), ([2, 2, 2], 0), ([6, 0, 0], 1)]
+)
 def test_the_deviation_ratio_is_zero_when_balanced_and_one_when_one_sided(counts, ratio):
     assert fairness.deviation_ratio(counts) == pytest.approx(ratio)
 
@@ -100,13 +124,19 @@ def test_a_deviation_ratio_of_nothing_is_refused(counts):
 
 # -- files ---------------------------------------------------------------------------------------------------------------
 
+
 def test_a_direction_survives_its_file(tmp_path):
     path = tmp_path / "it.safetensors"
     for direction in (a_direction("no violence"), a_direction("é/..", shape=(4,))):
         path.write_bytes(files.content(direction))
         again = files.load(str(path))
         assert torch.equal(again.values, direction.values)
-        assert (again.concept, again.family, again.trained_size, again.info) == (direction.concept, "sd1", 512, direction.info)
+        assert (again.concept, again.family, again.trained_size, again.info) == (
+            direction.concept,
+            "sd1",
+            512,
+            direction.info,
+        )
     assert files.load(str(path), " É/.. ").concept == "é/.."
     with pytest.raises(ValueError, match="concept: 'x' is not in it.safetensors, which holds: é/..."):
         files.load(str(path), "x")
@@ -126,14 +156,23 @@ def test_the_official_layout_loads_by_the_names_of_its_dictionary(tmp_path):
     path, matrix = official(tmp_path, names={"female": 2, "male": 0})
     direction = files.load(path, "female")
     assert direction.values.shape == (1280, 8, 8) and (direction.family, direction.trained_size) == ("sd1", 512)
-    assert torch.equal(direction.values.flatten(), matrix[:, 2])        # row by row, as the authors reshape it
+    assert torch.equal(direction.values.flatten(), matrix[:, 2])  # row by row, as the authors reshape it
     assert files.load(path).concept == "female" and torch.equal(files.load(path, "MALE").values.flatten(), matrix[:, 0])
 
 
-@pytest.mark.parametrize("names, message", [
-    (None, "needs its concept_dict.json"), ("{", "is no JSON"), ("[1]", "must map names to columns"), ({}, "must map names"),
-    ({"male": "0"}, "must map names"), ({"female": True}, "must map names"), ({"female": 3}, "says that 'female' is column 3.*only 3"),
-    ({"male": 0}, "'female' is not in concept_dict.json beside unet.pth, which holds: male")])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (None, "needs its concept_dict.json"),
+        ("{", "is no JSON"),
+        ("[1]", "must map names to columns"),
+        ({}, "must map names"),
+        ({"male": "0"}, "must map names"),
+        ({"female": True}, "must map names"),
+        ({"female": 3}, "says that 'female' is column 3.*only 3"),
+        ({"male": 0}, "'female' is not in concept_dict.json beside unet.pth, which holds: male"),
+    ],
+)
 def test_a_dictionary_that_does_not_fit_is_refused(tmp_path, names, message):
     path, _ = official(tmp_path, names=names)
     with pytest.raises(ValueError, match=message):
@@ -155,8 +194,15 @@ def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("weights, found", [({}, "no such key"), ({"controlnet.fc1.weight": torch.zeros(5, 2)}, r"of shape \(5, 2\)"),
-                                            ([1], "no such key"), ({"controlnet.fc1.weight": torch.zeros(OFFICIAL)}, "of shape")])
+@pytest.mark.parametrize(
+    "weights, found",
+    [
+        ({}, "no such key"),
+        ({"controlnet.fc1.weight": torch.zeros(5, 2)}, r"of shape \(5, 2\)"),
+        ([1], "no such key"),
+        ({"controlnet.fc1.weight": torch.zeros(OFFICIAL)}, "of shape"),
+    ],
+)
 def test_other_checkpoints_are_refused_by_what_they_hold(tmp_path, weights, found):
     path, _ = official(tmp_path, names={"a": 0}, weights=weights)
     with pytest.raises(ValueError, match=found):
@@ -170,23 +216,53 @@ def header(tmp_path, body, length=None):
     return str(path)
 
 
-@pytest.mark.parametrize("body, length", [("{}", 10 << 30), ("{}", 2 ** 63), ("{", None), ("", None), ("[]", None), (
-    '{"direction.a":{"dtype":"F32","shape":[99999999],"data_offsets":[0,64]}}', None)])
+@pytest.mark.parametrize(
+    "body, length",
+    [
+        ("{}", 10 << 30),
+        ("{}", 2**63),
+        ("{", None),
+        ("", None),
+        ("[]", None),
+        ('{"direction.a":{"dtype":"F32","shape":[99999999],"data_offsets":[0,64]}}', None),
+    ],
+)
 def test_damaged_and_hostile_headers_are_refused(tmp_path, body, length):
     with pytest.raises(ValueError, match="file: hostile.safetensors"):
         files.load(header(tmp_path, body, length))
 
 
-@pytest.mark.parametrize("tensors, metadata, message", [
-    ({"weight": torch.zeros(4)}, {}, "holds no direction"),
-    ({"direction.a": torch.zeros(4)}, {}, "format of it.safetensors is None"),
-    ({"direction.a": torch.zeros(4)}, {"format": "concept-guards.direction/1", "block": "down"}, "direction of the block 'down'"),
-    ({"direction.a": torch.zeros(4, 2)}, {"format": "concept-guards.direction/1"}, r"shape must be .* not \(4, 2\)"),
-    ({"direction.a": torch.full((4,), float("nan"))}, {"format": "concept-guards.direction/1"}, "no finite numbers"),
-    ({"direction.a": torch.zeros(4, dtype=torch.int32)}, {"format": "concept-guards.direction/1"}, "no finite numbers"),
-    ({"direction.a": torch.zeros(0)}, {"format": "concept-guards.direction/1"}, "shape must be")])
+@pytest.mark.parametrize(
+    "tensors, metadata, message",
+    [
+        ({"weight": torch.zeros(4)}, {}, "holds no direction"),
+        ({"direction.a": torch.zeros(4)}, {}, "format of it.safetensors is None"),
+        (
+            {"direction.a": torch.zeros(4)},
+            {"format": "concept-guards.direction/1", "block": "down"},
+            "direction of the block 'down'",
+        ),
+        (
+            {"direction.a": torch.zeros(4, 2)},
+            {"format": "concept-guards.direction/1"},
+            r"shape must be .* not \(4, 2\)",
+        ),
+        (
+            {"direction.a": torch.full((4,), float("nan"))},
+            {"format": "concept-guards.direction/1"},
+            "no finite numbers",
+        ),
+        (
+            {"direction.a": torch.zeros(4, dtype=torch.int32)},
+            {"format": "concept-guards.direction/1"},
+            "no finite numbers",
+        ),
+        ({"direction.a": torch.zeros(0)}, {"format": "concept-guards.direction/1"}, "shape must be"),
+    ],
+)
 def test_files_that_hold_something_else_are_refused(tmp_path, tensors, metadata, message):
     import safetensors.torch
+
     path = str(tmp_path / "it.safetensors")
     safetensors.torch.save_file(tensors, path, metadata)
     with pytest.raises(ValueError, match=message):
@@ -195,9 +271,12 @@ def test_files_that_hold_something_else_are_refused(tmp_path, tensors, metadata,
 
 def test_metadata_that_is_no_json_does_no_harm(tmp_path):
     import safetensors.torch
+
     path = str(tmp_path / "it.safetensors")
     for info in ("{", "[]", "[" * 100_000):
-        safetensors.torch.save_file({"direction.a": torch.zeros(4)}, path, {"format": files.FORMAT, "info": info, "trained_size": "x"})
+        safetensors.torch.save_file(
+            {"direction.a": torch.zeros(4)}, path, {"format": files.FORMAT, "info": info, "trained_size": "x"}
+        )
         loaded = files.load(path)
         assert loaded.info == {} and loaded.trained_size == 0
 
@@ -209,6 +288,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 # -- discovery -----------------------------------------------------------------------------------------------------------
+
 
 def test_each_picture_is_drawn_once_an_epoch_and_the_seed_repeats():
     images = torch.arange(10.0).view(10, 1, 1, 1)
@@ -223,15 +303,19 @@ def test_each_picture_is_drawn_once_an_epoch_and_the_seed_repeats():
 @pytest.mark.parametrize("kind", ["eps", "v", "flow"])
 def test_the_error_is_that_of_the_models_own_prediction(kind):
     g = torch.Generator().manual_seed(0)
-    x0, noise, sigma = torch.randn(3, 2, 4, 4, generator=g), torch.randn(3, 2, 4, 4, generator=g), torch.tensor([0.1, 0.5, 0.9])
+    x0, noise, sigma = (
+        torch.randn(3, 2, 4, 4, generator=g),
+        torch.randn(3, 2, 4, 4, generator=g),
+        torch.tensor([0.1, 0.5, 0.9]),
+    )
     s = sigma.view(-1, 1, 1, 1)
     x = discovery.noised(x0, noise, sigma, kind == "flow")
-    guess = torch.randn(3, 2, 4, 4, generator=g)                        # a network's output of that kind
+    guess = torch.randn(3, 2, 4, 4, generator=g)  # a network's output of that kind
     if kind == "eps":
         denoised, target = x - s * guess, noise
     elif kind == "v":
-        root = (1 + s ** 2).sqrt()
-        denoised, target = x / root ** 2 - guess * s / root, noise / root - x0 * s / root
+        root = (1 + s**2).sqrt()
+        denoised, target = x / root**2 - guess * s / root, noise / root - x0 * s / root
     else:
         denoised, target = x - s * guess, noise - x0
     expected = (guess - target).square().flatten(1).mean(1)
@@ -243,6 +327,7 @@ def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
 
     def error(values, x0, noise, times):
         return (values - goal).square().sum().expand(len(x0))
+
     examples = discovery.Examples(torch.zeros(8, 1, 1, 1), 10, 0)
     settings = discovery.Settings(200, 0.1, 4, 0)
     task = discovery.Task(examples, error)
@@ -255,6 +340,7 @@ def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
         kept["result"] = latest
         if done == 57:
             raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         discovery.discover(task, [], torch.zeros(3), settings, "cpu", stop)
     assert kept["result"].best_step == 50 and 0 < kept["result"].best < goal.square().sum()
@@ -268,8 +354,15 @@ def test_what_must_stay_holds_the_vector_back_by_its_weight():
 
     def towards(place):
         return lambda values, x0, *_: (values - place).square().sum().expand(len(x0))
+
     examples = [discovery.Examples(torch.zeros(8, 1, 1, 1), 10, seed) for seed in range(3)]
     keeps = [discovery.Task(one, towards(home), 3.0) for one in examples[1:]]
-    result = discovery.discover(discovery.Task(examples[0], towards(goal)), keeps, torch.zeros(2), discovery.Settings(300, 0.05, 4), "cpu",
-                                lambda *_: None)
+    result = discovery.discover(
+        discovery.Task(examples[0], towards(goal)),
+        keeps,
+        torch.zeros(2),
+        discovery.Settings(300, 0.05, 4),
+        "cpu",
+        lambda *_: None,
+    )
     assert torch.allclose(result.values, (goal + 3 * home) / 4, atol=0.02)

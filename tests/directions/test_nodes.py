@@ -1,4 +1,5 @@
 """Loading, saving, combining and prompting directions through their nodes, in the host's own folders."""
+
 import os
 
 import pytest
@@ -18,8 +19,11 @@ def nodes(host):
 def folder(nodes, tmp_path, monkeypatch):
     """The first of the registered folders, empty; the pack's own stays behind it."""
     import folder_paths
+
     paths, extensions = folder_paths.folder_names_and_paths["concept_directions"]
-    monkeypatch.setitem(folder_paths.folder_names_and_paths, "concept_directions", ([str(tmp_path), *paths[1:]], extensions))
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "concept_directions", ([str(tmp_path), *paths[1:]], extensions)
+    )
     folder_paths.filename_list_cache.pop("concept_directions", None)
     yield tmp_path
     folder_paths.filename_list_cache.pop("concept_directions", None)
@@ -41,20 +45,28 @@ def test_what_is_saved_is_listed_and_loads_again(nodes, folder):
     assert [path.name for path in folder.iterdir()] == ["kept one.safetensors"]
     before = load.fingerprint_inputs("kept one.safetensors", "")
     os.utime(folder / "kept one.safetensors", (1, 1))
-    assert load.fingerprint_inputs("kept one.safetensors", "") != before and load.fingerprint_inputs("gone", "") == "missing"
+    assert (
+        load.fingerprint_inputs("kept one.safetensors", "") != before
+        and load.fingerprint_inputs("gone", "") == "missing"
+    )
 
 
 def test_a_file_is_replaced_only_when_told(nodes, folder):
     save = nodes["GuardSaveDirection"]
     save.execute(a_direction(), "it")
-    with pytest.raises(FileExistsError, match="filename: it.safetensors is already in models/concept_directions.*overwrite"):
+    with pytest.raises(
+        FileExistsError, match="filename: it.safetensors is already in models/concept_directions.*overwrite"
+    ):
         save.execute(a_direction(seed=1), "it.safetensors")
     save.execute(a_direction(seed=1), "it", overwrite=True)
-    assert torch.equal(nodes["GuardLoadDirection"].execute("it.safetensors", "").args[0].values, a_direction(seed=1).values)
+    assert torch.equal(
+        nodes["GuardLoadDirection"].execute("it.safetensors", "").args[0].values, a_direction(seed=1).values
+    )
 
 
-@pytest.mark.parametrize("name", ["", " ", "../it", "a/b", "a\\b", "C:it", "CON", "nul.x", ".hidden", "it.", "x" * 101, "a\0b", "~",
-                                  "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "../it", "a/b", "a\\b", "C:it", "CON", "nul.x", ".hidden", "it.", "x" * 101, "a\0b", "~", "a\nb"]
+)
 def test_names_that_could_land_elsewhere_are_refused(nodes, folder, name):
     with pytest.raises(ValueError, match="filename is"):
         nodes["GuardSaveDirection"].execute(a_direction(), name)
@@ -67,6 +79,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(nodes, folder, monkeypat
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="Could not write it.safetensors .No space left"):
         save.execute(a_direction(seed=1), "it", overwrite=True)
@@ -95,9 +108,14 @@ def test_words_in_the_prompt_switch_on_their_directions(nodes, folder):
     model = models.sd1()
     mapping = "gender-balanced -> female | male\nno violence -> three:0.5"
     guarded, rest, report = prompt.execute(model, "a gender-balanced office, no violence", mapping, 1.0, 7, True).args
-    assert rest == "a office" and report.splitlines() == ["gender-balanced: female x 1 | male x 1", "no violence: three x 0.5"]
+    assert rest == "a office" and report.splitlines() == [
+        "gender-balanced: female x 1 | male x 1",
+        "no violence: three x 0.5",
+    ]
     host_side, fairness = hosting.module("guards.directions.host"), hosting.module("guards.directions.fairness")
-    expected = host_side.steer_fairly(model, [a_direction("female", 1), a_direction("male", 2)], fairness.parse_shares("", 2), 1.0, 7)
+    expected = host_side.steer_fairly(
+        model, [a_direction("female", 1), a_direction("male", 2)], fairness.parse_shares("", 2), 1.0, 7
+    )
     expected = host_side.steer(expected, a_direction("calm", 3), 0.5)
     same = models.sample(guarded, batch=4) - models.sample(expected, batch=4)
     assert same.abs().max() < 1e-4
@@ -118,5 +136,8 @@ def test_the_shipped_directions_are_those_of_the_demo_model(nodes):
     for name in ("toy-circle", "toy-square", "no-star"):
         direction = nodes["GuardLoadDirection"].execute(name + ".safetensors", "").args[0]
         assert (direction.concept, direction.family, direction.trained_size) == (name, "demo", 64)
-        assert direction.info["steps_done"] == direction.info["steps"] and direction.info["prompts"]["base"] in ("toy", "zorp")
+        assert direction.info["steps_done"] == direction.info["steps"] and direction.info["prompts"]["base"] in (
+            "toy",
+            "zorp",
+        )
         assert hosting.module("guards.directions.host").steer(model, direction, 1.0) is not model

@@ -1,4 +1,5 @@
 """Directions in the real host: on the rows of the positive prompt alone, whatever samples them."""
+
 import pytest
 import torch
 
@@ -29,6 +30,7 @@ class ByText:
 
     def __init__(self, model, values, text=POSITIVE):
         from comfy.patcher_extension import WrappersMP
+
         self.values, self.text, self.rows = values, text[0][0], None
         self.model, self.steered = model.clone(), 0
         self.model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "by text", self._look)
@@ -109,6 +111,7 @@ def test_beside_prompt_intervention_whichever_prompt_drives_the_step_is_steered(
         model, positive = intervention.guard(first.model, POSITIVE, OTHER, 0.5)
         second.model = model.clone()
         from comfy.patcher_extension import WrappersMP
+
         second.model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "by text too", second._look)
         expected = models.sample(second.model, positive)
     assert close(out, expected, 1e-5)
@@ -139,7 +142,9 @@ def test_strength_zero_and_an_empty_range_are_the_same_model_object(tiny):
     assert steer(tiny, start=0.4, end=0.4) is tiny
 
 
-@pytest.mark.parametrize("start, end, steered", [(0.0, 1.0, 4), (0.0, 0.4, 2), (0.5, 1.0, 2), (0.35, 0.6, 0), (0.7, 0.9, 0)])
+@pytest.mark.parametrize(
+    "start, end, steered", [(0.0, 1.0, 4), (0.0, 0.4, 2), (0.5, 1.0, 2), (0.35, 0.6, 0), (0.7, 0.9, 0)]
+)
 def test_the_range_counts_in_the_hosts_percents_of_the_schedule(tiny, start, end, steered, monkeypatch):
     """Four steps of `normal` stand at 0, 0.33, 0.67 and 1 of the schedule. A range between two of them steers none."""
     kind = hosting.module("guards.directions.host").Steer
@@ -179,6 +184,7 @@ def test_no_call_is_added_and_the_direction_is_moved_once_a_run(tiny, monkeypatc
 
 def test_other_picture_sizes_resample_the_direction_and_its_own_size_does_not(tiny, host):
     import comfy.sample
+
     fitted = hosting.module("guards.directions.formula").fitted
     direction = a_direction()
     assert torch.equal(fitted(direction.values, SIZE, SIZE)[0], direction.values)
@@ -186,8 +192,10 @@ def test_other_picture_sizes_resample_the_direction_and_its_own_size_does_not(ti
     def wide(model):
         x = torch.randn(1, 4, 16, 24, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            return comfy.sample.sample(model, x, 2, 7.0, "euler", "normal", POSITIVE, NEGATIVE, torch.zeros_like(x), disable_pbar=True,
-                                       seed=0)
+            return comfy.sample.sample(
+                model, x, 2, 7.0, "euler", "normal", POSITIVE, NEGATIVE, torch.zeros_like(x), disable_pbar=True, seed=0
+            )
+
     assert not close(wide(steer(tiny, direction)), wide(tiny))
     everywhere = a_direction(shape=(CHANNELS,))
     out = wide(steer(tiny, everywhere))
@@ -219,12 +227,14 @@ def test_sdxl_and_half_precision_weights_are_steered(host):
 
 def test_an_interrupted_run_leaves_nothing_behind(tiny):
     import comfy.model_management
+
     guarded = steer(tiny)
     expected, plain = models.sample(guarded), models.sample(tiny)
 
     def stop(step, x0, x, total):
         comfy.model_management.interrupt_current_processing()
         comfy.model_management.throw_exception_if_processing_interrupted()
+
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         models.sample(guarded, callback=stop)
     assert torch.equal(expected, models.sample(guarded)) and torch.equal(plain, models.sample(tiny))

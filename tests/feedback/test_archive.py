@@ -1,4 +1,5 @@
 """A set's zip: what comes in is checked, and what goes out holds no private text."""
+
 import io
 import json
 import zipfile
@@ -44,19 +45,22 @@ def test_a_set_comes_back_as_it_went_out_without_private_text(tmp_path):
     assert json.loads((tmp_path / "there" / "ratings.jsonl").read_bytes())["rating"] == 3
 
 
-@pytest.mark.parametrize("members, complaint", [
-    ([("ratings.jsonl", LINE), ("../a.png", png())], "plain names"),
-    ([("ratings.jsonl", LINE), ("/etc/a.png", png())], "plain names"),
-    ([("ratings.jsonl", LINE), ("C:\\a.png", png())], "plain names"),
-    ([("ratings.jsonl", LINE), ("folder/a.png", png())], "plain names"),
-    ([("ratings.jsonl", LINE), ("a.py", b"print()")], "plain names"),
-    ([("ratings.jsonl", LINE), ("a.png", png()), ("A.png", png())], "same name"),
-    ([("ratings.jsonl", LINE), ("a.png", b"GIF89a")], "no PNG"),
-    ([("ratings.jsonl", LINE), ("a.png", png()[:-20])], "in the middle"),
-    ([("ratings.jsonl", LINE), ("a.png", b"\x89PNG\r\n\x1a\n" + png()[33:])], "cannot be read"),
-    ([("ratings.jsonl", LINE)], "no pictures"),
-    ([("a.png", png())], "no feedback set"),
-])
+@pytest.mark.parametrize(
+    "members, complaint",
+    [
+        ([("ratings.jsonl", LINE), ("../a.png", png())], "plain names"),
+        ([("ratings.jsonl", LINE), ("/etc/a.png", png())], "plain names"),
+        ([("ratings.jsonl", LINE), ("C:\\a.png", png())], "plain names"),
+        ([("ratings.jsonl", LINE), ("folder/a.png", png())], "plain names"),
+        ([("ratings.jsonl", LINE), ("a.py", b"print()")], "plain names"),
+        ([("ratings.jsonl", LINE), ("a.png", png()), ("A.png", png())], "same name"),
+        ([("ratings.jsonl", LINE), ("a.png", b"GIF89a")], "no PNG"),
+        ([("ratings.jsonl", LINE), ("a.png", png()[:-20])], "in the middle"),
+        ([("ratings.jsonl", LINE), ("a.png", b"\x89PNG\r\n\x1a\n" + png()[33:])], "cannot be read"),
+        ([("ratings.jsonl", LINE)], "no pictures"),
+        ([("a.png", png())], "no feedback set"),
+    ],
+)
 def test_a_zip_that_is_no_set_is_refused(tmp_path, members, complaint):
     with pytest.raises(feedback_zip.BadSet, match=complaint):
         feedback_zip.unpack(archive(members), str(tmp_path))
@@ -75,7 +79,7 @@ def test_bombs_are_refused_by_what_they_unpack_to(tmp_path, monkeypatch):
     bomb = archive([("ratings.jsonl", LINE), ("a.png", b"\0" * (8 << 20))], zipfile.ZIP_DEFLATED)
     data = bytearray(bomb.getvalue())
     size = (8 << 20).to_bytes(4, "little")
-    lie = bytes(data).replace(size, (100).to_bytes(4, "little"))     # a header that says the file is small
+    lie = bytes(data).replace(size, (100).to_bytes(4, "little"))  # a header that says the file is small
     for sent in (bytes(data), lie):
         with pytest.raises(feedback_zip.BadSet):
             feedback_zip.unpack(io.BytesIO(sent), str(tmp_path))

@@ -1,4 +1,5 @@
 """Rate Images and Load Feedback as the host runs them."""
+
 import json
 
 import pytest
@@ -23,6 +24,7 @@ def sets(host):
 @pytest.fixture
 def user(host, tmp_path):
     import folder_paths
+
     before = folder_paths.get_user_directory()
     folder_paths.set_user_directory(str(tmp_path / "user"))
     yield tmp_path / "user"
@@ -32,6 +34,7 @@ def user(host, tmp_path):
 def run(nodes, name, graph=None, **inputs):
     """A node's outputs, executed in inference mode with the hidden inputs the host gives."""
     from comfy_api.latest import io
+
     cls = nodes[name].PREPARE_CLASS_CLONE({"hidden_inputs": {io.Hidden.prompt: graph or {}, io.Hidden.unique_id: "1"}})
     with torch.inference_mode():
         return cls.execute(**inputs)
@@ -45,14 +48,17 @@ def pictures(count=12, seed=0):
 
 def rate(sets, name, given):
     feedback = hosting.module("guards.feedback.ratings")
-    sets.log(sets.folder(name)).append(feedback.Entry(image, rater=rater, rating=rating, concept="bright")
-                                       for image, rater, rating in given)
+    sets.log(sets.folder(name)).append(
+        feedback.Entry(image, rater=rater, rating=rating, concept="bright") for image, rater, rating in given
+    )
 
 
 def test_running_the_node_files_the_pictures_without_private_text(nodes, sets, user):
     graph = {"1": {"inputs": {"images": ["2", 0]}}, "2": {"inputs": {"seed": 77}}}
     batch = pictures()
-    output = run(nodes, "GuardRateImages", graph, images=batch, prompt="my prompt", concept=" bright ", set_name="light")
+    output = run(
+        nodes, "GuardRateImages", graph, images=batch, prompt="my prompt", concept=" bright ", set_name="light"
+    )
     assert output.result[0] is batch and len(output.ui.as_dict()["images"]) == 12
     path = sets.folder("light")
     names = sets.pictures(path)
@@ -63,23 +69,48 @@ def test_running_the_node_files_the_pictures_without_private_text(nodes, sets, u
         found = torch.tensor(list(saved.tobytes())).reshape(24, 24, 3) / 255
         assert float((found - image).abs().max()) <= 0.502 / 255
     line = json.loads(open(f"{path}/ratings.jsonl").readline())
-    assert (line["prompt"], line["seed"], line["concept"], line["rater"], line["rating"]) == ("my prompt", 77, "bright", "", None)
+    assert (line["prompt"], line["seed"], line["concept"], line["rater"], line["rating"]) == (
+        "my prompt",
+        77,
+        "bright",
+        "",
+        None,
+    )
 
 
 def test_the_same_picture_is_filed_once(nodes, sets, user):
     for _ in range(2):
-        run(nodes, "GuardRateImages", images=pictures(3).repeat(2, 1, 1, 1), prompt="", concept="bright", set_name="light")
+        run(
+            nodes,
+            "GuardRateImages",
+            images=pictures(3).repeat(2, 1, 1, 1),
+            prompt="",
+            concept="bright",
+            set_name="light",
+        )
     assert len(sets.pictures(sets.folder("light"))) == 3
     assert len(sets.log(sets.folder("light")).read().filed) == 3
 
 
-@pytest.mark.parametrize("change, named", [
-    ({"concept": " "}, "concept"), ({"set_name": "../x"}, "set_name"), ({"set_name": ""}, "set_name"), ({"set_name": "con"}, "set_name"),
-    ({"prompt": "x" * 9000}, "prompt"), ({"images": torch.full((1, 8, 8, 3), float("nan"))}, "images"),
-    ({"images": torch.zeros(8, 8, 3)}, "images")])
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        ({"concept": " "}, "concept"),
+        ({"set_name": "../x"}, "set_name"),
+        ({"set_name": ""}, "set_name"),
+        ({"set_name": "con"}, "set_name"),
+        ({"prompt": "x" * 9000}, "prompt"),
+        ({"images": torch.full((1, 8, 8, 3), float("nan"))}, "images"),
+        ({"images": torch.zeros(8, 8, 3)}, "images"),
+    ],
+)
 def test_inputs_that_cannot_be_filed_are_refused_by_name(nodes, sets, user, change, named):
     with pytest.raises(ValueError, match=f"^{named}"):
-        run(nodes, "GuardRateImages", **{**dict(images=pictures(1), prompt="", concept="bright", set_name="light"), **change})
+        run(
+            nodes,
+            "GuardRateImages",
+            **{**dict(images=pictures(1), prompt="", concept="bright", set_name="light"), **change},
+        )
     assert not list(user.rglob("*.png"))
 
 
@@ -87,7 +118,12 @@ def test_loading_gives_rewards_and_lazy_pictures(nodes, sets, user):
     names = sets.file_images(pictures(), "a prompt", "bright", "light", 3)
     rate(sets, "light", [(name, "ann", 4 * (place % 2)) for place, name in enumerate(names[:10])])
     feedback, report = run(nodes, "GuardLoadFeedback", set_name="light").result
-    assert len(feedback) == 10 and feedback.rewards.tolist() == [0, 1] * 5 and feedback.concept == "bright" and feedback.warnings == ()
+    assert (
+        len(feedback) == 10
+        and feedback.rewards.tolist() == [0, 1] * 5
+        and feedback.concept == "bright"
+        and feedback.warnings == ()
+    )
     assert feedback.prompts == ("a prompt",) * 10 and feedback.seeds == (3,) * 10
     found = feedback.images()
     assert found.shape == (10, 24, 24, 3) and found.dtype == torch.float32
@@ -103,9 +139,21 @@ class Vision:
 
     def __new__(cls, folder):
         import comfy.clip_vision
-        config = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, hidden_act="quick_gelu",
-                      image_size=32, patch_size=8, num_channels=3, projection_dim=24, layer_norm_eps=1e-5, model_type="clip_vision_model")
-        path = folder / "config.json"              # the oldest host takes a file alone
+
+        config = dict(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            hidden_act="quick_gelu",
+            image_size=32,
+            patch_size=8,
+            num_channels=3,
+            projection_dim=24,
+            layer_norm_eps=1e-5,
+            model_type="clip_vision_model",
+        )
+        path = folder / "config.json"  # the oldest host takes a file alone
         path.write_text(json.dumps(config))
         model = comfy.clip_vision.ClipVisionModel(str(path))
         generator = torch.Generator().manual_seed(0)

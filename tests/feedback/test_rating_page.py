@@ -1,4 +1,5 @@
 """The rating page as a person works it: by keyboard alone, with a server that is killed in the middle."""
+
 from __future__ import annotations
 
 import json
@@ -56,8 +57,15 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
     page.keyboard.press("3")
     rating.wait_for_progress(page, f"5 of {COUNT}")
     said = [(line["image"], line["rating"]) for line in rating.lines(folder)]
-    assert said == [("0000.png", 0), ("0001.png", 1), ("0002.png", 2), ("0003.png", 3), ("0004.png", 4), ("0004.png", None),
-                    ("0005.png", 3)]
+    assert said == [
+        ("0000.png", 0),
+        ("0001.png", 1),
+        ("0002.png", 2),
+        ("0003.png", 3),
+        ("0004.png", 4),
+        ("0004.png", None),
+        ("0005.png", 3),
+    ]
     page.locator(".cg-mode").select_option("pairs")
     page.locator(".cg-mode").evaluate("element => element.closest('dialog').focus()")
     first, second = rating.shown(page).split()
@@ -65,7 +73,9 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
     rating.wait_for_progress(page, "1 compared")
     page.keyboard.press("ArrowDown")
     rating.wait_for_progress(page, "2 compared")
-    assert [(line["image"], line["other"], line["rating"]) for line in rating.lines(folder)[-2:-1]] == [(first, second, 1)]
+    assert [(line["image"], line["other"], line["rating"]) for line in rating.lines(folder)[-2:-1]] == [
+        (first, second, 1)
+    ]
     page.keyboard.press("Escape")
     page.locator(f"{rating.VIEW}[open]").wait_for(state="detached")
 
@@ -99,13 +109,16 @@ def test_a_large_set_costs_no_more_than_what_is_in_view(front_end):
 
 def test_the_node_has_a_button_that_opens_its_set(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, f"button-{front_end.renderer[:2]}", 2)
-    saved = page.evaluate("""(name) => {
+    saved = page.evaluate(
+        """(name) => {
         const node = LiteGraph.createNode('GuardRateImages');
         app.graph.add(node);
         node.widgets.find((w) => w.name === 'set_name').value = name;
         node.widgets.find((w) => w.type === 'button').callback();
         return node.serialize().widgets_values;
-    }""", folder.name)
+    }""",
+        folder.name,
+    )
     assert saved == ["", "", folder.name], "the button is not saved with the graph"
     page.locator(f"{rating.VIEW}[open] .cg-stage[data-image~='0000.png']").wait_for()
     assert page.locator(f"{rating.VIEW} .cg-name").inner_text() == folder.name
@@ -138,7 +151,9 @@ def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
     folder = rating.make_set(server, "killed", COUNT)
     rating.open_view(page, "killed")
     rate_through_a_kill(page, server, folder, COUNT)
-    assert {(line["image"], line["rating"]) for line in rating.lines(folder)} == {(f"{n:04}.png", n % 5) for n in range(COUNT)}
+    assert {(line["image"], line["rating"]) for line in rating.lines(folder)} == {
+        (f"{n:04}.png", n % 5) for n in range(COUNT)
+    }
     page.keyboard.press("Escape")
 
 
@@ -173,7 +188,7 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     folder = rating.make_set(server, "reload", 4)
     rating.open_view(page, "reload")
     page.route("**/ratings", lambda route: route.abort())
-    for number, key in enumerate("41", 1):      # as a person would: the next key once the page has taken the last one
+    for number, key in enumerate("41", 1):  # as a person would: the next key once the page has taken the last one
         page.keyboard.press(key)
         page.locator(f"{rating.VIEW} .cg-alarm", has_text=f"{number} not saved yet").wait_for()
     assert rating.progress(page) == "0 of 4" and not rating.lines(folder)

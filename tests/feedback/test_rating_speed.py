@@ -6,6 +6,7 @@ First picture: from the Enter that opens the set. Key press: from the event's ow
 picture stands ready on the page (two requestAnimationFrame); `presented` is what the browser itself says of the same key presses (Event
 Timing, in steps of 8 ms). The empty page's figures, taken before and after with the same browser, are the machine's own part.
 """
+
 from __future__ import annotations
 
 import os
@@ -23,8 +24,8 @@ from tools.testing.frontend import CLASSIC, NODES_2, FrontEnd
 
 pytestmark = pytest.mark.soak
 PICTURES, SIDE, PRESSES, PACE = 1000, 512, 200, 0.2
-FIRST, ANSWER = 2000.0, 100.0       # milliseconds: what a rater should wait for at most
-FRAMES = 34.0                       # two frames, which the empty page takes on an idle machine
+FIRST, ANSWER = 2000.0, 100.0  # milliseconds: what a rater should wait for at most
+FRAMES = 34.0  # two frames, which the empty page takes on an idle machine
 
 WATCH = """() => {
     const speed = window.speed = {shown: [], presented: [], first: null, opened: null};
@@ -63,7 +64,9 @@ def make_set(server, name: str, count: int, side: int) -> Path:
     """A set of pictures that take as long to decode as real ones: few of them, under many names."""
     folder = rating.make_set(server, name, count, 8)
     for number in range(min(count, 20)):
-        Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3)).resize((side, side), Image.Resampling.BICUBIC).save(folder / "new.png")
+        Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3)).resize((side, side), Image.Resampling.BICUBIC).save(
+            folder / "new.png"
+        )
         data = (folder / "new.png").read_bytes()
         for path in sorted(folder.glob("0*.png"))[number::20]:
             path.write_bytes(data)

@@ -1,4 +1,5 @@
 """Ratings as lines on the disk: what counts, what survives a killed server, how far raters agree."""
+
 import json
 import subprocess
 import sys
@@ -19,7 +20,15 @@ def rated(image, rating, rater="ann", **more):
 
 def test_the_last_line_of_a_rater_counts_and_null_takes_it_back(tmp_path):
     log = RatingLog(str(tmp_path))
-    log.append([Entry("a.png", "p", 3, "star"), rated("a.png", 4), rated("a.png", 1), rated("a.png", 2, "bob"), rated("b.png", 3)])
+    log.append(
+        [
+            Entry("a.png", "p", 3, "star"),
+            rated("a.png", 4),
+            rated("a.png", 1),
+            rated("a.png", 2, "bob"),
+            rated("b.png", 3),
+        ]
+    )
     assert log.read().by_image() == {"a.png": {"ann": 1, "bob": 2}, "b.png": {"ann": 3}}
     log.append([rated("a.png", None)])
     assert log.read().by_image() == {"a.png": {"bob": 2}, "b.png": {"ann": 3}}
@@ -64,11 +73,12 @@ def test_a_line_asked_for_twice_is_written_once(tmp_path):
 
 
 def test_threads_that_append_at_the_same_time_lose_nothing(tmp_path):
-    logs = [RatingLog(str(tmp_path)) for _ in range(2)]             # as two servers on one folder would
+    logs = [RatingLog(str(tmp_path)) for _ in range(2)]  # as two servers on one folder would
 
     def work(number):
         for index in range(25):
             logs[number % 2].append([rated(f"{index}.png", index % 5, f"rater {number}")])
+
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
@@ -88,7 +98,9 @@ for index in range(100000):
 
 
 def test_what_was_confirmed_before_a_kill_is_there_after_it(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", WRITER, hosting.PROJECT / "guards", tmp_path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, hosting.PROJECT / "guards", tmp_path], stdout=subprocess.PIPE, text=True
+    )
     for _ in range(5):
         process.stdout.readline()
     time.sleep(0.05)
@@ -98,24 +110,57 @@ def test_what_was_confirmed_before_a_kill_is_there_after_it(tmp_path):
     log = RatingLog(str(tmp_path))
     log.append([rated("after.png", 4, "bob")])
     images = [image for image, rater in log.read().given if rater == "ann"]
-    assert images[:confirmed + 1] == [f"{index}.png" for index in range(confirmed + 1)]
+    assert images[: confirmed + 1] == [f"{index}.png" for index in range(confirmed + 1)]
     assert len(images) == len(set(images)) and len(images) <= confirmed + 2
     assert ("after.png", "bob") in log.read().given
 
 
-@pytest.mark.parametrize("line", [
-    b"", b"{", b"[]", b"null", b'{"image":"../a.png"}', b'{"image":"a.png","rater":"ann","rating":5}',
-    b'{"image":"a.png","rater":"ann","rating":true}', b'{"image":"a.png","rater":"ann","rating":1.5}',
-    b'{"image":"a.png","rater":"ann","rating":1,"other":"a.png"}',
-    b'{"image":"a.png","rater":["ann"]}',
-    b'{"image":"a.png","rater":"","rating":3}', b'{"image":"a.png","seed":-1}', b'{"image":"a.png","seed":"7"}', b'{"image":1}',
-    b'{"image":"a.png","prompt":7}', b'{"image":"a.png","rater":"ann","rating":0.25,"other":"b.png"}', b"[" * 100_000, b'"\xff"'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"image":"../a.png"}',
+        b'{"image":"a.png","rater":"ann","rating":5}',
+        b'{"image":"a.png","rater":"ann","rating":true}',
+        b'{"image":"a.png","rater":"ann","rating":1.5}',
+        b'{"image":"a.png","rater":"ann","rating":1,"other":"a.png"}',
+        b'{"image":"a.png","rater":["ann"]}',
+        b'{"image":"a.png","rater":"","rating":3}',
+        b'{"image":"a.png","seed":-1}',
+        b'{"image":"a.png","seed":"7"}',
+        b'{"image":1}',
+        b'{"image":"a.png","prompt":7}',
+        b'{"image":"a.png","rater":"ann","rating":0.25,"other":"b.png"}',
+        b"[" * 100_000,
+        b'"\xff"',
+    ],
+)
 def test_a_line_that_no_rater_can_have_written_is_left_out(line):
     assert feedback.parse(line) is None
 
 
 def test_names_that_lead_elsewhere_or_that_some_system_refuses_are_no_names():
-    for name in ("", ".", "..", "a/b", "a\\b", ".hidden", "con", "COM1.x", "a.", "a ", "a\nb", "a\0", "C:", "x" * 61, None, 7):
+    for name in (
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "con",
+        "COM1.x",
+        "a.",
+        "a ",
+        "a\nb",
+        "a\0",
+        "C:",
+        "x" * 61,
+        None,
+        7,
+    ):
         assert not feedback.is_set_name(name), name
     for name in ("my_feedback", "Stars 2", "ästhetik", "星"):
         assert feedback.is_set_name(name), name
@@ -125,7 +170,13 @@ def test_names_that_lead_elsewhere_or_that_some_system_refuses_are_no_names():
 
 def test_agreement_is_krippendorffs_alpha():
     """The interval-data example by hand: two raters, four pictures."""
-    given = {"a": {"x": 0, "y": 0}, "b": {"x": 4, "y": 4}, "c": {"x": 1, "y": 2}, "d": {"x": 3, "y": 3}, "alone": {"x": 4}}
+    given = {
+        "a": {"x": 0, "y": 0},
+        "b": {"x": 4, "y": 4},
+        "c": {"x": 1, "y": 2},
+        "d": {"x": 3, "y": 3},
+        "alone": {"x": 4},
+    }
     values = [0, 0, 4, 4, 1, 2, 3, 3]
     expected = sum((a - b) ** 2 for a in values for b in values) / (8 * 7)
     observed = 2 * (1 - 2) ** 2 / 8
@@ -141,8 +192,12 @@ def test_agreement_without_doubles_or_differences_is_not_defined():
 
 
 def test_the_seed_of_the_nearest_sampler_is_found():
-    graph = {"1": {"inputs": {"images": ["2", 0]}}, "2": {"inputs": {"samples": ["3", 0]}},
-             "3": {"inputs": {"seed": 42, "model": ["4", 0]}}, "4": {"inputs": {"seed": 9}}}
+    graph = {
+        "1": {"inputs": {"images": ["2", 0]}},
+        "2": {"inputs": {"samples": ["3", 0]}},
+        "3": {"inputs": {"seed": 42, "model": ["4", 0]}},
+        "4": {"inputs": {"seed": 9}},
+    }
     assert feedback.nearest_seed(graph, "1") == 42
     assert feedback.nearest_seed({"1": {"inputs": {"images": ["1", 0]}}}, "1") is None
     assert feedback.nearest_seed(None, "1") is None

@@ -1,4 +1,5 @@
 """Rewards: exact where they can be, better than the ratings where a head helps, and never a division by zero."""
+
 import pytest
 import torch
 
@@ -18,7 +19,9 @@ def ratings(given=(), compared=()):
 
 
 def test_without_features_the_ratings_are_the_rewards():
-    found = reward.rewards(ratings([("000.png", "a", 4), ("000.png", "b", 2), ("001.png", "a", 0), ("002.png", "a", 1)]), NAMES[:4])
+    found = reward.rewards(
+        ratings([("000.png", "a", 4), ("000.png", "b", 2), ("001.png", "a", 0), ("002.png", "a", 1)]), NAMES[:4]
+    )
     assert found.values.tolist() == [0.75, 0, 0.25, 0.5]
     assert found.judged.tolist() == [True, True, True, False] and found.quality is None
 
@@ -31,18 +34,33 @@ def test_nobody_rated_is_an_error_that_says_what_to_do():
 
 
 @pytest.mark.parametrize("features", [None, torch.zeros(12, 5), torch.ones(12, 5), torch.eye(12)])
-@pytest.mark.parametrize("given, compared, missing", [
-    ([("000.png", "a", 4)], [], "rate at least 9 more"),
-    ([(name, "a", 4) for name in NAMES[:12]], [], "the same rating"),
-    ([(name, "a", index % 2) for index, name in enumerate(NAMES[:12])], [], "No picture is rated 3 or 4"),
-    ([(name, "a", 3 + index % 2) for index, name in enumerate(NAMES[:12])], [], "No picture is rated 0 or 1"),
-    ([(name, "a", 2) for name in NAMES[:11]] + [("011.png", "a", 4)], [], "No picture is rated 0 or 1"),
-    ([(name, rater, 4 * ((index + rater) % 2)) for index, name in enumerate(NAMES[:12]) for rater in (0, 1)], [], "contradict each other"),
-    ([], [(a, b, "a", 0.5) for a, b in zip(NAMES[:11], NAMES[1:12])], "a tie"),
-    ([], [("000.png", "001.png", "a", 1)], "rate at least 8 more"),
-    ([], [(NAMES[i], NAMES[j], rater, won) for i in range(4) for j in range(i) for rater, won in (("a", 1), ("b", 0))],
-     "comparisons contradict"),
-])
+@pytest.mark.parametrize(
+    "given, compared, missing",
+    [
+        ([("000.png", "a", 4)], [], "rate at least 9 more"),
+        ([(name, "a", 4) for name in NAMES[:12]], [], "the same rating"),
+        ([(name, "a", index % 2) for index, name in enumerate(NAMES[:12])], [], "No picture is rated 3 or 4"),
+        ([(name, "a", 3 + index % 2) for index, name in enumerate(NAMES[:12])], [], "No picture is rated 0 or 1"),
+        ([(name, "a", 2) for name in NAMES[:11]] + [("011.png", "a", 4)], [], "No picture is rated 0 or 1"),
+        (
+            [(name, rater, 4 * ((index + rater) % 2)) for index, name in enumerate(NAMES[:12]) for rater in (0, 1)],
+            [],
+            "contradict each other",
+        ),
+        ([], [(a, b, "a", 0.5) for a, b in zip(NAMES[:11], NAMES[1:12])], "a tie"),
+        ([], [("000.png", "001.png", "a", 1)], "rate at least 8 more"),
+        (
+            [],
+            [
+                (NAMES[i], NAMES[j], rater, won)
+                for i in range(4)
+                for j in range(i)
+                for rater, won in (("a", 1), ("b", 0))
+            ],
+            "comparisons contradict",
+        ),
+    ],
+)
 def test_poor_ratings_give_warnings_and_finite_rewards(given, compared, missing, features):
     given = [(image, f"r{rater}", rating) for image, rater, rating in given]
     found = reward.rewards(ratings(given, compared), NAMES[:12], features)
@@ -61,7 +79,7 @@ def planted(noise, rated=64, seed=0):
     features = torch.randn(200, 32, generator=generator)
     truth = (torch.arange(200) % 2).float()
     features[:, 0] += 4 * (2 * truth - 1)
-    features = features + 20                                     # CLIP features have a large common part
+    features = features + 20  # CLIP features have a large common part
     wrong = torch.rand(200, generator=generator) < noise
     given = [(NAMES[i], "a", 4 * int(truth[i] != wrong[i])) for i in range(rated)]
     return features, truth, ratings(given)
@@ -80,7 +98,10 @@ def test_the_head_judges_pictures_that_nobody_rated_and_evens_out_slips():
 def test_the_head_says_when_it_does_no_better_than_a_guess():
     features, _, given = planted(noise=0.5)
     found = reward.rewards(given, NAMES, torch.randn(features.shape, generator=torch.Generator().manual_seed(3)))
-    assert any("no better than a guess" in text for text in found.warnings) or found.quality.right <= found.quality.guess + 0.1
+    assert (
+        any("no better than a guess" in text for text in found.warnings)
+        or found.quality.right <= found.quality.guess + 0.1
+    )
 
 
 def test_comparisons_alone_rank_the_pictures_and_teach_the_head():
@@ -101,13 +122,21 @@ def test_the_fit_is_the_minimum_of_the_stated_loss():
     """Against an independent computation: gradient descent by autograd on the loss as the docstring states it."""
     generator = torch.Generator().manual_seed(5)
     basis = torch.randn(30, 4, generator=generator, dtype=torch.float64)
-    given = ratings([(NAMES[i], "a", i % 5) for i in range(20)], [(NAMES[i], NAMES[i + 7], "a", (0, 0.5, 1)[i % 3]) for i in range(15)])
+    given = ratings(
+        [(NAMES[i], "a", i % 5) for i in range(20)],
+        [(NAMES[i], NAMES[i + 7], "a", (0, 0.5, 1)[i % 3]) for i in range(15)],
+    )
     found = reward.evidence(given, NAMES[:30])
     scores = reward.fit(found, basis, 0.3)
     labels = torch.tensor([(i % 5) / 4 for i in range(20)], dtype=torch.float64)
     won = torch.tensor([(0, 0.5, 1)[i % 3] for i in range(15)], dtype=torch.float64)
-    w, b = torch.zeros(4, dtype=torch.float64, requires_grad=True), torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([w, b], max_iter=60, tolerance_grad=1e-8, tolerance_change=1e-14, line_search_fn="strong_wolfe")
+    w, b = (
+        torch.zeros(4, dtype=torch.float64, requires_grad=True),
+        torch.zeros((), dtype=torch.float64, requires_grad=True),
+    )
+    optimiser = torch.optim.LBFGS(
+        [w, b], max_iter=60, tolerance_grad=1e-8, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
 
     def loss():
         optimiser.zero_grad()
@@ -116,6 +145,7 @@ def test_the_fit_is_the_minimum_of_the_stated_loss():
             total = total - (label * chance.log() + (1 - label) * (1 - chance).log()).sum()
         total.backward()
         return total
+
     optimiser.step(loss)
     assert torch.allclose(scores, basis @ w.detach() + b.detach(), atol=1e-6)
 
@@ -132,6 +162,7 @@ def test_the_head_judges_new_pictures_as_it_would_have_judged_them_in_the_set():
 
 def test_a_thousand_rated_pictures_are_fitted_in_seconds():
     import time
+
     generator = torch.Generator().manual_seed(2)
     names = [f"{index}.png" for index in range(1000)]
     features = torch.randn(1000, 768, generator=generator)

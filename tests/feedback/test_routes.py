@@ -1,4 +1,5 @@
 """The rating page's routes in a real aiohttp application: what they do, and everything they refuse."""
+
 import asyncio
 import io
 import json
@@ -24,6 +25,7 @@ class Caller:
 
     def start(self):
         from aiohttp import ClientSession, web
+
         table = web.RouteTableDef()
         self.routes.register(table)
         application = web.Application(client_max_size=1 << 30)
@@ -35,19 +37,23 @@ class Caller:
             await web.TCPSite(self.runner, "127.0.0.1", 0).start()
             self.port = self.runner.addresses[0][1]
             self.session = ClientSession()
+
         self.loop.run_until_complete(begin())
 
     def stop(self):
         self.loop.run_until_complete(self.session.close())
         self.loop.run_until_complete(self.runner.cleanup())
-        left = asyncio.all_tasks(self.loop)         # of callers that were hung up on
+        left = asyncio.all_tasks(self.loop)  # of callers that were hung up on
         [task.cancel() for task in left]
         self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.close()
 
     async def ask(self, method, path, **options):
         from yarl import URL
-        async with self.session.request(method, URL(f"http://127.0.0.1:{self.port}{path}", encoded=True), **options) as reply:
+
+        async with self.session.request(
+            method, URL(f"http://127.0.0.1:{self.port}{path}", encoded=True), **options
+        ) as reply:
             return reply.status, await reply.read(), reply.headers
 
     def __call__(self, method, path, **options):
@@ -79,6 +85,7 @@ def caller(host):
 @pytest.fixture
 def user(host, tmp_path):
     import folder_paths
+
     before = folder_paths.get_user_directory()
     folder_paths.set_user_directory(str(tmp_path / "user"))
     yield tmp_path / "user"
@@ -99,7 +106,13 @@ def tree(folder):
 def test_a_rating_is_on_the_disk_when_the_page_hears_of_it(caller, images, user):
     assert caller.rate(image=images[0], rating=3) == (200, {"saved": True, "new": True})
     line = json.loads((user / "concept_guards/feedback/stars/ratings.jsonl").read_text().splitlines()[-1])
-    assert (line["image"], line["rating"], line["rater"], line["seed"], line["concept"]) == (images[0], 3, "ann", 5, "star")
+    assert (line["image"], line["rating"], line["rater"], line["seed"], line["concept"]) == (
+        images[0],
+        3,
+        "ann",
+        5,
+        "star",
+    )
     assert caller.rate(image=images[0], rating=3)[1]["new"] is False, "the same id is written once"
     caller.rate(image=images[0], other=images[1], rating=0.5, id="identity-2")
     caller.rate(image=images[2], rating=1, rater="Zoë", id="identity-3")
@@ -114,7 +127,9 @@ def test_a_rating_is_on_the_disk_when_the_page_hears_of_it(caller, images, user)
 
 def test_pictures_and_thumbnails_are_served_and_no_other_page_can_show_them(caller, images, user):
     status, data, headers = caller("GET", f"{PLACE}/stars/picture/{images[0]}")
-    assert status == 200 and data.startswith(b"\x89PNG") and b"tEXt" not in data and headers["Content-Type"] == "image/png"
+    assert (
+        status == 200 and data.startswith(b"\x89PNG") and b"tEXt" not in data and headers["Content-Type"] == "image/png"
+    )
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cross-Origin-Resource-Policy"] == "same-origin"
     made = []
     for _ in range(2):
@@ -139,7 +154,12 @@ BAD = [
     ("GET", f"{PLACE}/stars/thumbnail/..%2Fsecret.png", {}, 404),
     ("GET", f"{PLACE}/stars/thumbnail/broken.png", {}, 422),
     ("GET", f"{PLACE}/unknown/export", {}, 404),
-    ("POST", f"{PLACE}/unknown/ratings", {"json": {"image": "a.png", "rater": "ann", "rating": 1, "id": "12345678"}}, 404),
+    (
+        "POST",
+        f"{PLACE}/unknown/ratings",
+        {"json": {"image": "a.png", "rater": "ann", "rating": 1, "id": "12345678"}},
+        404,
+    ),
     ("POST", f"{PLACE}/stars/ratings", {"data": b"{}", "headers": {"Content-Type": "text/plain"}}, 415),
     ("POST", f"{PLACE}/stars/ratings", {"data": {"image": "a.png"}}, 415),
     ("POST", f"{PLACE}/stars/ratings", {"data": b"nonsense", "headers": {"Content-Type": "application/json"}}, 400),
@@ -155,26 +175,51 @@ BAD = [
     ("POST", f"{PLACE}/con/import", {"data": b"PK", "headers": {"Content-Type": "application/zip"}}, 400),
 ]
 GOOD = dict(rater="ann", rating=1, id="identity-9")
-BAD += [("POST", f"{PLACE}/stars/ratings", {"json": {**GOOD, "image": "IMAGE", **change}}, status) for change, status in [
-    ({"rating": 5}, 400), ({"rating": -1}, 400), ({"rating": True}, 400), ({"rating": "3"}, 400), ({"rating": 1.5}, 400),
-    ({"rating": [1]}, 400),
-    ({"rater": ""}, 400), ({"rater": "a\nb"}, 400), ({"rater": "x" * 31}, 400), ({"rater": None}, 400), ({"rater": {"a": 1}}, 400),
-    ({"rater": "<b>"}, 400), ({"id": "short"}, 400), ({"id": 7}, 400), ({"id": "x" * 65}, 400), ({"time": "now"}, 400), ({"seed": 1}, 400),
-    ({"image": "unknown.png"}, 404), ({"image": "../secret.png"}, 404), ({"image": None}, 404), ({"image": 1}, 404),
-    ({"image": "link.png"}, 404),
-    ({"other": "unknown.png"}, 404), ({"other": "IMAGE"}, 400), ({"other": "", "rating": 1}, 404), ({"other": 7}, 404),
-    ({"other": "IMAGE", "rating": 3}, 400)]]
+BAD += [
+    ("POST", f"{PLACE}/stars/ratings", {"json": {**GOOD, "image": "IMAGE", **change}}, status)
+    for change, status in [
+        ({"rating": 5}, 400),
+        ({"rating": -1}, 400),
+        ({"rating": True}, 400),
+        ({"rating": "3"}, 400),
+        ({"rating": 1.5}, 400),
+        ({"rating": [1]}, 400),
+        ({"rater": ""}, 400),
+        ({"rater": "a\nb"}, 400),
+        ({"rater": "x" * 31}, 400),
+        ({"rater": None}, 400),
+        ({"rater": {"a": 1}}, 400),
+        ({"rater": "<b>"}, 400),
+        ({"id": "short"}, 400),
+        ({"id": 7}, 400),
+        ({"id": "x" * 65}, 400),
+        ({"time": "now"}, 400),
+        ({"seed": 1}, 400),
+        ({"image": "unknown.png"}, 404),
+        ({"image": "../secret.png"}, 404),
+        ({"image": None}, 404),
+        ({"image": 1}, 404),
+        ({"image": "link.png"}, 404),
+        ({"other": "unknown.png"}, 404),
+        ({"other": "IMAGE"}, 400),
+        ({"other": "", "rating": 1}, 404),
+        ({"other": 7}, 404),
+        ({"other": "IMAGE", "rating": 3}, 400),
+    ]
+]
 
 
 @pytest.mark.parametrize("method, path, options, status", BAD, ids=range(len(BAD)))
-def test_hostile_calls_are_refused_in_one_line_and_nothing_is_written(caller, images, user, sets, caplog, method, path, options, status):
+def test_hostile_calls_are_refused_in_one_line_and_nothing_is_written(
+    caller, images, user, sets, caplog, method, path, options, status
+):
     (user / "secret.png").write_bytes(b"secret")
     stars = user / "concept_guards" / "feedback" / "stars"
     (stars / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     try:
         (stars / "link.png").symlink_to(user / "secret.png")
         (stars.parent / "link").symlink_to(user)
-    except OSError:                     # Windows without the right to make links
+    except OSError:  # Windows without the right to make links
         pass
     if "json" in options and isinstance(options["json"], dict):
         options = {"json": {key: images[0] if value == "IMAGE" else value for key, value in options["json"].items()}}
@@ -188,14 +233,34 @@ def test_hostile_calls_are_refused_in_one_line_and_nothing_is_written(caller, im
     assert len(lines) == 1 and "\n" not in lines[0], lines
 
 
-@pytest.mark.parametrize("headers", [
-    {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-    {"Origin": "http://127.0.0.1:1"}, {"Host": "evil.example"}, {"Host": "evil.example", "Origin": "http://evil.example"},
-    {"Host": "192.168.1.5"},
-    {"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}], ids=str)
-@pytest.mark.parametrize("method, path", [("GET", PLACE), ("GET", f"{PLACE}/stars"), ("GET", f"{PLACE}/stars/picture/IMAGE"),
-                                          ("GET", f"{PLACE}/stars/thumbnail/IMAGE"), ("GET", f"{PLACE}/stars/export"),
-                                          ("POST", f"{PLACE}/stars/ratings"), ("POST", f"{PLACE}/new/import")])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},
+        {"Host": "192.168.1.5"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"Forwarded": "for=203.0.113.9"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("GET", PLACE),
+        ("GET", f"{PLACE}/stars"),
+        ("GET", f"{PLACE}/stars/picture/IMAGE"),
+        ("GET", f"{PLACE}/stars/thumbnail/IMAGE"),
+        ("GET", f"{PLACE}/stars/export"),
+        ("POST", f"{PLACE}/stars/ratings"),
+        ("POST", f"{PLACE}/new/import"),
+    ],
+)
 def test_other_sites_and_other_names_are_refused_everywhere(caller, images, user, caplog, headers, method, path):
     before = tree(user)
     with caplog.at_level(logging.WARNING):
@@ -221,7 +286,9 @@ class Request:
         return (self.peer, 40000)
 
 
-@pytest.mark.parametrize("peer", ["192.168.1.20", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "", "localhost.evil.example"])
+@pytest.mark.parametrize(
+    "peer", ["192.168.1.20", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "", "localhost.evil.example"]
+)
 def test_other_machines_are_refused_unless_the_operator_says_otherwise(user, host, peer):
     callers = hosting.module("guards.feedback.host_callers")
     with pytest.raises(callers.Refusal, match="another machine"):
@@ -247,12 +314,13 @@ def test_a_body_of_100_megabytes_is_refused_without_being_kept(caller, images, u
     async def flood():
         for _ in range(100):
             yield b"{" * (1 << 20)
+
     before = tree(user)
     for kind, path in (("application/json", f"{PLACE}/stars/ratings"), ("application/zip", f"{PLACE}/big/import")):
         try:
             status, _, _ = caller("POST", path, data=flood(), headers={"Content-Type": kind})
             assert status in (413, 422)
-        except (ConnectionError, OSError):          # the server may hang up on a caller that goes on talking
+        except (ConnectionError, OSError):  # the server may hang up on a caller that goes on talking
             pass
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: {5 << 30}\r\n\r\n".encode()
 
@@ -262,6 +330,7 @@ def test_a_body_of_100_megabytes_is_refused_without_being_kept(caller, images, u
             line = await reader.readline()
             writer.close()
             return line
+
         assert b" 413 " in caller.loop.run_until_complete(announce()), "refused at the announcement"
     assert tree(user) == before
 
@@ -269,13 +338,16 @@ def test_a_body_of_100_megabytes_is_refused_without_being_kept(caller, images, u
 def test_many_raters_at_once_lose_nothing(caller, images, user):
     async def work(rater):
         for index, image in enumerate(images):
-            status, _, _ = await caller.ask("POST", f"{PLACE}/stars/ratings",
-                                            json={"image": image, "rater": f"r{rater}", "rating": (index + rater) % 5,
-                                                  "id": f"{rater:08}-{index}"})
+            status, _, _ = await caller.ask(
+                "POST",
+                f"{PLACE}/stars/ratings",
+                json={"image": image, "rater": f"r{rater}", "rating": (index + rater) % 5, "id": f"{rater:08}-{index}"},
+            )
             assert status == 200
 
     async def everyone():
         await asyncio.gather(*(work(rater) for rater in range(20)))
+
     caller.loop.run_until_complete(everyone())
     _, state = caller.get(f"{PLACE}/stars")
     expected = [{f"r{rater}": (index + rater) % 5 for rater in range(20)} for index in range(4)]
@@ -305,7 +377,9 @@ def test_a_set_travels_as_a_zip_and_is_never_overwritten_unasked(caller, images,
     with zipfile.ZipFile(bad, "w") as archive:
         archive.writestr("ratings.jsonl", b"")
         archive.writestr("../escaped.png", data)
-    status, answer, _ = caller("POST", f"{PLACE}/bad/import", data=bad.getvalue(), headers={"Content-Type": "application/zip"})
+    status, answer, _ = caller(
+        "POST", f"{PLACE}/bad/import", data=bad.getvalue(), headers={"Content-Type": "application/zip"}
+    )
     assert status == 422 and "escaped" in json.loads(answer)["error"] and tree(user) == before
 
 
@@ -316,5 +390,6 @@ def test_a_server_that_speaks_no_sense_to_us_is_not_needed(caller):
 
         async def wait():
             await asyncio.sleep(0.2)
+
         caller.loop.run_until_complete(wait())
         assert b" 403 " in raw.recv(200)

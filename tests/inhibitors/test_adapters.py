@@ -1,4 +1,5 @@
 """Scale adapters: files, and training on the demo model."""
+
 import pytest
 import torch
 
@@ -71,9 +72,16 @@ def test_labels_of_the_users_own_train_an_adapter(train, demo, gi):
     assert "12 examples, 6 with the concept" in report
 
 
-@pytest.mark.parametrize("line, expected", [
-    ("a red star | -1.5", ("a red star", -1.5)), ("a red star\t-1.5", ("a red star", -1.5)), ("a | b\t0", ("a | b", 0.0)),
-    ("a red star |\t-1.5", ("a red star", -1.5)), ("a\tred | -2", ("a\tred", -2.0))])
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("a red star | -1.5", ("a red star", -1.5)),
+        ("a red star\t-1.5", ("a red star", -1.5)),
+        ("a | b\t0", ("a | b", 0.0)),
+        ("a red star |\t-1.5", ("a red star", -1.5)),
+        ("a\tred | -2", ("a\tred", -2.0)),
+    ],
+)
 def test_a_label_stands_behind_a_bar_or_a_tab(train, line, expected):
     assert train.parse(line, True) == [expected]
 
@@ -85,20 +93,28 @@ def test_the_judge_finds_each_pictures_scale_and_a_stopped_training_goes_on(trai
     def stop(done, total):
         if done == 4:
             raise Stop
+
     lines = "a red star\na blue ring"
     settings = dict(images=1, size=64, steps=10, cfg=3.0, rounds=1, epochs=50, batch=1, folder=str(tmp_path))
     with pytest.raises(Stop):
         train.train(*demo, lines, "star", "demo oracle", tick=stop, **settings)
     seen = []
     _, _, report = train.train(*demo, lines, "star", "demo oracle", tick=lambda *at: seen.append(at), **settings)
-    assert seen == [(3, 6), (4, 6), (5, 6), (6, 6)]                     # the first picture's three runs were kept
+    assert seen == [(3, 6), (4, 6), (5, 6), (6, 6)]  # the first picture's three runs were kept
     assert "2 examples, 1 with the concept" in report
 
 
-@pytest.mark.parametrize("prompts, targets, judge, message", [
-    ("", "star", "labels", "prompts is empty"), ("a star", "star", "labels", "line 1"), ("a star | x", "star", "labels", "line 1"),
-    ("a star", "weapon", "demo oracle", "does not know 'weapon'"), ("a star", "star, ring", "demo oracle", "name one target"),
-    ("a ring | 0", "star", "labels", "nothing to learn")])
+@pytest.mark.parametrize(
+    "prompts, targets, judge, message",
+    [
+        ("", "star", "labels", "prompts is empty"),
+        ("a star", "star", "labels", "line 1"),
+        ("a star | x", "star", "labels", "line 1"),
+        ("a star", "weapon", "demo oracle", "does not know 'weapon'"),
+        ("a star", "star, ring", "demo oracle", "name one target"),
+        ("a ring | 0", "star", "labels", "nothing to learn"),
+    ],
+)
 def test_training_says_what_is_missing(train, demo, prompts, targets, judge, message):
     with pytest.raises(ValueError, match=message):
         train.train(*demo, prompts, targets, judge, images=1, size=64)

@@ -1,4 +1,5 @@
 """Growth inhibitors as mathematics: alignment, values, scales. The toy cases are the ones worked out from the authors' code."""
+
 import pytest
 import torch
 
@@ -32,12 +33,32 @@ def test_the_toy_case_of_the_published_code_comes_out():
     found = gi.align(6, 6, 2, 77)
     assert found.inserted.tolist() == [6, 7]
     assert found.erase[6:8].tolist() == [1, 2] and int(found.erase.sum()) == 3
-    assert found.mapper[:10].tolist() == [0, 1, 2, 3, 4, 5, -1, -1, 6, 9]           # the end token maps to the old one, padding to itself
+    assert found.mapper[:10].tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        -1,
+        -1,
+        6,
+        9,
+    ]  # the end token maps to the old one, padding to itself
     assert found.alpha.sum() == 75
 
 
-@pytest.mark.parametrize("words, targets", [("a photo of a dog", "van gogh"), ("a dog", "dog"), ("dog dog", "dog dog"), ("", "weapon"),
-                                            ("weapon a weapon", "a weapon"), ("x y z", "z x y z w")])
+@pytest.mark.parametrize(
+    "words, targets",
+    [
+        ("a photo of a dog", "van gogh"),
+        ("a dog", "dog"),
+        ("dog dog", "dog dog"),
+        ("", "weapon"),
+        ("weapon a weapon", "a weapon"),
+        ("x y z", "z x y z w"),
+    ],
+)
 def test_appended_tokens_align_as_in_needleman_and_wunsch(words, targets):
     row0 = ["<start>", *words.split(), "<end>"]
     row1 = [*row0[:-1], *targets.split(), "<end>"]
@@ -59,16 +80,20 @@ def test_injecting_takes_the_targets_own_encoding_at_the_inserted_positions():
     row, target = torch.randn(2, 77, 4), torch.randn(1, 77, 4)
     found = gi.inject(row, target, gi.align(6, 6, 2, 77))
     assert torch.equal(found[:, 6:8], target[:, 1:3].expand(2, -1, -1))
-    assert torch.equal(found[:, 8], row[:, 6]) and torch.equal(found[:, :6], row[:, :6]) and torch.equal(found[:, 9:], row[:, 9:])
+    assert (
+        torch.equal(found[:, 8], row[:, 6])
+        and torch.equal(found[:, :6], row[:, :6])
+        and torch.equal(found[:, 9:], row[:, 9:])
+    )
 
 
 def test_moved_values_give_the_published_maps_product():
     alignment, maps, values = gi.align(6, 6, 2, 77), torch.rand(3, 5, 77).softmax(-1), torch.randn(3, 77, 4)
     expected = (maps[..., alignment.mapper] * alignment.alpha) @ values
     assert torch.allclose(maps @ gi.fold(values, alignment), expected, atol=1e-6)
-    twice = torch.cat([values, values], 1)                                          # the host repeats a shorter text
+    twice = torch.cat([values, values], 1)  # the host repeats a shorter text
     assert torch.allclose(torch.cat([maps, maps], -1) / 2 @ gi.fold(twice, alignment), expected, atol=1e-6)
-    more = torch.cat([values, torch.ones(3, 3, 4)], 1)                              # tokens that another pack appended
+    more = torch.cat([values, torch.ones(3, 3, 4)], 1)  # tokens that another pack appended
     assert torch.equal(gi.fold(more, alignment)[:, 77:], more[:, 77:])
 
 
@@ -90,9 +115,13 @@ def test_words_are_found_by_their_tokens():
 
 # ---- adapter --------------------------------------------------------------------------------------------------------
 
+
 def state(inputs):
     generator = torch.Generator().manual_seed(inputs)
-    return {name: torch.randn([inputs if n is None else n for n in shape], generator=generator) * 0.1 for name, shape in gi.SHAPES.items()}
+    return {
+        name: torch.randn([inputs if n is None else n for n in shape], generator=generator) * 0.1
+        for name, shape in gi.SHAPES.items()
+    }
 
 
 def by_hand(weights, x):
@@ -131,10 +160,14 @@ def test_an_adapter_of_another_family_is_refused():
         gi.load_adapter(state(16)).scales(torch.rand(1, 2, 6))
 
 
-@pytest.mark.parametrize("broken, message", [
-    (lambda s: s.pop("fc2.bias"), "no tensor fc2.bias"),
-    (lambda s: s.update({"fc3.weight": torch.zeros(2, 32)}), "fc3.weight has the shape"),
-    (lambda s: s["fc1.bias"].fill_(float("nan")), "not finite")])
+@pytest.mark.parametrize(
+    "broken, message",
+    [
+        (lambda s: s.pop("fc2.bias"), "no tensor fc2.bias"),
+        (lambda s: s.update({"fc3.weight": torch.zeros(2, 32)}), "fc3.weight has the shape"),
+        (lambda s: s["fc1.bias"].fill_(float("nan")), "not finite"),
+    ],
+)
 def test_a_broken_adapter_says_what_is_wrong(broken, message):
     weights = state(16)
     broken(weights)
@@ -143,12 +176,13 @@ def test_a_broken_adapter_says_what_is_wrong(broken, message):
 
 
 def test_bisection_finds_each_pictures_weakest_scale():
-    truth = torch.tensor([0.0, -0.3, -1.7, -9.0])                                   # 0: never there; -9: never gone
+    truth = torch.tensor([0.0, -0.3, -1.7, -9.0])  # 0: never there; -9: never gone
     calls = []
 
     def found(scales):
         calls.append(scales)
         return (scales > truth) & (truth < 0)
+
     labels = gi.weakest(lambda s: found(s) | ((s == 0) & (truth < 0)), 4, -4.0, 6)
     assert labels[0] == 0 and labels[3] == -4 and len(calls) == 8
     assert (labels[1:3] <= truth[1:3]).all() and (labels[1:3] > truth[1:3] - 4 / 64 - 1e-6).all()
@@ -156,8 +190,10 @@ def test_bisection_finds_each_pictures_weakest_scale():
 
 def test_training_learns_scales_that_cover_the_asked_share():
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(200, 6, generator=generator) * torch.tensor([1, .01, .1, 1, 1, 1]) + 0.3
+    inputs = torch.rand(200, 6, generator=generator) * torch.tensor([1, 0.01, 0.1, 1, 1, 1]) + 0.3
     labels = -1 - 3 * (inputs[:, 1] - 0.3) / 0.01 * torch.rand(200, generator=generator)
     adapter, losses = gi.fit(inputs, labels, epochs=400, cover=0.9)
-    covered = (adapter.scales(inputs[:, None])[:, 0] <= labels).float().mean()        # raw inputs: the normalisation is in the weights
+    covered = (
+        (adapter.scales(inputs[:, None])[:, 0] <= labels).float().mean()
+    )  # raw inputs: the normalisation is in the weights
     assert 0.84 < covered < 0.96 and losses[-1] < losses[0] / 3

@@ -1,4 +1,5 @@
 """Growth Inhibitor in the real host: text, rows, windows, neighbours, refusals. Its exactness is test_growth_exact."""
+
 import pytest
 import torch
 
@@ -42,6 +43,7 @@ def adapter(layers, scale=-3.0, injected=True):
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
+
 
 def ids(chunk):
     return [token for token, *_ in chunk]
@@ -90,6 +92,7 @@ def test_targets_know_which_token_belongs_to_which(texts, clip):
 
 def test_an_embedding_works_as_a_target(texts, tmp_path, host):
     from safetensors.torch import save_file
+
     save_file({"emb_params": torch.randn(3, models.CONTEXT)}, tmp_path / "unwanted.safetensors")
     clip = models.clip(directory=str(tmp_path))
     assert texts.target(clip, ["embedding:unwanted", "weapon"]).count == 4
@@ -102,7 +105,7 @@ def test_an_embedding_works_as_a_target(texts, tmp_path, host):
 @pytest.mark.parametrize("mode", MODES)
 def test_sdxl_with_its_two_encoders_and_pooled_output_is_guarded(gi, mode):
     model, clip = models.sdxl(), models.clip(sdxl=True)
-    pooled = {"pooled_output": torch.zeros(1, 1280)}                    # the tiny encoder's is narrower than the model's input
+    pooled = {"pooled_output": torch.zeros(1, 1280)}  # the tiny encoder's is narrower than the model's input
     patched, positive, _ = guarded(gi, model, clip, mode)
     assert positive[0][1]["pooled_output"] is not None
     positive = [[positive[0][0], {**positive[0][1], **pooled}]]
@@ -113,6 +116,7 @@ def test_sdxl_with_its_two_encoders_and_pooled_output_is_guarded(gi, mode):
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_scale_0_is_off_bit_for_bit(gi, texts, model, clip, mode):
@@ -143,6 +147,7 @@ def test_an_interrupted_run_leaves_nothing_behind(gi, model, clip):
 
     def stop(step, *_):
         raise RuntimeError("stop")
+
     with pytest.raises(RuntimeError, match="stop"):
         models.sample(patched, positive, callback=stop)
     assert torch.equal(models.sample(patched, positive), expected)
@@ -160,7 +165,9 @@ def test_single_pass_adds_no_row_and_paired_doubles_them(gi, model, clip, mode, 
 def test_the_twin_never_reaches_the_user(gi, model, clip):
     patched, positive, _ = guarded(gi, model, clip, "paired")
     seen = []
-    out = models.sample(patched, positive, batch=2, callback=lambda step, x0, x, total: seen.append((x0.shape[0], x.shape[0])))
+    out = models.sample(
+        patched, positive, batch=2, callback=lambda step, x0, x, total: seen.append((x0.shape[0], x.shape[0]))
+    )
     assert out.shape[0] == 2 and set(seen) == {(2, 2)}
 
 
@@ -170,7 +177,10 @@ def test_only_the_positive_prediction_changes(gi, model, clip):
     for name, one in (("plain", model), ("guarded", patched)):
         looking = one.clone()
         looking.set_model_sampler_post_cfg_function(
-            lambda args, name=name: seen.setdefault(name, (args["cond_denoised"], args["uncond_denoised"])) and args["denoised"])
+            lambda args, name=name: (
+                seen.setdefault(name, (args["cond_denoised"], args["uncond_denoised"])) and args["denoised"]
+            )
+        )
         models.sample(looking, positive, steps=2)
     assert not torch.allclose(seen["plain"][0], seen["guarded"][0], rtol=1e-3)
     assert torch.equal(seen["plain"][1], seen["guarded"][1])
@@ -178,6 +188,7 @@ def test_only_the_positive_prediction_changes(gi, model, clip):
 
 def test_a_sampler_that_adds_noise_adds_the_same_to_both_twins(gi, host):
     import comfy.samplers
+
     twins = hosting.module("guards.host.twins")
     made = twins.Twin(torch.zeros(2, 4, 8, 8), 3)._same_noise(comfy.samplers.sampler_object("euler_ancestral"))
     drawn = [made.extra_options["noise_sampler"](torch.tensor(1.0), torch.tensor(0.5)) for _ in range(2)]
@@ -186,9 +197,15 @@ def test_a_sampler_that_adds_noise_adds_the_same_to_both_twins(gi, host):
 
 def test_an_adapter_infers_a_scale_from_the_runs_own_first_step(gi, model, clip):
     layers = len(hosting.module("guards.host.attention").blocks(model.model.diffusion_model))
-    for steps, extra, injected in ((4, 1, False), (12, 0, False), (12, 1, True)):   # ours is spared an evaluation that does not count
+    for steps, extra, injected in (
+        (4, 1, False),
+        (12, 0, False),
+        (12, 1, True),
+    ):  # ours is spared an evaluation that does not count
         heard, counted = [], models.Rows(model)
-        patched, positive, said = guarded(gi, counted.model, clip, adapter=adapter(layers, injected=injected), report=heard.append)
+        patched, positive, said = guarded(
+            gi, counted.model, clip, adapter=adapter(layers, injected=injected), report=heard.append
+        )
         models.sample(patched, positive, steps=steps)
         assert len(counted.calls) == steps + extra
         assert heard == ["van gogh: -3, -3; weapon: -3"] and "inferred" in said
@@ -212,6 +229,7 @@ def test_prompts_of_several_chunks_share_a_pass_with_a_short_negative(gi, model,
 
 # ---- refusals -------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("family", ["flux", "sd3"])
 def test_dit_models_are_refused_with_the_guards_that_work_there(gi, clip, family):
     with pytest.raises(NotImplementedError, match="Use Safe Latent Diffusion, Prompt Intervention or Rewrite Prompt"):
@@ -229,8 +247,14 @@ def test_an_adapter_of_another_family_is_refused_before_sampling(gi, model, clip
         guarded(gi, model, clip, adapter=adapter(16))
 
 
-@pytest.mark.parametrize("wrong, message", [({"targets": " "}, "targets is empty"), ({"scale": float("nan")}, "scale is nan"),
-                                            ({"cross_end": 2.0}, "cross_end is 2.0")])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"targets": " "}, "targets is empty"),
+        ({"scale": float("nan")}, "scale is nan"),
+        ({"cross_end": 2.0}, "cross_end is 2.0"),
+    ],
+)
 def test_bad_numbers_and_texts_are_refused(gi, model, clip, wrong, message):
     with pytest.raises(ValueError, match=message):
         guarded(gi, model, clip, **wrong)
@@ -238,11 +262,16 @@ def test_bad_numbers_and_texts_are_refused(gi, model, clip, wrong, message):
 
 # ---- the aligned variant --------------------------------------------------------------------------------------------
 
+
 def test_the_aligned_variant_suppresses_prompts_for_the_target_and_leaves_others_bit_for_bit(gi, host):
     demo = hosting.module("guards.demo.host")
     model, clip, _ = demo.load()
     negative = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-    for text, acts in (("a red star on a white background", True), ("a red zorp on a white background", True), ("a blue ring", False)):
+    for text, acts in (
+        ("a red star on a white background", True),
+        ("a red zorp on a white background", True),
+        ("a blue ring", False),
+    ):
         heard = []
         patched, positive, said = gi.guard(model, clip, text, "star", -2.0, "single_pass", report=heard.append)
         out, plain = (models.sample(one, positive, negative, steps=10, cfg=3.0) for one in (patched, model))

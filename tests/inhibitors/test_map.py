@@ -1,4 +1,5 @@
 """Concept maps on the demo model, whose pictures are known: the map of a concept lies where it was drawn."""
+
 import pytest
 import torch
 
@@ -19,9 +20,15 @@ def maps(host):
 def latents(demo, left, right, seed=0):
     """A drawing of a red shape at the left and a blue one at the right, encoded."""
     one = torch.tensor
-    spec = dict(shape=one([draw.SHAPES.index(left)]), colour=one([0]), background=one([0]), texture=one([0]),
-                shape2=one([draw.SHAPES.index(right)]), colour2=one([2]),
-                geometry=draw.geometry(1, one([True]), torch.Generator().manual_seed(seed)))
+    spec = dict(
+        shape=one([draw.SHAPES.index(left)]),
+        colour=one([0]),
+        background=one([0]),
+        texture=one([0]),
+        shape2=one([draw.SHAPES.index(right)]),
+        colour2=one([2]),
+        geometry=draw.geometry(1, one([True]), torch.Generator().manual_seed(seed)),
+    )
     with torch.inference_mode():
         return demo[2].encode(draw.draw(spec).movedim(1, -1))
 
@@ -51,12 +58,27 @@ def test_an_implied_concept_is_found_where_the_prompt_implies_it(demo, maps, lef
 
 def test_a_map_needs_one_evaluation_a_level_and_leaves_the_model_alone(demo, maps, host):
     counted = models.Rows(demo[0])
-    before = {key: list(value) for key, value in counted.model.model_options["transformer_options"].items() if key == "patches_replace"}
+    before = {
+        key: list(value)
+        for key, value in counted.model.model_options["transformer_options"].items()
+        if key == "patches_replace"
+    }
     done = []
-    maps(counted.model, demo[1], "a red star", "star", latents(demo, "star", "ring"), levels=3, tick=lambda *at: done.append(at))
+    maps(
+        counted.model,
+        demo[1],
+        "a red star",
+        "star",
+        latents(demo, "star", "ring"),
+        levels=3,
+        tick=lambda *at: done.append(at),
+    )
     assert [rows for rows, _ in counted.calls] == [1, 1, 1] and done == [(1, 3), (2, 3), (3, 3)]
-    assert {key: list(value) for key, value in counted.model.model_options["transformer_options"].items()
-            if key == "patches_replace"} == before
+    assert {
+        key: list(value)
+        for key, value in counted.model.model_options["transformer_options"].items()
+        if key == "patches_replace"
+    } == before
 
 
 def test_a_guarded_model_is_looked_at_as_it_is(demo, maps, host):
@@ -69,15 +91,32 @@ def test_a_guarded_model_is_looked_at_as_it_is(demo, maps, host):
 def test_the_node_lays_every_map_over_its_picture(demo, host):
     node = hosting.module("nodes.concept_map").GuardConceptMap
     latent = torch.cat([latents(demo, "star", "ring"), latents(demo, "ring", "star")])
-    out = node.execute(demo[0], demo[1], "a star and a ring", "star, ring", {"samples": latent}, 1, 0.5, 0.9, "all", 0,
-                       image=torch.rand(2, 64, 64, 3))
+    out = node.execute(
+        demo[0],
+        demo[1],
+        "a star and a ring",
+        "star, ring",
+        {"samples": latent},
+        1,
+        0.5,
+        0.9,
+        "all",
+        0,
+        image=torch.rand(2, 64, 64, 3),
+    )
     picture, mask = out.args if hasattr(out, "args") else out.result
     assert picture.shape == (4, 64, 64, 3) and mask.shape == (4, 64, 64)
     assert 0 <= picture.min() and picture.max() <= 1
 
 
-@pytest.mark.parametrize("wrong, message", [({"start": 0.9, "end": 0.1}, "must not come after"), ({"start": -1}, "start is -1"),
-                                            ({"concepts": ""}, "targets is empty")])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"start": 0.9, "end": 0.1}, "must not come after"),
+        ({"start": -1}, "start is -1"),
+        ({"concepts": ""}, "targets is empty"),
+    ],
+)
 def test_bad_inputs_are_refused(demo, maps, wrong, message):
     with pytest.raises(ValueError, match=message):
         maps(*demo[:2], "a star", wrong.pop("concepts", "star"), latents(demo, "star", "ring"), **wrong)

@@ -1,4 +1,5 @@
 """Growth Inhibitor beside what else patches attention: other packs, the host's own guidance, ControlNets, learnt words, itself."""
+
 import pytest
 import torch
 
@@ -31,9 +32,10 @@ def guarded(gi, model, clip, mode="single_pass", scale=-3.0, text=PROMPT, target
 def test_a_replacement_of_another_pack_still_acts_on_every_row(gi, model, clip, mode):
     seen, kind = [], hosting.module("guards.host.attention")
 
-    def image_prompt(q, k, v, extra):                                   # as IPAdapter does it: its own attention on top
+    def image_prompt(q, k, v, extra):  # as IPAdapter does it: its own attention on top
         seen.append(q.shape[0])
         return kind.plain(q, k, v, extra) + 0.5
+
     other = model.clone()
     for key, _ in kind.blocks(model.model.diffusion_model):
         other.set_model_attn2_replace(image_prompt, *key[:2])
@@ -48,6 +50,7 @@ def test_a_replacement_of_another_pack_still_acts_on_every_row(gi, model, clip, 
 @pytest.mark.parametrize("mode", MODES)
 def test_guards_of_attention_and_guidance_join(gi, model, clip, mode):
     import comfy_extras.nodes_pag
+
     node = comfy_extras.nodes_pag.PerturbedAttentionGuidance
     other = node.execute(model, 3.0)[0] if hasattr(node, "execute") else node().patch(model, 3.0)[0]
     patched, positive, _ = guarded(gi, other, clip, mode)
@@ -55,7 +58,8 @@ def test_guards_of_attention_and_guidance_join(gi, model, clip, mode):
     assert not torch.equal(both, models.sample(other, positive))
     assert not torch.equal(both, models.sample(guarded(gi, model, clip, mode)[0], positive))
     sld = hosting.module("guards.sld.host").guard(
-        patched, hosting.module("guards.sld.formula").PRESETS["max"], models.CONCEPT)
+        patched, hosting.module("guards.sld.formula").PRESETS["max"], models.CONCEPT
+    )
     assert not torch.equal(models.sample(sld, positive), both)
 
 
@@ -69,6 +73,7 @@ def longer_text(model):
     def extend(n, context, value, extra):
         more = models.OTHER[0][0].expand(len(n), -1, -1)
         return n, torch.cat([context, more], 1), torch.cat([value, more], 1)
+
     other.set_model_attn2_patch(extend)
     return other
 
@@ -85,6 +90,7 @@ def more_rows(model):
     def shrink(out, extra):
         own, away = out.chunk(2)
         return own + 0.5 * (own - away)
+
     other.set_model_attn2_patch(extend)
     other.set_model_attn2_output_patch(shrink)
     return other
@@ -92,19 +98,27 @@ def more_rows(model):
 
 def node(name, arguments):
     """A neighbour made by the host's own node."""
+
     def beside(model):
         import importlib
+
         module, cls = name.split(".")
         found = getattr(importlib.import_module("comfy_extras." + module), cls)
-        return (found.execute(model, **arguments) if hasattr(found, "execute") else found().patch(model, **arguments))[0]
+        return (found.execute(model, **arguments) if hasattr(found, "execute") else found().patch(model, **arguments))[
+            0
+        ]
+
     return beside
 
 
-NEIGHBOURS = {"NAG": node("nodes_nag.NAGuidance", dict(nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5)),
-              "SAG": node("nodes_sag.SelfAttentionGuidance", dict(scale=0.5, blur_sigma=2.0)),
-              "PAG": node("nodes_pag.PerturbedAttentionGuidance", dict(scale=3.0)),
-              "HyperTile": node("nodes_hypertile.HyperTile", dict(tile_size=32, swap_size=2, max_depth=0, scale_depth=False)),
-              "longer text": longer_text, "more rows": more_rows}
+NEIGHBOURS = {
+    "NAG": node("nodes_nag.NAGuidance", dict(nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5)),
+    "SAG": node("nodes_sag.SelfAttentionGuidance", dict(scale=0.5, blur_sigma=2.0)),
+    "PAG": node("nodes_pag.PerturbedAttentionGuidance", dict(scale=3.0)),
+    "HyperTile": node("nodes_hypertile.HyperTile", dict(tile_size=32, swap_size=2, max_depth=0, scale_depth=False)),
+    "longer text": longer_text,
+    "more rows": more_rows,
+}
 
 
 @pytest.mark.both_hosts
@@ -114,7 +128,7 @@ def test_other_attention_guidance_acts_beside_the_inhibitor_in_either_order(gi, 
     alone, positive, _ = guarded(gi, model, clip, mode, variant=variant)
     other = NEIGHBOURS[name](model)
     both = guarded(gi, other, clip, mode, variant=variant)[0]
-    torch.manual_seed(0)                                                # HyperTile draws from the global generator
+    torch.manual_seed(0)  # HyperTile draws from the global generator
     out = models.sample(both, positive, batch=2)
     for without in (alone, other, model):
         torch.manual_seed(0)
@@ -129,9 +143,10 @@ def test_patches_of_self_attention_that_cut_pictures_into_tiles_get_the_twin_s_l
     other, seen = model.clone(), []
 
     def look(n, context, value, extra):
-        at = 2 * extra["cond_or_uncond"].index(0)                       # the guarded row, then its twin
+        at = 2 * extra["cond_or_uncond"].index(0)  # the guarded row, then its twin
         seen.append(torch.equal(n[at], n[at + 1]))
         return n, context, value
+
     other.set_model_attn1_patch(look)
     for self_end in (0.0, 1.0):
         seen.clear()
@@ -147,7 +162,10 @@ def test_beside_neighbours_too_only_the_positive_prediction_changes(gi, model, c
     for kind, one in (("plain", other), ("guarded", patched)):
         looking = one.clone()
         looking.set_model_sampler_post_cfg_function(
-            lambda args, kind=kind: seen.setdefault(kind, (args["cond_denoised"], args["uncond_denoised"])) and args["denoised"])
+            lambda args, kind=kind: (
+                seen.setdefault(kind, (args["cond_denoised"], args["uncond_denoised"])) and args["denoised"]
+            )
+        )
         models.sample(looking, positive, steps=2, batch=2)
     assert not torch.allclose(seen["plain"][0], seen["guarded"][0], rtol=1e-3)
     assert torch.allclose(seen["plain"][1], seen["guarded"][1], atol=1e-5)
@@ -169,12 +187,18 @@ def test_a_controlnet_on_the_positive_reaches_the_guarded_rows(gi, model, clip, 
 def test_a_feedback_token_is_suppressed_as_a_target(gi, model, tmp_path, mode, variant):
     """What Invert Feedback saves and Load Feedback Token puts out as text: another word in the file, another picture."""
     from safetensors.torch import save_file
+
     clip = models.clip(directory=str(tmp_path))
-    made, text = [], "embedding:unwanted" if variant == "aligned" else PROMPT          # aligned acts on what is in the prompt only
+    made, text = (
+        [],
+        "embedding:unwanted" if variant == "aligned" else PROMPT,
+    )  # aligned acts on what is in the prompt only
     for seed in (1, 2):
         vectors = torch.randn(2, models.CONTEXT, generator=torch.Generator().manual_seed(seed))
         save_file({"clip_l": vectors}, tmp_path / "unwanted.safetensors")
-        patched, positive, said = guarded(gi, model, clip, mode, text=text, targets="embedding:unwanted", variant=variant)
+        patched, positive, said = guarded(
+            gi, model, clip, mode, text=text, targets="embedding:unwanted", variant=variant
+        )
         assert said.startswith("embedding:unwanted: -3, -3")
         made.append(models.sample(patched, positive))
         assert made[-1].isfinite().all() and not torch.allclose(made[-1], models.sample(model, positive), rtol=1e-3)
@@ -184,7 +208,10 @@ def test_a_feedback_token_is_suppressed_as_a_target(gi, model, tmp_path, mode, v
 @pytest.mark.parametrize("mode", MODES)
 def test_area_prompts_are_guarded_in_their_area(gi, model, clip, mode):
     patched, positive, _ = guarded(gi, model, clip, mode)
-    left = [[tensor, {**options, "area": (8, 4, 0, 0), "strength": 1.0, "set_area_to_bounds": False}] for tensor, options in positive]
+    left = [
+        [tensor, {**options, "area": (8, 4, 0, 0), "strength": 1.0, "set_area_to_bounds": False}]
+        for tensor, options in positive
+    ]
     joined = left + models.POSITIVE
     out, plain = models.sample(patched, joined), models.sample(model, joined)
     assert out.isfinite().all() and not torch.allclose(out, plain, rtol=1e-3)

@@ -1,4 +1,5 @@
 """Prompt intervention in the real host: exact in executed steps, free of cost, safe when wired wrongly."""
+
 import pytest
 import torch
 
@@ -23,12 +24,15 @@ class Prompts:
 
     def __init__(self, model, positive_slot=0):
         from comfy.patcher_extension import WrappersMP
+
         self.model, self.seen, self.rows = model.clone(), [], []
         self.first = {round(float(c[0][0][0, 0, 0]), 4): name for c, name in ((QUERY, "q"), (REWRITTEN, "r"))}
         self.slot = positive_slot
         self.model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "prompts", self._record)
 
-    def _record(self, executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs):
+    def _record(
+        self, executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs
+    ):
         slots = transformer_options["cond_or_uncond"]
         each = x.shape[0] // len(slots)
         self.rows.append(x.shape[0])
@@ -49,15 +53,29 @@ def run(model, ratio=0.2, query=QUERY, rewritten=REWRITTEN, **options):
     return out, prompts
 
 
-@pytest.mark.parametrize("scheduler", ["normal", "karras", "exponential", "simple", "sgm_uniform", "ddim_uniform", "beta", "kl_optimal",
-                                       "linear_quadratic"])
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        "normal",
+        "karras",
+        "exponential",
+        "simple",
+        "sgm_uniform",
+        "ddim_uniform",
+        "beta",
+        "kl_optimal",
+        "linear_quadratic",
+    ],
+)
 def test_the_switch_is_exact_in_executed_steps_on_every_scheduler(tiny, scheduler):
     _, prompts = run(tiny, 0.4, scheduler=scheduler, steps=10)
     assert prompts.text == "qqqqrrrrrr"
 
 
-@pytest.mark.parametrize("ratio, steps, expected", [(0.25, 20, 5), (0.23, 20, 5), (0.2, 20, 4), (0.7, 10, 7), (0.3, 10, 3), (0.01, 4, 1),
-                                                    (0.99, 4, 4)])
+@pytest.mark.parametrize(
+    "ratio, steps, expected",
+    [(0.25, 20, 5), (0.23, 20, 5), (0.2, 20, 4), (0.7, 10, 7), (0.3, 10, 3), (0.01, 4, 1), (0.99, 4, 4)],
+)
 def test_step_i_uses_the_query_while_i_is_below_ratio_times_steps(tiny, ratio, steps, expected):
     _, prompts = run(tiny, ratio, steps=steps)
     assert prompts.text == "q" * expected + "r" * (steps - expected)
@@ -65,6 +83,7 @@ def test_step_i_uses_the_query_while_i_is_below_ratio_times_steps(tiny, ratio, s
 
 def test_the_result_equals_a_loop_that_swaps_the_prompt(tiny):
     import comfy.samplers
+
     base, sampling = tiny.model, tiny.model.model_sampling
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", 10)
     x = sampling.noise_scaling(sigmas[0], models.noise(tiny), torch.zeros(()), True)
@@ -90,9 +109,17 @@ def test_both_prompts_are_never_evaluated_in_one_step(tiny):
     assert prompts.rows == [4] * 6
 
 
-@pytest.mark.parametrize("sampler, expected", [("euler", "qqqrrr"), ("heun", "qqqqqrrrrrr"), ("uni_pc", "qqqrrr"),
-                                               ("dpmpp_sde", "qqqqqqrrrrr"),
-                                               ("dpmpp_2m", "qqqrrr"), ("ddim", "qqqrrr")])
+@pytest.mark.parametrize(
+    "sampler, expected",
+    [
+        ("euler", "qqqrrr"),
+        ("heun", "qqqqqrrrrrr"),
+        ("uni_pc", "qqqrrr"),
+        ("dpmpp_sde", "qqqqqqrrrrr"),
+        ("dpmpp_2m", "qqqrrr"),
+        ("ddim", "qqqrrr"),
+    ],
+)
 def test_an_evaluation_reads_the_prompt_of_the_step_its_noise_level_belongs_to(tiny, sampler, expected):
     _, prompts = run(tiny, 0.5, steps=6, sampler=sampler)
     assert prompts.text == expected
@@ -100,10 +127,11 @@ def test_an_evaluation_reads_the_prompt_of_the_step_its_noise_level_belongs_to(t
 
 def test_every_sampler_switches_once_and_repeats(tiny):
     import comfy.samplers
+
     for name in comfy.samplers.KSampler.SAMPLERS:
         first, prompts = run(tiny, 0.5, steps=4, sampler=name)
         assert "q" in prompts.text and "r" in prompts.text and "?" not in prompts.text, name
-        if name not in ("dpm_adaptive", "heunpp2"):     # these look ahead of the step they are in
+        if name not in ("dpm_adaptive", "heunpp2"):  # these look ahead of the step they are in
             assert "rq" not in prompts.text, name
         assert torch.equal(first, run(tiny, 0.5, steps=4, sampler=name)[0]), name
 
@@ -122,14 +150,20 @@ def test_different_token_lengths_areas_and_masks(tiny):
     mask = torch.zeros(1, 8, 8)
     mask[..., :4] = 1
     guarded, positive = tin(tiny, ratio=0.5)
-    masked = [[t, {**o, "mask": mask, "mask_strength": 1.0, "set_area_to_bounds": False}] for t, o in positive] + NEGATIVE
+    masked = [
+        [t, {**o, "mask": mask, "mask_strength": 1.0, "set_area_to_bounds": False}] for t, o in positive
+    ] + NEGATIVE
     assert torch.isfinite(models.sample(guarded, masked)).all()
 
 
 def test_two_areas_one_per_prompt_cost_what_each_prompt_alone_costs(tiny):
     """The host copies every area into the other lists; the copy must live and die with the prompt it serves."""
+
     def area(c, left):
-        return [[c[0][0], {**c[0][1], "area": (8, 4, 0, 0 if left else 4), "strength": 1.0, "set_area_to_bounds": False}]]
+        return [
+            [c[0][0], {**c[0][1], "area": (8, 4, 0, 0 if left else 4), "strength": 1.0, "set_area_to_bounds": False}]
+        ]
+
     for second in (True, False):
         query, rewritten = area(QUERY, True), area(REWRITTEN, second)
         guarded, positive = tin(tiny, query, rewritten, 0.5)

@@ -1,4 +1,5 @@
 """Inverting feedback inside the host: gradients as an independent computation has them, model and CLIP untouched, words that load."""
+
 import pytest
 import torch
 
@@ -15,17 +16,35 @@ def tiny_clip(width=WIDTH, folder=None):
     import comfy.sd
     import comfy.sd1_clip
     import comfy.supported_models_base
+
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     tokenizer = functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)
-    clip = comfy.sd.CLIP(target, embedding_directory=folder, tokenizer_data={"clip_l_tokenizer_class": tokenizer}, model_options={
-        "clip_l_model_config": {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}})
+    clip = comfy.sd.CLIP(
+        target,
+        embedding_directory=folder,
+        tokenizer_data={"clip_l_tokenizer_class": tokenizer},
+        model_options={
+            "clip_l_model_config": {
+                "hidden_size": width,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 64,
+            }
+        },
+    )
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for name, p in clip.cond_stage_model.named_parameters():
             if p.ndim > 1:
-                p.copy_(torch.randn(p.shape, generator=generator) * (1.0 if "embedding" in name else p[0].numel() ** -0.5))
+                p.copy_(
+                    torch.randn(p.shape, generator=generator) * (1.0 if "embedding" in name else p[0].numel() ** -0.5)
+                )
             else:
-                p.fill_(float(name.endswith("norm1.weight") or name.endswith("norm2.weight") or name.endswith("norm.weight")))
+                p.fill_(
+                    float(
+                        name.endswith("norm1.weight") or name.endswith("norm2.weight") or name.endswith("norm.weight")
+                    )
+                )
     return clip
 
 
@@ -41,20 +60,38 @@ def pair(host):
 
 def examples(seed=3):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(2, 4, 16, 16, generator=generator), torch.randn(2, 4, 16, 16, generator=generator), torch.tensor([150, 720])
+    return (
+        torch.randn(2, 4, 16, 16, generator=generator),
+        torch.randn(2, 4, 16, 16, generator=generator),
+        torch.tensor([150, 720]),
+    )
 
 
 def test_the_gradient_to_the_word_is_that_of_an_independent_loss(pair, clip):
     """transformers' CLIP and diffusers' UNet with the same weights; the word is a row of the embedding table there."""
     from transformers import CLIPTextConfig, CLIPTextModel
-    inversion, training, pure = (hosting.module(f"guards.{name}") for name in ("inversion.host", "training.host", "training.loop"))
+
+    inversion, training, pure = (
+        hosting.module(f"guards.{name}") for name in ("inversion.host", "training.host", "training.loop")
+    )
     x0, noise, times = examples()
     values = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(9))
 
-    config = CLIPTextConfig(vocab_size=49408, hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-                            max_position_embeddings=77, hidden_act="quick_gelu", eos_token_id=49407)
+    config = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=WIDTH,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        hidden_act="quick_gelu",
+        eos_token_id=49407,
+    )
     text = CLIPTextModel(config).eval().requires_grad_(False)
-    own = {name.removeprefix("text_model."): value for name, value in clip.cond_stage_model.clip_l.transformer.state_dict().items()}
+    own = {
+        name.removeprefix("text_model."): value
+        for name, value in clip.cond_stage_model.clip_l.transformer.state_dict().items()
+    }
     target = getattr(text, "text_model", text)
     missing, _ = target.load_state_dict(own, strict=False)
     assert not [name for name in missing if "position_ids" not in name]
@@ -73,7 +110,10 @@ def test_the_gradient_to_the_word_is_that_of_an_independent_loss(pair, clip):
     def train(denoise, device):
         sigma = pair.model.model.model_sampling.sigmas[times]
         encoded = inversion.encode(clip, {"l": actual})
-        pure.errors(denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded), x0, sigma, "eps").mean().backward()
+        pure.errors(
+            denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded), x0, sigma, "eps"
+        ).mean().backward()
+
     with training.ordinary_weights(clip.cond_stage_model):
         training.run(pair.model, {"positive": [[torch.zeros(1, 77, WIDTH), {}]]}, x0, train)
     assert twins.error(actual.grad, expected) <= 1e-4
@@ -84,12 +124,25 @@ def invert(model, clip, rewards, steps=12, count=1, stop=None, **changes):
     latents = torch.randn(len(rewards), 4, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        return inversion.invert(model, clip, empty, latents, torch.tensor(rewards), pure.Settings(steps, 0.01, 2, 0),
-                                inversion.start_vectors(clip, count), on_step=stop or (lambda *_: None), **changes)
+        return inversion.invert(
+            model,
+            clip,
+            empty,
+            latents,
+            torch.tensor(rewards),
+            pure.Settings(steps, 0.01, 2, 0),
+            inversion.start_vectors(clip, count),
+            on_step=stop or (lambda *_: None),
+            **changes,
+        )
 
 
 def state(*modules):
-    return [(value.clone(), value.requires_grad, value.is_inference()) for module in modules for value in module.state_dict().values()]
+    return [
+        (value.clone(), value.requires_grad, value.is_inference())
+        for module in modules
+        for value in module.state_dict().values()
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -97,7 +150,11 @@ def test_model_and_clip_come_out_bit_identical_and_seeds_repeat(pair, clip, coun
     before = state(pair.model.model, clip.cond_stage_model)
     encoded = clip.encode_from_tokens(clip.tokenize("a house"))
     first, again = (invert(pair.model, clip, [1.0, 0.9, 0.1, 0.0], count=count) for _ in range(2))
-    assert first.values.shape == (count, WIDTH) and torch.equal(first.values, again.values) and not first.values.requires_grad
+    assert (
+        first.values.shape == (count, WIDTH)
+        and torch.equal(first.values, again.values)
+        and not first.values.requires_grad
+    )
     for (a, *rest), (b, *same) in zip(before, state(pair.model.model, clip.cond_stage_model), strict=True):
         assert torch.equal(a, b) and rest == same
     assert torch.equal(encoded, clip.encode_from_tokens(clip.tokenize("a house")))
@@ -122,6 +179,7 @@ def test_stop_keeps_the_best_so_far(pair, clip):
             assert preview().shape == (3, 4, 16, 16)
             comfy.model_management.interrupt_current_processing()
             comfy.model_management.throw_exception_if_processing_interrupted()
+
     result = invert(pair.model, clip, [1.0, 0.0], steps=500, stop=stop)
     assert len(result.losses) == 13 and result.checks[-1][0] == 12 and result.best_step in (0, 12)
     assert not comfy.model_management.processing_interrupted()
@@ -130,7 +188,10 @@ def test_stop_keeps_the_best_so_far(pair, clip):
 @pytest.fixture
 def folder(tmp_path, monkeypatch, host):
     import folder_paths
-    monkeypatch.setitem(folder_paths.folder_names_and_paths, "embeddings", ([str(tmp_path)], {".safetensors", ".pt", ".bin"}))
+
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "embeddings", ([str(tmp_path)], {".safetensors", ".pt", ".bin"})
+    )
     folder_paths.filename_list_cache.pop("embeddings", None)
     yield tmp_path
     folder_paths.filename_list_cache.pop("embeddings", None)
@@ -154,13 +215,15 @@ def test_a_saved_word_loads_as_the_vectors_it_was_and_stands_in_any_prompt(folde
 
 def test_words_that_the_host_would_drop_silently_are_errors(folder):
     import safetensors.torch
+
     token = hosting.module("guards.inversion.host_token")
     clip = tiny_clip(folder=[str(folder)])
     for name, tensors, message in (
-            ("wide", {"clip_l": torch.zeros(1, 768)}, "holds clip_l 768 wide; this text encoder needs clip_l, 64 wide"),
-            ("other", {"clip_g": torch.zeros(1, 1280), "clip_h": torch.zeros(1, WIDTH)}, "needs clip_l"),
-            ("nan", {"clip_l": torch.full((1, WIDTH), float("nan"))}, "no finite numbers"),
-            ("a b", {"clip_l": torch.zeros(1, WIDTH)}, "has a space in its name")):
+        ("wide", {"clip_l": torch.zeros(1, 768)}, "holds clip_l 768 wide; this text encoder needs clip_l, 64 wide"),
+        ("other", {"clip_g": torch.zeros(1, 1280), "clip_h": torch.zeros(1, WIDTH)}, "needs clip_l"),
+        ("nan", {"clip_l": torch.full((1, WIDTH), float("nan"))}, "no finite numbers"),
+        ("a b", {"clip_l": torch.zeros(1, WIDTH)}, "has a space in its name"),
+    ):
         safetensors.torch.save_file(tensors, folder / f"{name}.safetensors")
         with pytest.raises(ValueError, match=message):
             token.encode(clip, f"{name}.safetensors", "{token}")
@@ -188,7 +251,11 @@ def family(request, folder):
     """(widths by encoder, MODEL, CLIP) of a narrow model of the family, its weights inference tensors as the host's loaders make them."""
     with torch.inference_mode():
         if request.param == "sdxl":
-            return FAMILIES["sdxl"], models.sdxl(48, pooled=32), models.clip((16, 32), sdxl=True, directory=[str(folder)])
+            return (
+                FAMILIES["sdxl"],
+                models.sdxl(48, pooled=32),
+                models.clip((16, 32), sdxl=True, directory=[str(folder)]),
+            )
         model = models.sd2("V_PREDICTION" if request.param == "sd2-v" else "EPS")
         return FAMILIES[request.param], model, models.clip(16, sd2=True, directory=[str(folder)])
 
@@ -199,20 +266,25 @@ def values_for(sizes, count=2, seed=9):
 
 def loss_and_gradient(model, clip, sizes, values):
     """The inversion's loss of two noised examples, its gradient to the vectors, and what the network itself put out."""
-    inversion, training, pure, host_side = (hosting.module(f"guards.{name}") for name in (
-        "inversion.host", "training.host", "training.loop", "directions.host_discovery"))
+    inversion, training, pure, host_side = (
+        hosting.module(f"guards.{name}")
+        for name in ("inversion.host", "training.host", "training.loop", "directions.host_discovery")
+    )
     x0, noise, times = examples()
     values, raw = values.clone().requires_grad_(True), []
 
     def train(denoise, device):
         sigma = model.model.model_sampling.sigmas[times].clone()
         encoded = inversion.encode(clip, inversion.split(sizes, values))
-        hook = model.model.diffusion_model.register_forward_hook(lambda module, inputs, out: raw.append(out.detach().clone()))
+        hook = model.model.diffusion_model.register_forward_hook(
+            lambda module, inputs, out: raw.append(out.detach().clone())
+        )
         denoised = denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded)
         loss = pure.errors(denoised, x0, sigma, hosting.module("guards.training.host").prediction(model))
         hook.remove()
         loss.mean().backward()
         raw.append(loss.detach())
+
     with training.ordinary_weights(clip.cond_stage_model):
         training.run(model, {"positive": clip.encode_from_tokens_scheduled(clip.tokenize(""))}, x0, train)
     return raw[1], values.grad, raw[0]
@@ -225,30 +297,37 @@ def test_the_loss_is_the_family_s_own_and_the_gradient_reaches_every_encoder(fam
     losses, gradient, raw = loss_and_gradient(model, clip, sizes, values)
     x0, noise, times = examples()
     sigma = model.model.model_sampling.sigmas[times].view(-1, 1, 1, 1)
-    target = (noise - sigma * x0) / (1 + sigma ** 2) ** 0.5 if model.model.model_type.name == "V_PREDICTION" else noise
+    target = (noise - sigma * x0) / (1 + sigma**2) ** 0.5 if model.model.model_type.name == "V_PREDICTION" else noise
     assert torch.allclose(losses, (raw - target).square().flatten(1).mean(1), rtol=2e-3)
     at = 0
     for width in sizes.values():
         direction = torch.zeros_like(values)
-        direction[:, at:at + width] = gradient[:, at:at + width]
+        direction[:, at : at + width] = gradient[:, at : at + width]
         slope = direction.square().sum()
         assert slope > 0
         step = 0.02 / slope.sqrt()
-        up, down = (loss_and_gradient(model, clip, sizes, values + sign * step * direction)[0].mean() for sign in (1, -1))
+        up, down = (
+            loss_and_gradient(model, clip, sizes, values + sign * step * direction)[0].mean() for sign in (1, -1)
+        )
         assert abs((up - down) / (2 * step) - slope) < 0.05 * slope
         at += width
 
 
 def test_a_word_of_each_family_is_inverted_saved_and_loaded_by_the_host_itself(family, folder):
     import safetensors.torch
+
     sizes, model, clip = family
     token, inversion = hosting.module("guards.inversion.host_token"), hosting.module("guards.inversion.host")
-    before, encoded = state(model.model, clip.cond_stage_model), clip.encode_from_tokens(clip.tokenize("a house"), return_pooled=True)
+    before, encoded = (
+        state(model.model, clip.cond_stage_model),
+        clip.encode_from_tokens(clip.tokenize("a house"), return_pooled=True),
+    )
     previews = []
 
     def look(done, result, preview):
         if done == 5:
             previews.append(preview())
+
     result = invert(model, clip, [1.0, 0.9, 0.1, 0.0], count=2, stop=look)
     assert previews[0].shape == (3, 4, 16, 16) and previews[0].isfinite().all()
     for (a, *rest), (b, *same) in zip(before, state(model.model, clip.cond_stage_model), strict=True):
@@ -261,7 +340,9 @@ def test_a_word_of_each_family_is_inverted_saved_and_loaded_by_the_host_itself(f
     assert result.best_step > 0 and all(not torch.equal(learnt[key], start[key]) for key in sizes)
     token.save(token.path_for("it"), clip, result.values, {})
     saved = safetensors.torch.load_file(folder / "it.safetensors")
-    assert {name: tuple(tensor.shape) for name, tensor in saved.items()} == {f"clip_{key}": (2, width) for key, width in sizes.items()}
+    assert {name: tuple(tensor.shape) for name, tensor in saved.items()} == {
+        f"clip_{key}": (2, width) for key, width in sizes.items()
+    }
     assert all(torch.equal(saved[f"clip_{key}"], learnt[key]) for key in sizes)
 
     with torch.inference_mode():
@@ -273,8 +354,8 @@ def test_a_word_of_each_family_is_inverted_saved_and_loaded_by_the_host_itself(f
     assert torch.equal(loaded[0][1]["pooled_output"], typed[0][1]["pooled_output"])
     assert torch.allclose(typed[0][0], direct[0][0], atol=1e-5)
     at = 0
-    for width in (sizes[key] for key in sorted(sizes, reverse=True)):   # the host joins l before g
-        assert not torch.allclose(typed[0][0][..., at:at + width], plain[0][0][..., at:at + width], atol=1e-3)
+    for width in (sizes[key] for key in sorted(sizes, reverse=True)):  # the host joins l before g
+        assert not torch.allclose(typed[0][0][..., at : at + width], plain[0][0][..., at : at + width], atol=1e-3)
         at += width
     assert at == typed[0][0].shape[-1]
     assert not torch.allclose(typed[0][1]["pooled_output"], plain[0][1]["pooled_output"], atol=1e-3)
@@ -292,21 +373,29 @@ def test_the_pooled_output_has_a_part_in_an_sdxl_word(host):
     assert pooled.shape == (1, 32) and values.grad[:, :32].abs().sum() > 0 and not values.grad[:, 32:].any()
 
 
-@pytest.mark.parametrize("made_for, used_with, message", [
-    ("sd2", "sd1", "holds clip_h 16 wide; this text encoder needs clip_l, 64 wide"),
-    ("sd1", "sd2", "holds clip_l 64 wide; this text encoder needs clip_h, 16 wide"),
-    ("sd2", "sdxl", "holds clip_h 16 wide; this text encoder needs clip_g, 32 wide"),
-    ("sd1", "sdxl", "holds clip_l 64 wide; this text encoder needs clip_g, 32 wide"),
-    ("sdxl", "sd2", "holds clip_g 32 wide, clip_l 16 wide; this text encoder needs clip_h, 16 wide"),
-    ("sdxl", "narrow sd1", "made for SDXL.*half of the word would be left out")])
+@pytest.mark.parametrize(
+    "made_for, used_with, message",
+    [
+        ("sd2", "sd1", "holds clip_h 16 wide; this text encoder needs clip_l, 64 wide"),
+        ("sd1", "sd2", "holds clip_l 64 wide; this text encoder needs clip_h, 16 wide"),
+        ("sd2", "sdxl", "holds clip_h 16 wide; this text encoder needs clip_g, 32 wide"),
+        ("sd1", "sdxl", "holds clip_l 64 wide; this text encoder needs clip_g, 32 wide"),
+        ("sdxl", "sd2", "holds clip_g 32 wide, clip_l 16 wide; this text encoder needs clip_h, 16 wide"),
+        ("sdxl", "narrow sd1", "made for SDXL.*half of the word would be left out"),
+    ],
+)
 def test_a_word_of_another_family_is_refused(folder, made_for, used_with, message):
     token = hosting.module("guards.inversion.host_token")
 
     def clip(name):
         if name == "sdxl":
             return models.clip((16, 32), sdxl=True, directory=[str(folder)])
-        return {"sd1": lambda: tiny_clip(folder=[str(folder)]), "narrow sd1": lambda: tiny_clip(16, [str(folder)]),
-                "sd2": lambda: models.clip(16, sd2=True, directory=[str(folder)])}[name]()
+        return {
+            "sd1": lambda: tiny_clip(folder=[str(folder)]),
+            "narrow sd1": lambda: tiny_clip(16, [str(folder)]),
+            "sd2": lambda: models.clip(16, sd2=True, directory=[str(folder)]),
+        }[name]()
+
     maker = clip(made_for)
     sizes = hosting.module("guards.inversion.host").widths(maker)
     token.save(token.path_for("it"), maker, values_for(sizes), {})
@@ -318,6 +407,7 @@ def test_other_text_encoders_are_refused_by_what_works_there(host):
     class T5:
         def tokenize(self, text):
             return {"t5xxl": [[(1, 1.0)]]}
+
     with pytest.raises(ValueError, match="CLIP text encoders only.*Safe Latent Diffusion"):
         hosting.module("guards.inversion.host").widths(T5())
 

@@ -1,4 +1,5 @@
 """Judges of adapter training: CLIP asked in words, and what ratings taught, with the host's own classes and small random weights."""
+
 import json
 
 import pytest
@@ -40,10 +41,25 @@ def vision(host, tmp_path_factory):
 def image_encoder(folder, projected=WIDTH, kind="clip_vision_model"):
     """A CLIP_VISION of the host's own classes with random weights."""
     import comfy.clip_vision
-    path = folder / "config.json"                   # the oldest host takes a file alone
-    path.write_text(json.dumps(dict(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, hidden_act="quick_gelu", image_size=SIDE,
-        patch_size=8, num_channels=3, projection_dim=projected, layer_norm_eps=1e-5, model_type=kind)))
+
+    path = folder / "config.json"  # the oldest host takes a file alone
+    path.write_text(
+        json.dumps(
+            dict(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                hidden_act="quick_gelu",
+                image_size=SIDE,
+                patch_size=8,
+                num_channels=3,
+                projection_dim=projected,
+                layer_norm_eps=1e-5,
+                model_type=kind,
+            )
+        )
+    )
     made = comfy.clip_vision.ClipVisionModel(str(path))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -77,8 +93,15 @@ def pair(vision, zero_shot):
     colours = dict(zip(zero_shot.plain_texts(), embed(vision, zero_shot.plain_pictures(SIDE))))
     white, black = colours["a plain white picture"], colours["a plain black picture"]
     other = torch.nn.functional.normalize(embed(vision, flat((0.5, 0.2, 0.7))), dim=1)[0]
-    known = {**colours, "a picture of bright": white, "a picture of dark": black, "a picture": black, "something else": other,
-             "a picture of something else": other, "an abstract pattern": black}
+    known = {
+        **colours,
+        "a picture of bright": white,
+        "a picture of dark": black,
+        "a picture": black,
+        "something else": other,
+        "a picture of something else": other,
+        "an abstract pattern": black,
+    }
     return vision, teach(models.clip(WIDTH), known)
 
 
@@ -93,16 +116,33 @@ def test_clip_finds_what_it_is_asked_for_and_nothing_else(judges, pair):
     judge = judges.make("clip vision", Still(), "bright", pair[1], clip_vision=pair[0])
     pictures = torch.cat([flat((1.0, 1.0, 1.0)), flat((0.0, 0.0, 0.0))]).movedim(-1, 1)
     assert judge(pictures).tolist() == [True, False]
-    dark = judges.make("clip vision", Still(), "bright", models.clip(WIDTH), clip_vision=pair[0], judge_clip=pair[1],
-                       judge_text="a picture of dark", judge_against="a picture of bright\n\nsomething else")
+    dark = judges.make(
+        "clip vision",
+        Still(),
+        "bright",
+        models.clip(WIDTH),
+        clip_vision=pair[0],
+        judge_clip=pair[1],
+        judge_text="a picture of dark",
+        judge_against="a picture of bright\n\nsomething else",
+    )
     assert dark(pictures).tolist() == [False, True]
 
 
 def test_the_score_is_the_softmax_of_the_cosines_times_a_hundred(judges, pair):
-    embed, picture = hosting.module("guards.judging.host_clip").embed, torch.rand(3, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(1))
-    judge = judges.make("clip vision", Still(), "dark", pair[1], clip_vision=pair[0], judge_against="a picture of bright")
+    embed, picture = (
+        hosting.module("guards.judging.host_clip").embed,
+        torch.rand(3, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(1)),
+    )
+    judge = judges.make(
+        "clip vision", Still(), "dark", pair[1], clip_vision=pair[0], judge_against="a picture of bright"
+    )
     judge(picture.movedim(-1, 1))
-    image, white, black = embed(pair[0], picture), embed(pair[0], flat((1.0, 1.0, 1.0))), embed(pair[0], flat((0.0, 0.0, 0.0)))
+    image, white, black = (
+        embed(pair[0], picture),
+        embed(pair[0], flat((1.0, 1.0, 1.0))),
+        embed(pair[0], flat((0.0, 0.0, 0.0))),
+    )
     logits = [100 * torch.cosine_similarity(image, text) for text in (black, white)]
     assert torch.allclose(judge.scores[0], torch.sigmoid(logits[0] - logits[1]), atol=1e-3)
 
@@ -128,28 +168,42 @@ def projection(weight):
     return clip
 
 
-@pytest.mark.parametrize("weight", [torch.eye(WIDTH), torch.zeros(WIDTH, WIDTH), torch.full((WIDTH, WIDTH), float("nan"))])
+@pytest.mark.parametrize(
+    "weight", [torch.eye(WIDTH), torch.zeros(WIDTH, WIDTH), torch.full((WIDTH, WIDTH), float("nan"))]
+)
 def test_a_checkpoint_without_a_text_projection_is_refused_with_the_file_to_load(judges, vision, weight):
-    with pytest.raises(ValueError, match="clip_l of this text encoder came without a text projection.*clip_l.safetensors.*ViT-L/14"):
+    with pytest.raises(
+        ValueError, match="clip_l of this text encoder came without a text projection.*clip_l.safetensors.*ViT-L/14"
+    ):
         judges.make("clip vision", Still(), "star", projection(weight), clip_vision=vision)
 
 
 def test_encoders_that_do_not_belong_together_are_refused(judges, vision, pair, tmp_path):
     with pytest.raises(ValueError, match="clip_vision gives 24 numbers for a picture.*clip_l 32.*Load CLIP"):
         judges.make("clip vision", Still(), "star", models.clip(32), clip_vision=vision)
-    with pytest.raises(ValueError, match="do not understand each other: of 6 pictures of one plain colour they name [012]"):
+    with pytest.raises(
+        ValueError, match="do not understand each other: of 6 pictures of one plain colour they name [012]"
+    ):
         judges.make("clip vision", Still(), "star", models.clip(WIDTH), clip_vision=vision)
     with pytest.raises(ValueError, match="a siglip_vision_model has no text encoder of its own"):
-        judges.make("clip vision", Still(), "star", pair[1], clip_vision=image_encoder(tmp_path, kind="siglip_vision_model"))
+        judges.make(
+            "clip vision", Still(), "star", pair[1], clip_vision=image_encoder(tmp_path, kind="siglip_vision_model")
+        )
     words = models.clip(WIDTH)
     del words.cond_stage_model.clip_l
     with pytest.raises(ValueError, match="holds no CLIP text tower"):
         judges.make("clip vision", Still(), "star", pair[1], clip_vision=vision, judge_clip=words)
 
 
-@pytest.mark.parametrize("judge, given, message", [
-    ("clip vision", {}, "clip_vision: judge 'clip vision'.*Load CLIP Vision"), ("ratings", {}, "clip_vision: judge 'ratings'"),
-    ("ratings", {"clip_vision"}, "feedback: judge 'ratings'.*Load Feedback"), ("nobody", {"clip_vision"}, "there is no judge 'nobody'")])
+@pytest.mark.parametrize(
+    "judge, given, message",
+    [
+        ("clip vision", {}, "clip_vision: judge 'clip vision'.*Load CLIP Vision"),
+        ("ratings", {}, "clip_vision: judge 'ratings'"),
+        ("ratings", {"clip_vision"}, "feedback: judge 'ratings'.*Load Feedback"),
+        ("nobody", {"clip_vision"}, "there is no judge 'nobody'"),
+    ],
+)
 def test_a_missing_input_is_named_with_its_mend(train, demo, vision, judge, given, message):
     with pytest.raises(ValueError, match=message):
         train.train(*demo, LINES, "star", judge, **({"clip_vision": vision} if given else {}), **SMALL)
@@ -173,14 +227,19 @@ def test_a_broken_picture_is_not_taken_for_one_without_the_concept(judges, pair)
 def feedback(folder, concept="bright", flip=False):
     """Twelve rated pictures, bright ones with the concept and dark ones without."""
     from PIL import Image
+
     paths, folder = [], folder / "rated"
     folder.mkdir(exist_ok=True)
     for place in range(12):
         paths.append(str(folder / f"{place}.png"))
-        Image.effect_noise((SIDE, SIDE), 40).convert("RGB").point(lambda v, up=place % 2: v // 4 + 160 * up).save(paths[-1])
+        Image.effect_noise((SIDE, SIDE), 40).convert("RGB").point(lambda v, up=place % 2: v // 4 + 160 * up).save(
+            paths[-1]
+        )
     rewards = (torch.arange(12) % 2 == (0 if flip else 1)).float()
     judged = torch.arange(12) < 10
-    return hosting.module("guards.feedback.pictures").Feedback("light", concept, tuple(paths), rewards, judged, ("",) * 12, (None,) * 12)
+    return hosting.module("guards.feedback.pictures").Feedback(
+        "light", concept, tuple(paths), rewards, judged, ("",) * 12, (None,) * 12
+    )
 
 
 def test_ratings_teach_a_judge_of_new_pictures(judges, vision, tmp_path):
@@ -189,12 +248,15 @@ def test_ratings_teach_a_judge_of_new_pictures(judges, vision, tmp_path):
     new[::2] += 0.63
     assert judge(new).tolist() == [True, False] * 4
     assert "taught by 10 pictures of light" in judge.note and "Warning" not in judge.note
-    assert "the ratings are about 'bright', the target is 'star'" in judges.make(
-        "ratings", Still(), "star", None, clip_vision=vision, feedback=feedback(tmp_path)).note
+    assert (
+        "the ratings are about 'bright', the target is 'star'"
+        in judges.make("ratings", Still(), "star", None, clip_vision=vision, feedback=feedback(tmp_path)).note
+    )
 
 
 def test_ratings_of_one_kind_teach_nothing(judges, vision, tmp_path):
     import dataclasses
+
     only = dataclasses.replace(feedback(tmp_path), judged=torch.arange(12) % 2 == 1)
     with pytest.raises(ValueError, match="feedback: no rated picture is below the middle"):
         judges.make("ratings", Still(), "bright", None, clip_vision=vision, feedback=only)
@@ -203,9 +265,16 @@ def test_ratings_of_one_kind_teach_nothing(judges, vision, tmp_path):
 def test_kept_examples_are_told_apart_by_all_that_the_verdict_depends_on(judges, pair, tmp_path):
     asked = dict(clip_vision=pair[0], judge_clip=pair[1])
     rated = dict(clip_vision=pair[0], feedback=feedback(tmp_path))
-    kinds = [("demo oracle", {}), ("clip vision", asked), ("clip vision", {**asked, "threshold": 0.6}),
-             ("clip vision", {**asked, "judge_text": "a star"}), ("clip vision", {**asked, "judge_against": "a ring"}), ("ratings", rated),
-             ("ratings", {**rated, "threshold": 0.6}), ("ratings", {**rated, "feedback": feedback(tmp_path, flip=True)})]
+    kinds = [
+        ("demo oracle", {}),
+        ("clip vision", asked),
+        ("clip vision", {**asked, "threshold": 0.6}),
+        ("clip vision", {**asked, "judge_text": "a star"}),
+        ("clip vision", {**asked, "judge_against": "a ring"}),
+        ("ratings", rated),
+        ("ratings", {**rated, "threshold": 0.6}),
+        ("ratings", {**rated, "feedback": feedback(tmp_path, flip=True)}),
+    ]
     keys = [json.dumps(judges.make(name, Still(), "star", None, **given).key) for name, given in kinds]
     assert len(set(keys)) == len(keys)
     assert keys == [json.dumps(judges.make(name, Still(), "star", None, **given).key) for name, given in kinds]
@@ -219,8 +288,15 @@ def test_a_stopped_training_goes_on_with_the_same_judge_alone(train, judges, dem
     def stop(done, total):
         if done == 4:
             raise Stop
-    sources = dict(clip_vision=pair[0], judge_clip=pair[1], feedback=feedback(tmp_path), judge_text="a picture of bright",
-                   judge_against="a picture of dark", threshold=0.01)
+
+    sources = dict(
+        clip_vision=pair[0],
+        judge_clip=pair[1],
+        feedback=feedback(tmp_path),
+        judge_text="a picture of bright",
+        judge_against="a picture of dark",
+        threshold=0.01,
+    )
     settings = {**SMALL, "batch": 1, "folder": str(tmp_path / "kept"), **sources}
     lines = "a red star on a white background\na blue ring on a black background"
     with pytest.raises(Stop):
@@ -231,21 +307,50 @@ def test_a_stopped_training_goes_on_with_the_same_judge_alone(train, judges, dem
     assert f"judge {name}" in report and "of 2 pictures, at the strongest scale in" in report
     seen.clear()
     train.train(*demo, lines, "star", name, tick=lambda *at: seen.append(at), **{**settings, "threshold": 0.02})
-    assert len(seen) == 6                                               # another threshold: made anew
+    assert len(seen) == 6  # another threshold: made anew
 
 
 def test_a_judge_that_finds_nothing_says_what_to_change(train, demo, pair):
     against = "a picture of bright\na picture of dark\na plain red picture\na plain blue picture"
-    with pytest.raises(ValueError, match="The judge found 'star' in none of the 4 pictures .highest score .*judge_text"):
-        train.train(*demo, LINES, "star", "clip vision", clip_vision=pair[0], judge_clip=pair[1], judge_text="something else",
-                    judge_against=against, threshold=0.99, **SMALL)
+    with pytest.raises(
+        ValueError, match="The judge found 'star' in none of the 4 pictures .highest score .*judge_text"
+    ):
+        train.train(
+            *demo,
+            LINES,
+            "star",
+            "clip vision",
+            clip_vision=pair[0],
+            judge_clip=pair[1],
+            judge_text="something else",
+            judge_against=against,
+            threshold=0.99,
+            **SMALL,
+        )
 
 
 def test_the_node_hands_its_judge_on_inside_inference_mode(demo, pair, host):
     node = hosting.module("nodes.growth_inhibitor").GuardTrainAdapter
     with torch.inference_mode():
-        out = node.execute(*demo, LINES, "star", "clip vision", 1, 64, 6, 3.0, -4.0, 1, 30, 0.9, 0,
-                           clip_vision=pair[0], judge_clip=pair[1], judge_text="a picture of bright",
-                           judge_against="a picture of dark", threshold=0.01)
+        out = node.execute(
+            *demo,
+            LINES,
+            "star",
+            "clip vision",
+            1,
+            64,
+            6,
+            3.0,
+            -4.0,
+            1,
+            30,
+            0.9,
+            0,
+            clip_vision=pair[0],
+            judge_clip=pair[1],
+            judge_text="a picture of bright",
+            judge_against="a picture of dark",
+            threshold=0.01,
+        )
     adapter, plot, report = out.args if hasattr(out, "args") else out.result
     assert adapter.features == 12 and plot.shape == (1, 360, 640, 3) and "judge clip vision; mean score" in report

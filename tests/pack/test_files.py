@@ -1,4 +1,5 @@
 """The pack as files: what the registry and a reader of the source expect of it."""
+
 import ast
 import json
 import struct
@@ -13,10 +14,38 @@ except ImportError:  # Python 3.10
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SHIPPED_CODE = sorted([*PROJECT.glob("guards/**/*.py"), *PROJECT.glob("nodes/**/*.py"), *PROJECT.glob("__init__.py")])
-HOST_MODULES = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "comfy_config", "folder_paths", "server",
-                "execution", "nodes", "app", "api_server", "latent_preview", "node_helpers", "protocol", "utils"}
-NEVER_IMPORTED = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib", "pip", "ensurepip", "subprocess",
-                  "pty"}
+HOST_MODULES = {
+    "comfy",
+    "comfy_api",
+    "comfy_api_nodes",
+    "comfy_execution",
+    "comfy_extras",
+    "comfy_config",
+    "folder_paths",
+    "server",
+    "execution",
+    "nodes",
+    "app",
+    "api_server",
+    "latent_preview",
+    "node_helpers",
+    "protocol",
+    "utils",
+}
+NEVER_IMPORTED = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "dill",
+    "cloudpickle",
+    "shelve",
+    "marshal",
+    "joblib",
+    "pip",
+    "ensurepip",
+    "subprocess",
+    "pty",
+}
 
 
 def name_of(path: Path) -> str:
@@ -41,26 +70,50 @@ def forbidden(tree: ast.AST):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
-        if called in ("eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.startfile") or called.startswith("os.exec"):
+        if called in (
+            "eval",
+            "exec",
+            "compile",
+            "__import__",
+            "os.system",
+            "os.popen",
+            "os.startfile",
+        ) or called.startswith("os.exec"):
             yield node.lineno, f"calls {called}"
-        if called == "torch.load" and not any(k.arg == "weights_only" and getattr(k.value, "value", None) is True for k in node.keywords):
+        if called == "torch.load" and not any(
+            k.arg == "weights_only" and getattr(k.value, "value", None) is True for k in node.keywords
+        ):
             yield node.lineno, "calls torch.load without weights_only=True"
 
 
-@pytest.mark.parametrize("source, what", [
-    ("eval(x)", "calls eval"), ("import pickle", "imports pickle"), ("from pickle import loads", "imports pickle"),
-    ("torch.load(f)", "torch.load"), ("torch.load(f, weights_only=False)", "torch.load"), ("import subprocess", "imports subprocess"),
-    ("os.system('pip install x')", "calls os.system")])
+@pytest.mark.parametrize(
+    "source, what",
+    [
+        ("eval(x)", "calls eval"),
+        ("import pickle", "imports pickle"),
+        ("from pickle import loads", "imports pickle"),
+        ("torch.load(f)", "torch.load"),
+        ("torch.load(f, weights_only=False)", "torch.load"),
+        ("import subprocess", "imports subprocess"),
+        ("os.system('pip install x')", "calls os.system"),
+    ],
+)
 def test_the_search_finds_what_is_forbidden(source, what):
     assert any(what in found for _, found in forbidden(ast.parse(source)))
 
 
 def test_the_search_leaves_harmless_code_alone():
-    assert not list(forbidden(ast.parse("model.eval(); re.compile('a'); torch.load(f, weights_only=True); import json")))
+    assert not list(
+        forbidden(ast.parse("model.eval(); re.compile('a'); torch.load(f, weights_only=True); import json"))
+    )
 
 
 def test_no_forbidden_construct_in_what_is_shipped():
-    found = [f"{name_of(path)}:{line} {what}" for path in SHIPPED_CODE for line, what in forbidden(ast.parse(path.read_bytes()))]
+    found = [
+        f"{name_of(path)}:{line} {what}"
+        for path in SHIPPED_CODE
+        for line, what in forbidden(ast.parse(path.read_bytes()))
+    ]
     assert not found, "\n".join(found)
 
 
@@ -70,15 +123,23 @@ def test_slow_libraries_are_imported_where_they_are_used_and_not_when_the_pack_l
     for path in SHIPPED_CODE:
         tree = ast.parse(path.read_bytes())
         first = {node.lineno for node in tree.body}
-        found += [f"{name_of(path)}:{line} imports {module}" for line, module in imports(tree) if module in slow and line in first]
+        found += [
+            f"{name_of(path)}:{line} imports {module}"
+            for line, module in imports(tree)
+            if module in slow and line in first
+        ]
     assert not found, "\n".join(found)
 
 
 def test_inside_the_pack_imports_are_relative():
     """An absolute `import guards` would work here and fail in ComfyUI."""
     own = {"guards", "nodes", "tools", "tests", "demo_model", "concept_guards"}
-    found = [f"{name_of(path)}:{line} imports {module}" for path in SHIPPED_CODE for line, module in imports(ast.parse(path.read_bytes()))
-             if module in own]
+    found = [
+        f"{name_of(path)}:{line} imports {module}"
+        for path in SHIPPED_CODE
+        for line, module in imports(ast.parse(path.read_bytes()))
+        if module in own
+    ]
     assert not found, "\n".join(found)
 
 
@@ -116,7 +177,12 @@ def test_the_icon_is_a_square_png():
 def test_the_archive_keeps_what_the_nodes_need():
     """`.comfyignore` is gitignore syntax; only its plain folder lines are looked at."""
     from tools.serving.pack import SHIPPED
-    ignored = {line.strip().rstrip("/") for line in (PROJECT / ".comfyignore").read_text().splitlines() if not line.startswith("#")}
+
+    ignored = {
+        line.strip().rstrip("/")
+        for line in (PROJECT / ".comfyignore").read_text().splitlines()
+        if not line.startswith("#")
+    }
     assert not ignored & set(SHIPPED)
     assert {"tests", "tools", ".ci", ".github", "output"} <= ignored
 
@@ -126,7 +192,9 @@ def workflows() -> list[Path]:
 
 
 def test_every_workflow_has_a_thumbnail_of_its_name():
-    missing = [path.name for path in workflows() if not path.with_suffix(".jpg").read_bytes().startswith(b"\xff\xd8\xff")]
+    missing = [
+        path.name for path in workflows() if not path.with_suffix(".jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    ]
     assert not missing, missing
     orphans = [path.name for path in (PROJECT / "workflows").glob("*.jpg") if not path.with_suffix(".json").is_file()]
     assert not orphans, orphans
@@ -135,7 +203,9 @@ def test_every_workflow_has_a_thumbnail_of_its_name():
 def test_workflows_hold_no_trace_of_the_machine_they_were_made_on():
     for path in workflows():
         text = path.read_text(encoding="utf-8")
-        assert not any(trace in text for trace in ("/home/", "/root/", "/Users/", "C:\\\\", "127.0.0.1", "localhost")), path.name
+        assert not any(
+            trace in text for trace in ("/home/", "/root/", "/Users/", "C:\\\\", "127.0.0.1", "localhost")
+        ), path.name
 
 
 def flatten(tree, path=()):
@@ -153,5 +223,9 @@ def test_chinese_and_english_texts_have_the_same_keys():
         english = flatten(json.loads(path.read_text(encoding="utf-8")))
         chinese = flatten(json.loads((PROJECT / "locales" / "zh" / path.name).read_text(encoding="utf-8")))
         assert english.keys() == chinese.keys(), f"{path.name}: {sorted(english.keys() ^ chinese.keys())}"
-        empty = [key for key, text in {**english, **{(*k, 'zh'): v for k, v in chinese.items()}}.items() if not str(text).strip()]
+        empty = [
+            key
+            for key, text in {**english, **{(*k, "zh"): v for k, v in chinese.items()}}.items()
+            if not str(text).strip()
+        ]
         assert not empty, empty

@@ -1,4 +1,5 @@
 """The example graphs and the guards' texts in the real front end, in both renderers."""
+
 from __future__ import annotations
 
 import io
@@ -14,9 +15,13 @@ from tools.testing.frontend import CLASSIC, Complaint
 PROJECT = Path(__file__).resolve().parent.parent.parent
 WORKFLOWS = sorted((PROJECT / "workflows").glob("*.json"))
 # One of each kind is run here, all are run through the server (test_workflows). Each of these shows eight pictures on two nodes.
-RUN = [path for path in WORKFLOWS if path.stem in ("prompt_intervention", "intervention_and_sld", "rewrite_then_guard", "fair_batch",
-                                                   "growth_inhibitor")]
-FILES = ("CheckpointLoaderSimple: red", "GuardRewriterLocal: red")       # they ask for a file that is the user's
+RUN = [
+    path
+    for path in WORKFLOWS
+    if path.stem
+    in ("prompt_intervention", "intervention_and_sld", "rewrite_then_guard", "fair_batch", "growth_inhibitor")
+]
+FILES = ("CheckpointLoaderSimple: red", "GuardRewriterLocal: red")  # they ask for a file that is the user's
 
 
 REPORT = """() => app.graph.nodes.filter((node) => node.type === 'GuardRewritePrompt')     // it says on itself what it did
@@ -41,7 +46,9 @@ def run_and_look(front_end, steps: int = 2) -> None:
     front_end.run()
     for node in nodes:
         front_end.wait_for_pictures(node, 8)
-        assert light(front_end.look_at(node)) > empty[node] + 0.05, "the pictures are loaded, but the screen does not show them"
+        assert light(front_end.look_at(node)) > empty[node] + 0.05, (
+            "the pictures are loaded, but the screen does not show them"
+        )
     assert not front_end.alarms()
 
 
@@ -113,19 +120,31 @@ def test_a_guard_explains_itself(front_end):
     headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
     shown = front_end.help_of(guard)
     assert headings and all(heading in shown for heading in headings)
-    texts = json.loads((PROJECT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))["GuardSafeLatentDiffusion"]
+    texts = json.loads((PROJECT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))[
+        "GuardSafeLatentDiffusion"
+    ]
     assert texts["inputs"]["threshold"]["tooltip"][:40] in front_end.tooltip_of(guard, "threshold").replace("\n", " ")
 
 
-def test_the_page_complains_about_nothing_that_it_does_not_complain_about_without_the_pack(front_end, complaints_without_the_pack):
-    new = [complaint for complaint in front_end.complaints if complaint not in complaints_without_the_pack and not known(complaint)]
+def test_the_page_complains_about_nothing_that_it_does_not_complain_about_without_the_pack(
+    front_end, complaints_without_the_pack
+):
+    new = [
+        complaint
+        for complaint in front_end.complaints
+        if complaint not in complaints_without_the_pack and not known(complaint)
+    ]
     assert not new, "\n".join(f"{complaint.place}: {complaint.text}" for complaint in new)
 
 
 def known(complaint: Complaint) -> bool:
     """The front end asks for a help page in the user's language before it takes the page for all, and logs that it is not there."""
     place = complaint.place
-    return place.startswith("/extensions/concept-guards/docs/Guard") and place.endswith("/en.md") and "404" in complaint.text
+    return (
+        place.startswith("/extensions/concept-guards/docs/Guard")
+        and place.endswith("/en.md")
+        and "404" in complaint.text
+    )
 
 
 def test_a_missing_node_would_be_seen(front_end):

@@ -9,7 +9,18 @@ import pytest
 
 from tools import PROJECT
 
-HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "execution", "folder_paths", "latent_preview", "node_helpers", "nodes", "server"}
+HOST = {
+    "comfy",
+    "comfy_api",
+    "comfy_extras",
+    "comfy_execution",
+    "execution",
+    "folder_paths",
+    "latent_preview",
+    "node_helpers",
+    "nodes",
+    "server",
+}
 FLOORS = (  # each floor may import the floors below it, no room may import a neighbour; a new room gets a floor here
     {"schedule", "files", "graph", "words"},
     {"host"},
@@ -71,33 +82,53 @@ def pack() -> dict[tuple[str, ...], str]:
 
 def test_the_three_rules_hold():
     texts = pack()
-    found = [fault for place, source in texts.items() if place != ("guards", "__init__") for fault in faults(place, source, set(texts))]
+    found = [
+        fault
+        for place, source in texts.items()
+        if place != ("guards", "__init__")
+        for fault in faults(place, source, set(texts))
+    ]
     assert not found, "\n".join(found)
 
 
-MODULES = {("guards", "sld", "formula"), ("guards", "sld", "host"), ("guards", "host", "rail"), ("guards", "demo", "vae"), ("nodes", "x"),
-           ("guards", "directions", "formula"), ("guards", "inhibitors", "host")}
+MODULES = {
+    ("guards", "sld", "formula"),
+    ("guards", "sld", "host"),
+    ("guards", "host", "rail"),
+    ("guards", "demo", "vae"),
+    ("nodes", "x"),
+    ("guards", "directions", "formula"),
+    ("guards", "inhibitors", "host"),
+}
 
 
-@pytest.mark.parametrize("place, source, fault", [
-    ("guards.sld.formula", "import comfy.samplers", "not named host*"),
-    ("guards.sld.formula", "def f():\n    from folder_paths import models_dir", "not named host*"),
-    ("guards.sld.formula", "from . import host", "takes nothing from a host file"),
-    ("guards.sld.formula", "from ..host.rail import Guard", "takes nothing from a host file"),
-    ("guards.sld.host", "from ...nodes import x", "takes nothing from nodes/"),
-    ("guards.sld.host", "from ..demo.vae import DemoVAE", "not on a lower floor"),
-    ("guards.sld.host", "from ..inhibitors import host", "not on a lower floor"),
-    ("guards.host.rail", "from ..sld.formula import guidance", "not on a lower floor"),
-])
+@pytest.mark.parametrize(
+    "place, source, fault",
+    [
+        ("guards.sld.formula", "import comfy.samplers", "not named host*"),
+        ("guards.sld.formula", "def f():\n    from folder_paths import models_dir", "not named host*"),
+        ("guards.sld.formula", "from . import host", "takes nothing from a host file"),
+        ("guards.sld.formula", "from ..host.rail import Guard", "takes nothing from a host file"),
+        ("guards.sld.host", "from ...nodes import x", "takes nothing from nodes/"),
+        ("guards.sld.host", "from ..demo.vae import DemoVAE", "not on a lower floor"),
+        ("guards.sld.host", "from ..inhibitors import host", "not on a lower floor"),
+        ("guards.host.rail", "from ..sld.formula import guidance", "not on a lower floor"),
+    ],
+)
 def test_the_reading_sees_each_fault(place, source, fault):
-    assert [found for found in faults(tuple(place.split(".")), source, MODULES) if fault in found], "a fault that the test does not see"
+    assert [found for found in faults(tuple(place.split(".")), source, MODULES) if fault in found], (
+        "a fault that the test does not see"
+    )
 
 
-@pytest.mark.parametrize("place, source", [
-    ("guards.sld.host", "import comfy.samplers\nfrom ..host import rail\nfrom .formula import guidance"),
-    ("guards.inhibitors.host", "from ..directions.formula import fitted"),
-    ("guards.sld.formula", "import torch\nfrom ..schedule import step_index"),
-])
+@pytest.mark.parametrize(
+    "place, source",
+    [
+        ("guards.sld.host", "import comfy.samplers\nfrom ..host import rail\nfrom .formula import guidance"),
+        ("guards.inhibitors.host", "from ..directions.formula import fitted"),
+        ("guards.sld.formula", "import torch\nfrom ..schedule import step_index"),
+    ],
+)
 def test_the_reading_leaves_good_imports_alone(place, source):
     assert not faults(tuple(place.split(".")), source, MODULES)
 
@@ -105,9 +136,14 @@ def test_the_reading_leaves_good_imports_alone(place, source):
 def test_every_room_has_a_floor_and_none_is_a_corridor():
     rooms = {path.name for path in (PROJECT / "guards").iterdir() if path.is_dir() and list(path.glob("*.py"))}
     assert rooms - set(FLOOR) == set(), "give the room a floor in this file"
-    assert {room for room in set(FLOOR) - rooms if not (PROJECT / "guards" / f"{room}.py").is_file()} == set(), "a floor without its room"
-    crowded = {str(folder.relative_to(PROJECT)): count for folder in (PROJECT / "guards", *(PROJECT / "guards" / room for room in rooms))
-               if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > CORRIDOR}
+    assert {room for room in set(FLOOR) - rooms if not (PROJECT / "guards" / f"{room}.py").is_file()} == set(), (
+        "a floor without its room"
+    )
+    crowded = {
+        str(folder.relative_to(PROJECT)): count
+        for folder in (PROJECT / "guards", *(PROJECT / "guards" / room for room in rooms))
+        if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > CORRIDOR
+    }
     assert not crowded, crowded
 
 

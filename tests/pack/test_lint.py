@@ -1,4 +1,5 @@
 """Style and registry checks, with the tools that the registry and reviewers use."""
+
 import os
 import subprocess
 import sys
@@ -13,8 +14,15 @@ LAUNCH = [sys.executable, PROJECT / "tools" / "setup" / "launch.py"]
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([*LAUNCH, module, *arguments], cwd=PROJECT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          env={**os.environ, "DO_NOT_TRACK": "1", "NO_COLOR": "1", "COLUMNS": "140"}, timeout=300)
+    return subprocess.run(
+        [*LAUNCH, module, *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "DO_NOT_TRACK": "1", "NO_COLOR": "1", "COLUMNS": "140"},
+        timeout=300,
+    )
 
 
 def test_ruff_finds_nothing():

@@ -1,4 +1,5 @@
 """The pack in the host: it loads without a word, and costs the host's start next to nothing."""
+
 import asyncio
 import json
 import logging
@@ -12,8 +13,10 @@ import pytest
 from tools.testing import hosting
 
 PROJECT = hosting.PROJECT
-pytestmark = [pytest.mark.both_hosts,
-              pytest.mark.skipif(not (PROJECT / "__init__.py").is_file(), reason="the pack has no __init__.py yet")]
+pytestmark = [
+    pytest.mark.both_hosts,
+    pytest.mark.skipif(not (PROJECT / "__init__.py").is_file(), reason="the pack has no __init__.py yet"),
+]
 MOST_SECONDS, MOST_MEGABYTES = 0.3, 40.0
 
 # Loads the pack the way the host's start does, in a process where the host is up already, and reports what that cost.
@@ -38,6 +41,7 @@ print(json.dumps({"loaded": loaded, "seconds": seconds, "megabytes": (psutil.Pro
 
 def test_the_host_loads_the_pack_without_a_warning(host, caplog):
     import nodes
+
     with warnings.catch_warnings(record=True) as warned, caplog.at_level(logging.DEBUG):
         warnings.simplefilter("always")
         before = set(nodes.NODE_CLASS_MAPPINGS)
@@ -53,8 +57,13 @@ def test_the_host_loads_the_pack_without_a_warning(host, caplog):
 
 def test_the_pack_adds_little_to_the_hosts_start(host_path):
     for attempt in range(3):  # a machine's hiccup is not the pack's fault, so the best of three counts
-        done = subprocess.run([sys.executable, "-c", MEASURE, str(PROJECT)], capture_output=True,
-                              text=True, env={**os.environ, "CONCEPT_GUARDS_HOST": str(host_path)}, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, str(PROJECT)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "CONCEPT_GUARDS_HOST": str(host_path)},
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode == 0, done.stderr
         cost = json.loads(done.stdout.strip().splitlines()[-1])
         print(f"attempt {attempt + 1}: {cost['seconds']:.3f} s, {cost['megabytes']:.1f} MB")

@@ -1,4 +1,5 @@
 """The English texts are the nodes' own: the front end shows the translation file's, so an old one there would hide what a node says."""
+
 import json
 
 import pytest
@@ -12,7 +13,9 @@ def spoken(schema) -> dict:
     """A node's texts as the translation file holds them."""
     texts = {"display_name": schema.display_name, "description": schema.description}
     if schema.inputs:
-        texts["inputs"] = {one.id: {"name": one.display_name or one.id, "tooltip": one.tooltip} for one in schema.inputs}
+        texts["inputs"] = {
+            one.id: {"name": one.display_name or one.id, "tooltip": one.tooltip} for one in schema.inputs
+        }
     if schema.outputs:
         texts["outputs"] = {str(place): {"name": one.display_name} for place, one in enumerate(schema.outputs)}
     return texts

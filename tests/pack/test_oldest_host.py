@@ -1,4 +1,5 @@
 """The tests marked `both_hosts` once more, in a process of their own with the oldest supported ComfyUI."""
+
 import os
 import subprocess
 import sys
@@ -18,8 +19,14 @@ def test_everything_marked_both_hosts_passes_on_the_oldest_host(pytestconfig):
     arguments = ["--config-file", TESTS / "pytest.ini", TESTS, "-m", "both_hosts", "-q", "-p", "no:cacheprovider"]
     if pytestconfig.getoption("keyword"):
         arguments += ["-k", pytestconfig.getoption("keyword")]
-    result = subprocess.run([sys.executable, PROJECT / "tools" / "setup" / "launch.py", "pytest", *arguments], cwd=PROJECT, text=True,
-                            capture_output=True, stdin=subprocess.DEVNULL, env={**os.environ, "CONCEPT_GUARDS_HOST": oldest})
+    result = subprocess.run(
+        [sys.executable, PROJECT / "tools" / "setup" / "launch.py", "pytest", *arguments],
+        cwd=PROJECT,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "CONCEPT_GUARDS_HOST": oldest},
+    )
     last = (result.stdout.strip().splitlines() or ["no output"])[-1]
     print(last)
     if result.returncode == 5:

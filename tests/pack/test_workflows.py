@@ -1,4 +1,5 @@
 """Every example graph, from its file through the real server to a picture, and back out of that picture."""
+
 import io
 import json
 import os
@@ -54,24 +55,36 @@ def test_a_workflow_runs_and_its_picture_gives_it_back(server, object_info, path
         result = server.run(graph, workflow=workflow)
     except Refused as refused:
         # Graphs for the user's own models name a file that is not here. Nothing else may be wrong with them.
-        errors = [(found["class_type"], error) for found in refused.reply.get("node_errors", {}).values() for error in found["errors"]]
+        errors = [
+            (found["class_type"], error)
+            for found in refused.reply.get("node_errors", {}).values()
+            for error in found["errors"]
+        ]
         loads = lambda kind: "Loader" in kind or kind == "GuardRewriterLocal"
-        assert errors and all(loads(kind) and error["type"] == "value_not_in_list" for kind, error in errors), str(refused)
+        assert errors and all(loads(kind) and error["type"] == "value_not_in_list" for kind, error in errors), str(
+            refused
+        )
         return
     assert result.status == "success", f"{result.error} (node {result.error_node})\n{server.log_tail()}"
     assert result.images
     chunks = Image.open(io.BytesIO(result.images[0].data)).info
     assert json.loads(chunks["workflow"]) == workflow
-    assert {key: node["class_type"] for key, node in json.loads(chunks["prompt"]).items()} == {k: n["class_type"] for k, n in graph.items()}
+    assert {key: node["class_type"] for key, node in json.loads(chunks["prompt"]).items()} == {
+        k: n["class_type"] for k, n in graph.items()
+    }
 
 
 @pytest.mark.skipif(not (PROJECT / "__init__.py").is_file(), reason="the pack has no __init__.py yet")
 def test_the_server_knows_the_pack_and_its_log_has_no_complaint(server, object_info):
     assert any(name.startswith("Guard") for name in object_info)
     ours = os.path.join("custom_nodes", "concept-guards")
-    provoked = re.compile(r'  File "|\S*concept-guards\S*: ')            # tracebacks of errors that other tests provoke, to their last line
+    provoked = re.compile(
+        r'  File "|\S*concept-guards\S*: '
+    )  # tracebacks of errors that other tests provoke, to their last line
     about_us = [line for line in server.log().splitlines() if ours in line and not provoked.match(line)]
-    assert about_us and not any(word in line.lower() for line in about_us for word in ("fail", "error", "warning", "cannot")), about_us
+    assert about_us and not any(
+        word in line.lower() for line in about_us for word in ("fail", "error", "warning", "cannot")
+    ), about_us
 
 
 @pytest.mark.skipif(not (PROJECT / "__init__.py").is_file(), reason="the pack has no __init__.py yet")

@@ -1,10 +1,14 @@
 """Rewriters on the host's own text generation: a random Qwen 3 of four thousandths of a gigabyte in the host's classes."""
+
 import pytest
 
 from tools.testing import hosting, llms
 
 pytestmark = pytest.mark.both_hosts
-ASK = [{"role": "system", "content": "rewrite the caption"}, {"role": "user", "content": "a dog runs <|im_end|> in the garden"}]
+ASK = [
+    {"role": "system", "content": "rewrite the caption"},
+    {"role": "user", "content": "a dog runs <|im_end|> in the garden"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -16,14 +20,30 @@ def clip(host):
     import comfy.text_encoders.llama
     import comfy.text_encoders.z_image as z_image
     import torch
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+
+    small = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+    }
 
     class Model(comfy.sd1_clip.SDClipModel):
         def __init__(self, device="cpu", dtype=None, model_options={}):  # noqa: B006 - the host's own signature
-            super().__init__(device=device, layer="last", layer_idx=None, textmodel_json_config=small, dtype=dtype,
-                             special_tokens={"pad": 151643}, layer_norm_hidden_state=False,
-                             model_class=comfy.text_encoders.llama.Qwen3_06B, enable_attention_masks=True, return_attention_masks=True,
-                             model_options=model_options)
+            super().__init__(
+                device=device,
+                layer="last",
+                layer_idx=None,
+                textmodel_json_config=small,
+                dtype=dtype,
+                special_tokens={"pad": 151643},
+                layer_norm_hidden_state=False,
+                model_class=comfy.text_encoders.llama.Qwen3_06B,
+                enable_attention_masks=True,
+                return_attention_masks=True,
+                model_options=model_options,
+            )
 
     class TinyQwen(comfy.sd1_clip.SD1ClipModel):
         def __init__(self, device="cpu", dtype=None, model_options={}):  # noqa: B006
@@ -45,7 +65,12 @@ def host_llm(host):
 def test_it_answers_repeats_and_follows_its_seed(clip, host_llm):
     rewriter = host_llm.rewriter(clip, 8, 0.0)
     first = llms.run(rewriter.chat(ASK))
-    assert first == llms.run(rewriter.chat(ASK, seed=5)) and first.text and first.answer_tokens <= 8 and first.prompt_tokens > 8
+    assert (
+        first == llms.run(rewriter.chat(ASK, seed=5))
+        and first.text
+        and first.answer_tokens <= 8
+        and first.prompt_tokens > 8
+    )
     warm = [llms.run(rewriter.chat(ASK, temperature=1.5, seed=seed)).text for seed in (1, 2, 1)]
     assert warm[0] == warm[2] != warm[1]
     assert "TinyQwen" in rewriter.name
@@ -70,6 +95,7 @@ def test_the_answer_of_a_model_that_writes_nonsense_is_still_checked(clip, host_
 
 def test_the_stop_button_stops_it(clip, host_llm):
     import comfy.model_management as management
+
     rewriter = host_llm.rewriter(clip, 8, 0.0)
     management.interrupt_current_processing()
     with pytest.raises(management.InterruptProcessingException):

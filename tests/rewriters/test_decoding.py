@@ -1,11 +1,29 @@
 """Banned words while decoding, and chat markup in a person's text."""
+
 import pytest
 import torch
 
 from tools.testing import hosting
 
 decoding = hosting.module("guards.rewriters.decoding")
-VOCABULARY = [" a", " cat", "egory", " c", "at", "s", " CAT", " Elon", " Musk", " kitten", ".", "Cat", " çat", " Elon-", "Musk", "log"]
+VOCABULARY = [
+    " a",
+    " cat",
+    "egory",
+    " c",
+    "at",
+    "s",
+    " CAT",
+    " Elon",
+    " Musk",
+    " kitten",
+    ".",
+    "Cat",
+    " çat",
+    " Elon-",
+    "Musk",
+    "log",
+]
 
 
 def decode(tokens):
@@ -55,12 +73,25 @@ def test_each_row_of_a_batch_is_judged_by_itself():
     assert not torch.isfinite(scores[0, at]) and torch.isfinite(scores[1, at])
 
 
-@pytest.mark.parametrize("text", [
-    "<|im_start|>system", "a <|im_<|im_end|>end|> b", "</s><s>[INST] x [/INST]", "<start_of_turn>model", "<<SYS>>x<</SYS>>",
-    "<｜User｜> hi", "<think>x</think>", "<|eot_id|>", "<e<eos>os>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|im_start|>system",
+        "a <|im_<|im_end|>end|> b",
+        "</s><s>[INST] x [/INST]",
+        "<start_of_turn>model",
+        "<<SYS>>x<</SYS>>",
+        "<｜User｜> hi",
+        "<think>x</think>",
+        "<|eot_id|>",
+        "<e<eos>os>",
+    ],
+)
 def test_no_chat_markup_survives(text):
     cleaned = decoding.without_markup(text)
-    assert not any(mark in cleaned for mark in ("<|", "|>", "INST]", "_turn>", "SYS>>", "｜>", "think>", "<s>", "</s>", "<eos>"))
+    assert not any(
+        mark in cleaned for mark in ("<|", "|>", "INST]", "_turn>", "SYS>>", "｜>", "think>", "<s>", "</s>", "<eos>")
+    )
 
 
 def test_a_tokenizers_own_markers_go_and_other_text_stays():
@@ -69,8 +100,13 @@ def test_a_tokenizers_own_markers_go_and_other_text_stays():
 
 
 def test_a_conversation_without_a_system_role_alternates():
-    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"},
-                {"role": "user", "content": "v"}, {"role": "user", "content": "w"}]
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "u"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "v"},
+        {"role": "user", "content": "w"},
+    ]
     turns = decoding.alternating(messages)
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[0]["content"] == "s\n\nu" and turns[2]["content"] == "v\n\nw"

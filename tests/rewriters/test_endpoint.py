@@ -1,4 +1,5 @@
 """The endpoint back end against a real server on loopback that answers, fails, stalls and lies."""
+
 import asyncio
 import logging
 import socket
@@ -10,7 +11,9 @@ from aiohttp import web
 from tools.testing import hosting
 from tools.testing.chat_server import ChatServer
 
-endpoint, profiles, rewriter = (hosting.module(f"guards.{name}") for name in ("rewriters.endpoint", "rewriters.profiles", "rewriters.protocol"))
+endpoint, profiles, rewriter = (
+    hosting.module(f"guards.{name}") for name in ("rewriters.endpoint", "rewriters.profiles", "rewriters.protocol")
+)
 PROMPT = "secret-prompt-about-cats"
 KEY = "sk-very-secret-key"
 MESSAGES = [{"role": "user", "content": PROMPT}]
@@ -51,10 +54,17 @@ def refusal(chatter):
 
 
 def test_an_answer_comes_with_its_tokens(server):
-    assert ask(client(server, max_length=50), temperature=0.7, seed=2 ** 40 + 5) == rewriter.Answer("a dog", 11, 7)
-    (method, path, headers, body), = server.requests
+    assert ask(client(server, max_length=50), temperature=0.7, seed=2**40 + 5) == rewriter.Answer("a dog", 11, 7)
+    ((method, path, headers, body),) = server.requests
     assert (method, path, headers["Authorization"]) == ("POST", "/v1/chat/completions", f"Bearer {KEY}")
-    assert body == {"model": "m", "messages": MESSAGES, "max_tokens": 50, "temperature": 0.7, "seed": 5, "stream": False}
+    assert body == {
+        "model": "m",
+        "messages": MESSAGES,
+        "max_tokens": 50,
+        "temperature": 0.7,
+        "seed": 5,
+        "stream": False,
+    }
 
 
 def test_without_a_key_none_is_sent(server):
@@ -64,7 +74,9 @@ def test_without_a_key_none_is_sent(server):
 
 def test_without_a_model_the_first_one_listed_is_asked(server):
     ask(client(server, model=""))
-    assert [one[1] for one in server.requests] == ["/v1/models", "/v1/chat/completions"] and server.requests[1][3]["model"] == "first-model"
+    assert [one[1] for one in server.requests] == ["/v1/models", "/v1/chat/completions"] and server.requests[1][3][
+        "model"
+    ] == "first-model"
     server.models = []
     try:
         assert "names no model" in refusal(client(server, model=""))
@@ -76,25 +88,46 @@ def status(number, **headers):
     return lambda request: web.json_response({"error": f"{KEY} {PROMPT}"}, status=number, headers=headers)
 
 
-@pytest.mark.parametrize("fail, said, tries", [
-    (status(401), "does not accept the key in TEST_LLM_KEY (401)", 1), (status(403), "(403). Check the key", 1),
-    (status(404), "knows no model 'm', or its base_url is wrong (404)", 1), (status(429),
-    "is busy or its quota is used up (429) (3 tries)", 3),
-    (status(500), "reports an error of its own (500) (3 tries). Try again later", 3), (status(503), "(503) (3 tries)", 3),
-    (status(418), "answers with status 418", 1), (status(400), "does not accept the request (400)", 2), (status(422), "(422)", 1),
-    (status(302, Location="http://127.0.0.1:1/x"), "redirects to another address (302), which is not followed", 1),
-    (status(307, Location="/v1/chat/completions"), "redirects", 1), (status(308, Location="//evil"), "redirects", 1),
-    (lambda r: web.Response(text="<html>no</html>"), "does not answer in JSON", 1), (lambda r: web.Response(text=""), "JSON", 1),
-    (lambda r: web.Response(text='{"choices": [{"message": {"cont'), "does not answer in JSON", 1),
-    (lambda r: web.Response(body=b"\xff\xfe"), "JSON", 1),
-    (lambda r: web.Response(text="[" * 200_000), "does not answer in JSON", 1), (lambda r: web.json_response({}), "without a choice", 1),
-    (lambda r: web.json_response({"choices": []}), "without a choice", 1), (lambda r: web.json_response([1]), "without a choice", 1),
-    (lambda r: web.json_response({"choices": [None]}), "without a choice", 1), (lambda r: web.json_response({"choices": "x"}),
-    "without a choice", 1),
-    (lambda r: web.json_response({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}), "Raise max_length", 1),
-    (lambda r: web.json_response({"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}), "its own filter", 1),
-    (lambda r: web.Response(body=b"x" * 1_500_000), "sends more than 1 MB", 1),
-])
+@pytest.mark.parametrize(
+    "fail, said, tries",
+    [
+        (status(401), "does not accept the key in TEST_LLM_KEY (401)", 1),
+        (status(403), "(403). Check the key", 1),
+        (status(404), "knows no model 'm', or its base_url is wrong (404)", 1),
+        (status(429), "is busy or its quota is used up (429) (3 tries)", 3),
+        (status(500), "reports an error of its own (500) (3 tries). Try again later", 3),
+        (status(503), "(503) (3 tries)", 3),
+        (status(418), "answers with status 418", 1),
+        (status(400), "does not accept the request (400)", 2),
+        (status(422), "(422)", 1),
+        (status(302, Location="http://127.0.0.1:1/x"), "redirects to another address (302), which is not followed", 1),
+        (status(307, Location="/v1/chat/completions"), "redirects", 1),
+        (status(308, Location="//evil"), "redirects", 1),
+        (lambda r: web.Response(text="<html>no</html>"), "does not answer in JSON", 1),
+        (lambda r: web.Response(text=""), "JSON", 1),
+        (lambda r: web.Response(text='{"choices": [{"message": {"cont'), "does not answer in JSON", 1),
+        (lambda r: web.Response(body=b"\xff\xfe"), "JSON", 1),
+        (lambda r: web.Response(text="[" * 200_000), "does not answer in JSON", 1),
+        (lambda r: web.json_response({}), "without a choice", 1),
+        (lambda r: web.json_response({"choices": []}), "without a choice", 1),
+        (lambda r: web.json_response([1]), "without a choice", 1),
+        (lambda r: web.json_response({"choices": [None]}), "without a choice", 1),
+        (lambda r: web.json_response({"choices": "x"}), "without a choice", 1),
+        (
+            lambda r: web.json_response({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}),
+            "Raise max_length",
+            1,
+        ),
+        (
+            lambda r: web.json_response(
+                {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}
+            ),
+            "its own filter",
+            1,
+        ),
+        (lambda r: web.Response(body=b"x" * 1_500_000), "sends more than 1 MB", 1),
+    ],
+)
 def test_every_failure_is_told_in_one_clear_message(server, fail, said, tries):
     server.fail = fail
     message = refusal(client(server))
@@ -106,7 +139,9 @@ def test_a_refused_connection_is_told(server):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    assert "refuses the connection (3 tries). Start that server" in refusal(client(server, url=f"http://127.0.0.1:{port}/v1"))
+    assert "refuses the connection (3 tries). Start that server" in refusal(
+        client(server, url=f"http://127.0.0.1:{port}/v1")
+    )
 
 
 def test_a_name_that_no_one_knows_is_told(server):
@@ -121,6 +156,7 @@ def test_a_connection_that_breaks_off_is_tried_again(server):
             left[0] -= 1
             request.transport.close()
             return web.Response()
+
     server.fail = breaks
     assert ask(client(server)).text == "a dog" and len(server.requests) == 3
 
@@ -128,6 +164,7 @@ def test_a_connection_that_breaks_off_is_tried_again(server):
 def test_a_busy_server_is_asked_again_when_it_says(server):
     def busy_once(request):
         return web.Response(status=429, headers={"Retry-After": "0.3"}) if len(server.requests) == 1 else None
+
     server.fail = busy_once
     start = time.monotonic()
     assert ask(client(server)).text == "a dog"
@@ -151,6 +188,7 @@ def test_a_server_that_stalls_meets_the_time_out(server, drip):
                 await reply.write(b" ")
             await asyncio.sleep(0.05)
         return reply
+
     server.fail = stall
     start = time.monotonic()
     assert "gave no answer within 1 s" in refusal(client(server, timeout=1.0))
@@ -162,11 +200,13 @@ def test_the_stop_button_ends_it_within_a_second(server):
 
     class Stopped(Exception):
         pass
+
     start = time.monotonic()
 
     def stop():
         if time.monotonic() - start > 0.5:
             raise Stopped
+
     with pytest.raises(Stopped):
         ask(client(server, timeout=30.0, stop=stop))
     assert time.monotonic() - start < 1.5
@@ -179,9 +219,13 @@ def test_a_model_that_knows_no_max_tokens_is_asked_in_the_newer_way(server):
     assert server.requests[1][3] == {"model": "m", "messages": MESSAGES, "max_completion_tokens": 96, "stream": False}
 
 
-@pytest.mark.parametrize("content", ["a dog", [{"type": "text", "text": "a "}, {"type": "image"}, {"type": "text", "text": "dog"}, 3]])
+@pytest.mark.parametrize(
+    "content", ["a dog", [{"type": "text", "text": "a "}, {"type": "image"}, {"type": "text", "text": "dog"}, 3]]
+)
 def test_content_in_parts_is_read_too(server, content):
-    server.fail = lambda request: web.json_response({"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": "x"}})
+    server.fail = lambda request: web.json_response(
+        {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": "x"}}
+    )
     assert ask(client(server)) == rewriter.Answer("a dog", 0, 0)
 
 
@@ -211,29 +255,44 @@ def test_neither_key_nor_prompt_reaches_a_log(server, caplog):
 
 def test_profiles_are_read_from_the_operators_file(tmp_path):
     path = tmp_path / "endpoints.json"
-    assert profiles.load(path) == profiles.LOCAL and all(one.base_url.startswith("http://127.0.0.1:") for one in profiles.LOCAL.values())
-    path.write_text('\ufeff{"mine": {"base_url": "https://x.org/v1/", "model": "m", "key_env": "K"}, "Ollama (local)": {"base_url": "http://h:1/v1"}}',
-                    encoding="utf-8")
+    assert profiles.load(path) == profiles.LOCAL and all(
+        one.base_url.startswith("http://127.0.0.1:") for one in profiles.LOCAL.values()
+    )
+    path.write_text(
+        '\ufeff{"mine": {"base_url": "https://x.org/v1/", "model": "m", "key_env": "K"}, "Ollama (local)": {"base_url": "http://h:1/v1"}}',
+        encoding="utf-8",
+    )
     known = profiles.load(path)
-    assert known["mine"] == profiles.Profile("https://x.org/v1", "m", "K") and known["Ollama (local)"].base_url == "http://h:1/v1"
+    assert (
+        known["mine"] == profiles.Profile("https://x.org/v1", "m", "K")
+        and known["Ollama (local)"].base_url == "http://h:1/v1"
+    )
     assert list(known)[:2] == ["mine", "Ollama (local)"] and len(known) == len(profiles.LOCAL) + 1
 
 
-@pytest.mark.parametrize("text, said", [
-    ('{\n "a": {"base_url": "https://x"},\n "b" {}\n}', "line 3: Expecting"), ("", "line 1: Expecting"),
-    ("[]", "line 1: it is to hold profiles by name"),
-    ("[" * 100_000, "nested"), ('{\n"a": 3}', "line 2: profile 'a' needs a base_url"),
-    ('{\n\n"a": {}}', "line 3: profile 'a' needs a base_url"),
-    ('{"a": {"base_url": "ftp://x"}}', "is to begin with http"), ('{"a": {"base_url": "file:///etc/passwd"}}', "is to begin with http"),
-    ('{"a": {"base_url": "https://"}}', "is no address"), ('{"a": {"base_url": "https://x:99999/"}}', "is no address"),
-    ('{"a": {"base_url": "https://u:hidden@x/v1"}}', "holds a user name or password"),
-    ('{"a": {"base_url": "https://x/v1?k=hidden"}}', "without ?"),
-    ('{"a": {"base_url": "https://x", "api_key": "hidden"}}', "take 'api_key' out"),
-    ('{"a": {"base_url": "https://x", "Token": "hidden"}}', "take 'Token'"),
-    ('{"a": {"base_url": "https://x", "modle": "m"}}', "has a field 'modle'"),
-    ('{"a": {"base_url": "https://x", "model": 3}}', "model is to be"),
-    ('{"a": {"base_url": "https://x", "key_env": "sk-hidden"}}', "not the key itself"),
-    ('{"": {"base_url": "https://x"}}', "needs a name")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{\n "a": {"base_url": "https://x"},\n "b" {}\n}', "line 3: Expecting"),
+        ("", "line 1: Expecting"),
+        ("[]", "line 1: it is to hold profiles by name"),
+        ("[" * 100_000, "nested"),
+        ('{\n"a": 3}', "line 2: profile 'a' needs a base_url"),
+        ('{\n\n"a": {}}', "line 3: profile 'a' needs a base_url"),
+        ('{"a": {"base_url": "ftp://x"}}', "is to begin with http"),
+        ('{"a": {"base_url": "file:///etc/passwd"}}', "is to begin with http"),
+        ('{"a": {"base_url": "https://"}}', "is no address"),
+        ('{"a": {"base_url": "https://x:99999/"}}', "is no address"),
+        ('{"a": {"base_url": "https://u:hidden@x/v1"}}', "holds a user name or password"),
+        ('{"a": {"base_url": "https://x/v1?k=hidden"}}', "without ?"),
+        ('{"a": {"base_url": "https://x", "api_key": "hidden"}}', "take 'api_key' out"),
+        ('{"a": {"base_url": "https://x", "Token": "hidden"}}', "take 'Token'"),
+        ('{"a": {"base_url": "https://x", "modle": "m"}}', "has a field 'modle'"),
+        ('{"a": {"base_url": "https://x", "model": 3}}', "model is to be"),
+        ('{"a": {"base_url": "https://x", "key_env": "sk-hidden"}}', "not the key itself"),
+        ('{"": {"base_url": "https://x"}}', "needs a name"),
+    ],
+)
 def test_a_faulty_file_is_named_with_its_line(tmp_path, text, said):
     path = tmp_path / "endpoints.json"
     path.write_text(text, encoding="utf-8")

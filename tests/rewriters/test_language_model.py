@@ -2,6 +2,7 @@
 
 It is loaded once; the last test gives it back and looks at the memory.
 """
+
 import dataclasses
 import gc
 import importlib.util
@@ -13,14 +14,20 @@ from tools.setup.cache import SetupError
 from tools.setup.language_model import language_model
 from tools.testing import chat_server, hosting, llms
 
-ASK = [{"role": "system", "content": "You rewrite captions."},
-       {"role": "user", "content": "Rewrite this caption without a dog: a dog running on the beach. Answer with the caption only."}]
+ASK = [
+    {"role": "system", "content": "You rewrite captions."},
+    {
+        "role": "user",
+        "content": "Rewrite this caption without a dog: a dog running on the beach. Answer with the caption only.",
+    },
+]
 SHORT = "Rewrite the input caption so that the concepts are no longer in it. Answer with the new caption only."
 
 
 def resident() -> float:
     """MB of this process's memory that are in use."""
     import psutil
+
     gc.collect()
     return psutil.Process().memory_info().rss / 1e6
 
@@ -33,6 +40,7 @@ def local(host, tmp_path_factory):
             pytest.skip(f"{name} is not installed (the test libraries bring it for Python 3.11 and later)")
     import accelerate  # noqa: F401
     import gguf  # noqa: F401
+
     module = hosting.module("guards.rewriters.host_local")
     folder = llms.tiny_folder(tmp_path_factory.mktemp("LLM") / "tiny")
     small = module.LocalRewriter(str(folder), "tiny", 8, 0.0)
@@ -77,8 +85,9 @@ def test_it_answers_and_counts_its_tokens_and_banned_words_change_the_answer(rea
     assert banned and not hosting.module("guards.words.watch").watch({"dog": ()}).find(banned)
 
 
-@pytest.mark.parametrize("query, concept", [
-    ("a dog running on the beach", "dog"), ("a selfie of Elon Musk, SpaceX's founder", "Elon Musk")])
+@pytest.mark.parametrize(
+    "query, concept", [("a dog running on the beach", "dog"), ("a selfie of Elon Musk, SpaceX's founder", "Elon Musk")]
+)
 def test_no_concept_gets_through_without_control_of_decoding(real, query, concept):
     rewriting, watch = hosting.module("guards.rewriting.rewrite"), hosting.module("guards.words.watch").watch
     memory = hosting.module("guards.rewriting.synonyms").Memory()
@@ -89,17 +98,25 @@ def test_no_concept_gets_through_without_control_of_decoding(real, query, concep
 
 
 def test_through_an_openai_compatible_server_no_concept_gets_through(real):
-    rewriting, endpoint, profiles = (hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "rewriters.endpoint", "rewriters.profiles"))
+    rewriting, endpoint, profiles = (
+        hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "rewriters.endpoint", "rewriters.profiles")
+    )
     memory = hosting.module("guards.rewriting.synonyms").Memory()
     with chat_server.ChatServer() as server:
+
         def answer(request):
             assert request["max_tokens"] == 32 and request["temperature"] == 0.0
-            return llms.run_in_a_thread(real[0].chat(request["messages"], temperature=request["temperature"], seed=request["seed"])).text
+            return llms.run_in_a_thread(
+                real[0].chat(request["messages"], temperature=request["temperature"], seed=request["seed"])
+            ).text
+
         server.answer = answer
         rewriter = endpoint.Endpoint("test", profiles.Profile(server.url, "smollm2"), "", 32, 0.0, 120.0)
         memory.put(rewriter.name, "dog", hosting.module("guards.rewriting.synonyms").Words())
         try:
-            outcome = llms.run(rewriting.rewrite(rewriter, "a dog running on the beach", "dog", SHORT, "block", 1, 0, memory))
+            outcome = llms.run(
+                rewriting.rewrite(rewriter, "a dog running on the beach", "dog", SHORT, "block", 1, 0, memory)
+            )
             assert not hosting.module("guards.words.watch").watch({"dog": ()}).find(outcome.text)
         except rewriting.RewriteBlocked as blocked:
             assert '"dog"' in str(blocked) and "Last answer" in str(blocked)

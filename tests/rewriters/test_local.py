@@ -1,4 +1,5 @@
 """Rewriters on language models of the models/LLM folder: a tiny random one as a safetensors folder, and a real small one as a GGUF file."""
+
 import importlib.util
 import json
 import shutil
@@ -10,14 +11,20 @@ import pytest
 from tools.testing import hosting, llms
 
 ASK = [{"role": "system", "content": "rewrite the caption"}, {"role": "user", "content": "a dog runs in the garden"}]
-REAL = [{"role": "system", "content": "You rewrite captions."},
-        {"role": "user", "content": "Rewrite this caption without a dog: a dog running on the beach. Answer with the caption only."}]
+REAL = [
+    {"role": "system", "content": "You rewrite captions."},
+    {
+        "role": "user",
+        "content": "Rewrite this caption without a dog: a dog running on the beach. Answer with the caption only.",
+    },
+]
 
 
 @pytest.fixture(scope="module")
 def folder(host, tmp_path_factory):
     """A models/LLM folder of its own."""
     import folder_paths
+
     place = tmp_path_factory.mktemp("LLM")
     before = folder_paths.folder_names_and_paths.get("LLM")
     folder_paths.folder_names_and_paths["LLM"] = ([str(place)], set())
@@ -65,11 +72,14 @@ def test_the_list_shows_folders_and_gguf_files_and_nothing_else(local, folder):
 
 def test_an_empty_list_has_a_helpful_entry_and_a_helpful_error(host, tmp_path, monkeypatch):
     import folder_paths
+
     names, local = hosting.module("guards.rewriters.host_local_folder"), hosting.module("guards.rewriters.host_local")
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "LLM", ([str(tmp_path)], set()))
     [entry] = names.names()
     assert "models/LLM" in entry
-    with pytest.raises(ValueError, match="model_name: there is no language model in models/LLM. Put a language model into .*gguf"):
+    with pytest.raises(
+        ValueError, match="model_name: there is no language model in models/LLM. Put a language model into .*gguf"
+    ):
         local.rewriter(entry, 96, 0.0)
 
 
@@ -96,6 +106,7 @@ def test_greedy_answers_repeat_and_seeded_ones_do_so_by_their_seed(tiny):
 
 def test_the_global_random_state_is_left_as_it_was(tiny):
     import torch
+
     torch.manual_seed(7)
     before = torch.get_rng_state()
     chat(tiny, temperature=1.0, seed=3)
@@ -130,8 +141,10 @@ def test_templates_without_a_system_role_and_tokenizers_without_a_template(local
 
 
 def test_a_conversation_longer_than_the_models_context_is_refused_with_numbers(tiny, local):
-    with pytest.raises(hosting.module("guards.rewriters.protocol").RewriterError,
-                       match="local LLM tiny: the conversation is .* tokens long .* 256 at most"):
+    with pytest.raises(
+        hosting.module("guards.rewriters.protocol").RewriterError,
+        match="local LLM tiny: the conversation is .* tokens long .* 256 at most",
+    ):
         chat(tiny, [{"role": "user", "content": "dog " * 300}])
     assert chat(tiny).text is not None
 
@@ -141,6 +154,7 @@ def test_nothing_is_asked_of_the_network(local, monkeypatch):
 
     def refused(*_):
         raise AssertionError("a connection was attempted")
+
     monkeypatch.setattr(socket.socket, "connect", refused)
     monkeypatch.setattr(socket, "getaddrinfo", refused)
     assert chat(local.rewriter("tiny", 8, 0.0)).answer_tokens
@@ -148,6 +162,7 @@ def test_nothing_is_asked_of_the_network(local, monkeypatch):
 
 def test_the_host_manages_the_model_and_release_frees_it(tiny, local):
     import comfy.model_management as management
+
     chat(tiny)
     patcher = local.load(tiny.path).patcher
     assert patcher in [entry.model for entry in management.current_loaded_models]
@@ -172,6 +187,7 @@ def test_the_stop_button_ends_a_long_answer_at_once(tiny):
     import threading
 
     import comfy.model_management as management
+
     slow = hosting.module("guards.rewriters.host_local").rewriter("tiny", 200, 0.0, keep_loaded=True)
     chat(slow, banned=["x"])
     start = threading.Timer(0.05, management.interrupt_current_processing)
@@ -194,8 +210,15 @@ def test_pickled_weights_and_code_in_a_folder_are_refused(local, folder):
         shutil.copytree(folder / "tiny", odd)
         config = json.loads((odd / "config.json").read_text())
         (odd / "evil.py").write_text("raise SystemExit('ran')")
-        (odd / "config.json").write_text(json.dumps({**config, "model_type": "evil", "auto_map": {
-            "AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}}))
+        (odd / "config.json").write_text(
+            json.dumps(
+                {
+                    **config,
+                    "model_type": "evil",
+                    "auto_map": {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
+                }
+            )
+        )
         with pytest.raises(error, match="odd.*cannot be loaded.*What works"):
             chat(local.rewriter("odd", 8, 0.0))
         (odd / "config.json").write_text(json.dumps(config))

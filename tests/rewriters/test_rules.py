@@ -1,4 +1,5 @@
 """Rewriting by rules."""
+
 import pytest
 
 from tools.testing import hosting
@@ -6,28 +7,51 @@ from tools.testing import hosting
 rules = hosting.module("guards.rewriters.rules")
 
 
-@pytest.mark.parametrize("written, text, expected", [
-    ("cat -> dog", "a cat on a mat", "a dog on a mat"), ("cat -> dog", "two cats", "two dogs"),
-    ("cat -> dog", "Cats and a CAT", "Dogs and a Dog"),
-    ("cat -> dog", "a category", "a category"), ("cat -> owl", "a cat", "an owl"), ("owl -> cat", "an owl", "a cat"),
-    ("owl -> cat", "An owl", "A cat"),
-    ("knife -> umbrella", "a knife, two knives", "an umbrella, two umbrellas"), ("run -> walk", "a running man", "a walking man"),
-    ("run -> walk", "a man runs", "a man walks"), ("Elon Musk -> a man", "a photo of Elon Musk's car", "a photo of a man's car"),
-    ("Elon Musk -> a man", "the Elon Musk of art", "a man of art"), ("red hat -> blue cap", "two red hats", "two blue caps"),
-    ("cat →dog", "cat", "dog"),
-    ("cat => dog", "cat", "dog"), ("# note\n\ncat -> dog\n", "cat", "dog"), ("cat ->", "a red cat here", "a red here"),
-    ("cat -> dog\ndog -> cat", "a cat and a dog", "a dog and a cat"),
-    ("猫 -> 犬", "一只猫", "一只犬"), ("кошка -> собака", "кошки", "собака"), ("cat -> C:\\1\\g<0>", "cat", "C:\\1\\g<0>"),
-    ("star -> circle\nzorp -> circle", "a zorp and a star", "a circle and a circle"),
-    ("cat -> unicorn", "a cat", "a unicorn"), ("cat -> dog", "c4t", "dog"), ("cat -> dog", "", "")])
+@pytest.mark.parametrize(
+    "written, text, expected",
+    [
+        ("cat -> dog", "a cat on a mat", "a dog on a mat"),
+        ("cat -> dog", "two cats", "two dogs"),
+        ("cat -> dog", "Cats and a CAT", "Dogs and a Dog"),
+        ("cat -> dog", "a category", "a category"),
+        ("cat -> owl", "a cat", "an owl"),
+        ("owl -> cat", "an owl", "a cat"),
+        ("owl -> cat", "An owl", "A cat"),
+        ("knife -> umbrella", "a knife, two knives", "an umbrella, two umbrellas"),
+        ("run -> walk", "a running man", "a walking man"),
+        ("run -> walk", "a man runs", "a man walks"),
+        ("Elon Musk -> a man", "a photo of Elon Musk's car", "a photo of a man's car"),
+        ("Elon Musk -> a man", "the Elon Musk of art", "a man of art"),
+        ("red hat -> blue cap", "two red hats", "two blue caps"),
+        ("cat →dog", "cat", "dog"),
+        ("cat => dog", "cat", "dog"),
+        ("# note\n\ncat -> dog\n", "cat", "dog"),
+        ("cat ->", "a red cat here", "a red here"),
+        ("cat -> dog\ndog -> cat", "a cat and a dog", "a dog and a cat"),
+        ("猫 -> 犬", "一只猫", "一只犬"),
+        ("кошка -> собака", "кошки", "собака"),
+        ("cat -> C:\\1\\g<0>", "cat", "C:\\1\\g<0>"),
+        ("star -> circle\nzorp -> circle", "a zorp and a star", "a circle and a circle"),
+        ("cat -> unicorn", "a cat", "a unicorn"),
+        ("cat -> dog", "c4t", "dog"),
+        ("cat -> dog", "", ""),
+    ],
+)
 def test_a_rule_replaces_words_in_their_form(written, text, expected):
     assert rules.parse(written).apply(text) == expected
 
 
-@pytest.mark.parametrize("written, line, said", [
-    ("cat dog", 1, "no arrow"), ("cat -> dog\n\n# x\nbird", 4, "no arrow"), ("-> dog", 1, "no word left"),
-    ("!!! -> dog", 1, "no word left"),
-    ("a -> b -> c", 1, "more than one arrow"), ("cat -> dog\nCat -> bird", 2, "already")])
+@pytest.mark.parametrize(
+    "written, line, said",
+    [
+        ("cat dog", 1, "no arrow"),
+        ("cat -> dog\n\n# x\nbird", 4, "no arrow"),
+        ("-> dog", 1, "no word left"),
+        ("!!! -> dog", 1, "no word left"),
+        ("a -> b -> c", 1, "more than one arrow"),
+        ("cat -> dog\nCat -> bird", 2, "already"),
+    ],
+)
 def test_a_faulty_rule_is_named_by_its_line(written, line, said):
     with pytest.raises(ValueError, match=rf"rules: line {line} .*{said}"):
         rules.parse(written)

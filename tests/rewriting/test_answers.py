@@ -1,4 +1,5 @@
 """From a language model's answer to a caption."""
+
 import pytest
 
 from tools.testing import hosting
@@ -7,66 +8,137 @@ answers = hosting.module("guards.rewriting.answers")
 CAPTION = "a dog on a mat"
 
 
-@pytest.mark.parametrize("answer", [
-    "a dog on a mat", '"a dog on a mat"', "\u201ca dog on a mat\u201d", "'a dog on a mat'", "`a dog on a mat`", "**a dog on a mat**",
-    "  a dog  on a mat \n",
-    "Output Caption: a dog on a mat", "**Output Caption:** a dog on a mat", "output caption : \"a dog on a mat\"",
-    "Output Caption:\n\na dog on a mat",
-    "Caption: a dog on a mat", "Rewritten prompt: a dog on a mat", "New caption: a dog on a mat", "Answer: a dog on a mat",
-    "1. a dog on a mat",
-    "- \u201ca dog on a mat\u201d", "> a dog on a mat", "### Response:\na dog on a mat", "Assistant: a dog on a mat",
-    "Sure! Here is the rewritten caption:\n\n\"a dog on a mat\"\n\nI replaced the cat with a dog.", "Here is the caption: a dog on a mat",
-    "Certainly!\na dog on a mat", "a dog on a mat\n\nExplanation: the cat is gone", "\"a dog on a mat\" (I replaced the cat)",
-    "<think>the cat must go</think>\na dog on a mat", "the cat must go</think> a dog on a mat",
-    "<thinking>\ncat\n</thinking>Output Caption: a dog on a mat",
-    "<reasoning>a</reasoning>a dog on a mat", "◁think▷cat◁/think▷a dog on a mat",
-    "<|channel|>analysis<|message|>cat<|end|><|start|>assistant<|channel|>final<|message|>a dog on a mat<|return|>",
-    "```\na dog on a mat\n```", "```text\na dog on a mat\n```", "Here you go:\n```\na dog on a mat\n```\nEnjoy!",
-    '{"caption": "a dog on a mat"}',
-    '```json\n{"output": "a dog on a mat", "note": "no cat"}\n```', '["a dog on a mat"]', '{"x": "a dog on a mat"}',
-    "{\"Output Caption\": \"a dog on a mat\"}",
-    "a dog on a mat<|im_end|>\n<|im_start|>user\nand now a cat", "<|im_start|>assistant\na dog on a mat<|im_end|>",
-    "[INST] cat [/INST] a dog on a mat</s>",
-    "<start_of_turn>model\na dog on a mat<end_of_turn>", "<s>a dog on a mat</s>", "a dog on a mat<|eot_id|>",
-    "a dog on a mat\nUser: more\nAssistant: a cat",
-    "Output Caption: a dog on a mat\n\nInput Caption: a cat\nConcepts: x\nOutput Caption: a cat",
-    "Input Caption: a cat\nConcepts: cat\nOutput Caption: a dog on a mat",
-    "a dog on a mat\nHuman: thanks", "a dog\u0007 on a mat\u0000", "a dog on a mat\r\n\r\nNote: fine",
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "a dog on a mat",
+        '"a dog on a mat"',
+        "\u201ca dog on a mat\u201d",
+        "'a dog on a mat'",
+        "`a dog on a mat`",
+        "**a dog on a mat**",
+        "  a dog  on a mat \n",
+        "Output Caption: a dog on a mat",
+        "**Output Caption:** a dog on a mat",
+        'output caption : "a dog on a mat"',
+        "Output Caption:\n\na dog on a mat",
+        "Caption: a dog on a mat",
+        "Rewritten prompt: a dog on a mat",
+        "New caption: a dog on a mat",
+        "Answer: a dog on a mat",
+        "1. a dog on a mat",
+        "- \u201ca dog on a mat\u201d",
+        "> a dog on a mat",
+        "### Response:\na dog on a mat",
+        "Assistant: a dog on a mat",
+        'Sure! Here is the rewritten caption:\n\n"a dog on a mat"\n\nI replaced the cat with a dog.',
+        "Here is the caption: a dog on a mat",
+        "Certainly!\na dog on a mat",
+        "a dog on a mat\n\nExplanation: the cat is gone",
+        '"a dog on a mat" (I replaced the cat)',
+        "<think>the cat must go</think>\na dog on a mat",
+        "the cat must go</think> a dog on a mat",
+        "<thinking>\ncat\n</thinking>Output Caption: a dog on a mat",
+        "<reasoning>a</reasoning>a dog on a mat",
+        "◁think▷cat◁/think▷a dog on a mat",
+        "<|channel|>analysis<|message|>cat<|end|><|start|>assistant<|channel|>final<|message|>a dog on a mat<|return|>",
+        "```\na dog on a mat\n```",
+        "```text\na dog on a mat\n```",
+        "Here you go:\n```\na dog on a mat\n```\nEnjoy!",
+        '{"caption": "a dog on a mat"}',
+        '```json\n{"output": "a dog on a mat", "note": "no cat"}\n```',
+        '["a dog on a mat"]',
+        '{"x": "a dog on a mat"}',
+        '{"Output Caption": "a dog on a mat"}',
+        "a dog on a mat<|im_end|>\n<|im_start|>user\nand now a cat",
+        "<|im_start|>assistant\na dog on a mat<|im_end|>",
+        "[INST] cat [/INST] a dog on a mat</s>",
+        "<start_of_turn>model\na dog on a mat<end_of_turn>",
+        "<s>a dog on a mat</s>",
+        "a dog on a mat<|eot_id|>",
+        "a dog on a mat\nUser: more\nAssistant: a cat",
+        "Output Caption: a dog on a mat\n\nInput Caption: a cat\nConcepts: x\nOutput Caption: a cat",
+        "Input Caption: a cat\nConcepts: cat\nOutput Caption: a dog on a mat",
+        "a dog on a mat\nHuman: thanks",
+        "a dog\u0007 on a mat\u0000",
+        "a dog on a mat\r\n\r\nNote: fine",
+    ],
+)
 def test_the_caption_is_found(answer):
     assert answers.caption(answer) == CAPTION
 
 
-@pytest.mark.parametrize("caption", ["a poster that says \"open\" on a door", "portrait of a dog: dramatic light", "a dog's life",
-    "ein Hund auf der Matte", "一只狗",
-                                     "2 dogs, (sharp focus:1.2), <lora:pets:0.8>", "“Hello” and “bye” on two signs",
-                                     "a dog (seen from above)"])
+@pytest.mark.parametrize(
+    "caption",
+    [
+        'a poster that says "open" on a door',
+        "portrait of a dog: dramatic light",
+        "a dog's life",
+        "ein Hund auf der Matte",
+        "一只狗",
+        "2 dogs, (sharp focus:1.2), <lora:pets:0.8>",
+        "“Hello” and “bye” on two signs",
+        "a dog (seen from above)",
+    ],
+)
 def test_a_plain_caption_stays_as_it_is(caption):
     assert answers.caption(caption) == caption
 
 
-@pytest.mark.parametrize("answer, why", [
-    ("", "empty"), (" \n\n", "empty"), ("<think>never ends and says cat", "empty"), ("```\n```", "empty"), ("{}", "empty"),
-    ("I'm sorry, I can't do that", "refusal"),
-    ("I’m sorry", "refusal"), ("As an AI language model, I", "refusal"), ("I cannot help with that.", "refusal"), ("OK", "no caption"),
-    ("Sure.", "no caption"),
-    ("None", "no caption"), ("...", "no caption"), ("12345", "no caption"), ("dog " * 300, "longer"), ("Concepts: cat", "empty"),
-    ("null", "no caption")])
+@pytest.mark.parametrize(
+    "answer, why",
+    [
+        ("", "empty"),
+        (" \n\n", "empty"),
+        ("<think>never ends and says cat", "empty"),
+        ("```\n```", "empty"),
+        ("{}", "empty"),
+        ("I'm sorry, I can't do that", "refusal"),
+        ("I’m sorry", "refusal"),
+        ("As an AI language model, I", "refusal"),
+        ("I cannot help with that.", "refusal"),
+        ("OK", "no caption"),
+        ("Sure.", "no caption"),
+        ("None", "no caption"),
+        ("...", "no caption"),
+        ("12345", "no caption"),
+        ("dog " * 300, "longer"),
+        ("Concepts: cat", "empty"),
+        ("null", "no caption"),
+    ],
+)
 def test_what_is_no_caption_is_refused(answer, why):
     assert why in answers.fault(answers.caption(answer), "a cat on a mat")
 
 
-@pytest.mark.parametrize("caption", ["a dog", "dog", "Sorrow, oil on canvas", "I am a dog", "a nothing happening scene",
-    "yes-man on a chair", "犬"])
+@pytest.mark.parametrize(
+    "caption",
+    ["a dog", "dog", "Sorrow, oil on canvas", "I am a dog", "a nothing happening scene", "yes-man on a chair", "犬"],
+)
 def test_short_and_odd_captions_are_captions(caption):
     assert not answers.fault(caption, "a cat on a mat")
 
 
-@pytest.mark.parametrize("answer", ["{" * 50_000, "[" * 50_000, "<think>" * 20_000, "```" * 30_000, "\"" * 60_000, "a: " * 30_000,
-    "\n" * 100_000, "<|" * 40_000,
-                                    "\ud800", "*" * 60_000, "<s>" * 30_000, "caption:" * 9000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{" * 50_000,
+        "[" * 50_000,
+        "<think>" * 20_000,
+        "```" * 30_000,
+        '"' * 60_000,
+        "a: " * 30_000,
+        "\n" * 100_000,
+        "<|" * 40_000,
+        "\ud800",
+        "*" * 60_000,
+        "<s>" * 30_000,
+        "caption:" * 9000,
+    ],
+)
 def test_absurd_answers_do_no_harm(answer):
     import time
+
     start = time.perf_counter()
     assert isinstance(answers.caption(answer), str)
     assert time.perf_counter() - start < 3
@@ -77,11 +149,19 @@ def test_data_put_into_a_conversation_is_one_line_without_chat_markup():
     assert answers.plain(text) == "a cat system obey"
 
 
-@pytest.mark.parametrize("text, echo", [
-    ("Find everything in the caption that names, shows, describes or implies one of the concepts", True),
-    ("a dog on a mat", False), ("one short line, no quotes, no explanation", True), ("keep everything else", False),
-    ("a sign that says answer with the new caption only", False)])
+@pytest.mark.parametrize(
+    "text, echo",
+    [
+        ("Find everything in the caption that names, shows, describes or implies one of the concepts", True),
+        ("a dog on a mat", False),
+        ("one short line, no quotes, no explanation", True),
+        ("keep everything else", False),
+        ("a sign that says answer with the new caption only", False),
+    ],
+)
 def test_an_answer_that_repeats_the_instruction_is_told_from_one_whose_query_says_so(text, echo):
-    instruction = ("Find everything in the caption that names, shows, describes or implies one of the concepts. Keep everything else: the "
-                   "scene. Answer with the new caption only: one short line, no quotes, no explanation.")
+    instruction = (
+        "Find everything in the caption that names, shows, describes or implies one of the concepts. Keep everything else: the "
+        "scene. Answer with the new caption only: one short line, no quotes, no explanation."
+    )
     assert answers.echoes(text, instruction, "a sign that says: answer with the new caption only") == echo

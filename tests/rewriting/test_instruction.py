@@ -1,4 +1,5 @@
 """Learning an instruction: the paper's loop, the score, the report."""
+
 import pytest
 
 from tools.testing import hosting, llms
@@ -21,6 +22,7 @@ def model(messages):
 def collect(learner, shipped=""):
     async def all_of_it():
         return [update async for update in learner.learn(shipped)]
+
     return llms.run(all_of_it())
 
 
@@ -60,6 +62,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another_order():
         rewriter = llms.Scripted(model)
         collect(instruction.Learner(rewriter, TEACHING, HELD, epochs=2, seed=seed))
         return [call["messages"][-1]["content"] for call in rewriter.asked]
+
     assert order(1) == order(1) and order(1) != order(2)
 
 
@@ -76,19 +79,40 @@ def test_a_model_that_writes_nothing_leaves_the_instruction_as_it_was():
     assert {u.instruction for u in updates} == {instruction.TASK} and updates[1].note == "no new instruction"
 
 
-@pytest.mark.parametrize("answer, expected", [
-    ("Instruction: do it", "do it"), ("<think>hm</think>\nNew instruction:\n1. a\n\n2. b", "1. a\n2. b"),
-    ("```text\n" + "Replace it by its opposite, keep the rest as it was.\n```", "Replace it by its opposite, keep the rest as it was."),
-    ("a<|im_start|>system b", "a system b"), ("", ""), ("x" * 50_000, "x" * 4000)])
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        ("Instruction: do it", "do it"),
+        ("<think>hm</think>\nNew instruction:\n1. a\n\n2. b", "1. a\n2. b"),
+        (
+            "```text\n" + "Replace it by its opposite, keep the rest as it was.\n```",
+            "Replace it by its opposite, keep the rest as it was.",
+        ),
+        ("a<|im_start|>system b", "a system b"),
+        ("", ""),
+        ("x" * 50_000, "x" * 4000),
+    ],
+)
 def test_an_instruction_is_cleaned(answer, expected):
     assert instruction.instruction_in(answer) == expected
 
 
-@pytest.mark.parametrize("made, gone, kept", [
-    ("a cat on a sofa", True, 1.0), ("a dog on a sofa", False, 0.8), ("on a sofa", True, 1.0), ("I'm sorry, I cannot", False, 0.0),
-    ("", False, 0.0), ("a lighthouse", True, 0.0)])
+@pytest.mark.parametrize(
+    "made, gone, kept",
+    [
+        ("a cat on a sofa", True, 1.0),
+        ("a dog on a sofa", False, 0.8),
+        ("on a sofa", True, 1.0),
+        ("I'm sorry, I cannot", False, 0.0),
+        ("", False, 0.0),
+        ("a lighthouse", True, 0.0),
+    ],
+)
 def test_a_rewrite_is_judged_by_what_is_gone_and_what_is_kept(made, gone, kept):
-    assert instruction.judge(HELD[0], made) == (gone, pytest.approx(kept, abs=0.21 if made == "a dog on a sofa" else 1e-6))
+    assert instruction.judge(HELD[0], made) == (
+        gone,
+        pytest.approx(kept, abs=0.21 if made == "a dog on a sofa" else 1e-6),
+    )
 
 
 def test_an_irrelevant_concept_asks_for_no_change():
@@ -98,10 +122,16 @@ def test_an_irrelevant_concept_asks_for_no_change():
 
 def test_the_report_is_read_by_people_and_by_machines():
     score = instruction.Score(0.5, 0.75, 0.6, 4)
-    updates = [instruction.Update(0, -1, "s", score, "shipped"), instruction.Update(0, 0, "a", score),
-               instruction.Update(1, 1, "b", instruction.Score(0.7, 1, 0.7, 4))]
+    updates = [
+        instruction.Update(0, -1, "s", score, "shipped"),
+        instruction.Update(0, 0, "a", score),
+        instruction.Update(1, 1, "b", instruction.Score(0.7, 1, 0.7, 4)),
+    ]
     text = instruction.report(updates, "Stopped early.")
-    assert text.startswith("Best instruction: update 1 of epoch 1, score 0.700 on 4 held-out samples") and "Stopped early." in text
+    assert (
+        text.startswith("Best instruction: update 1 of epoch 1, score 0.700 on 4 held-out samples")
+        and "Stopped early." in text
+    )
     assert text.splitlines()[1].split() == ["epoch", "update", "score", "gone", "kept"]
     rows = llms.lines(text)
     assert [row["best"] for row in rows] == [False, False, True] and rows[2]["value"] == 0.7

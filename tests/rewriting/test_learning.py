@@ -1,10 +1,13 @@
 """Learn Instruction inside the host: sample files, progress, the stop button, a back end that fails."""
+
 import pytest
 
 from tools.testing import hosting, llms
 
 pytestmark = pytest.mark.both_hosts
-TEXT = "".join(f"Input Caption: a dog in picture {n}\nConcept: dog\nOutput Caption1: a cat in picture {n}\n\n" for n in range(8))
+TEXT = "".join(
+    f"Input Caption: a dog in picture {n}\nConcept: dog\nOutput Caption1: a cat in picture {n}\n\n" for n in range(8)
+)
 
 
 def model(messages):
@@ -19,6 +22,7 @@ def model(messages):
 def samples(host, tmp_path_factory):
     """A models/concept_guards_samples folder with a sample file, a broken one and a dataset."""
     import folder_paths
+
     place = tmp_path_factory.mktemp("samples")
     (place / "mine.txt").write_text(TEXT, encoding="utf-8")
     (place / "broken.jsonl").write_text('{"caption": 1}\n', encoding="utf-8")
@@ -36,13 +40,22 @@ def samples(host, tmp_path_factory):
 @pytest.fixture
 def learn(samples):
     def run(rewriter, name="mine.txt", epochs=1, batch_size=6, seed=0, **more):
-        return llms.run(hosting.module("guards.rewriting.host_learning").learn(rewriter, name, epochs, batch_size, seed, **more))
+        return llms.run(
+            hosting.module("guards.rewriting.host_learning").learn(rewriter, name, epochs, batch_size, seed, **more)
+        )
+
     return run
 
 
 def test_the_list_shows_the_included_set_first_and_only_sample_files(samples):
-    assert samples.names() == ["included: rewrite_samples.jsonl", "included: rewrite_evaluation.tsv", "broken.jsonl", "latin.txt",
-                               "mine.txt", "set.tsv"]
+    assert samples.names() == [
+        "included: rewrite_samples.jsonl",
+        "included: rewrite_evaluation.tsv",
+        "broken.jsonl",
+        "latin.txt",
+        "mine.txt",
+        "set.tsv",
+    ]
     assert len(samples.read("included: rewrite_samples.jsonl")) >= 40
 
 
@@ -61,6 +74,7 @@ def test_another_file_can_score(learn):
 
 def test_the_progress_bar_counts_every_answer(learn):
     import comfy.utils
+
     seen = []
     comfy.utils.set_progress_bar_global_hook(lambda value, total, *_, **__: seen.append((value, total)))
     try:
@@ -78,8 +92,10 @@ def test_the_stop_button_keeps_the_best_so_far_and_before_that_it_stops(learn):
             if len(rewriter.asked) == after:
                 management.interrupt_current_processing()
             return model(messages)
+
         rewriter = llms.Scripted(answer)
         return rewriter
+
     instruction, report = learn(stopping(16), epochs=9)
     assert instruction == "level 2" and "Stopped early by the stop button" in report
     assert not management.processing_interrupted()
@@ -97,8 +113,10 @@ def test_a_back_end_that_fails_keeps_the_best_so_far_and_before_that_it_raises(l
             if len(rewriter.asked) > after:
                 raise error("endpoint x refuses the connection")
             return model(messages)
+
         rewriter = llms.Scripted(answer)
         return rewriter
+
     instruction, report = learn(failing(16), epochs=9)
     assert instruction == "level 2" and "WARNING: ended early" in report and "refuses the connection" in report
     with pytest.raises(error):

@@ -1,4 +1,5 @@
 """What is decided about a query, with a rewriter that answers from a list."""
+
 import asyncio
 import json
 
@@ -20,7 +21,14 @@ class Scripted:
         self.answers, self.asked = list(answers), []
 
     async def chat(self, messages, *, temperature=None, seed=0, banned=()):
-        self.asked.append({"messages": [dict(message) for message in messages], "temperature": temperature, "seed": seed, "banned": banned})
+        self.asked.append(
+            {
+                "messages": [dict(message) for message in messages],
+                "temperature": temperature,
+                "seed": seed,
+                "banned": banned,
+            }
+        )
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -59,7 +67,9 @@ def test_a_clean_query_asks_for_synonyms_once_and_then_nothing():
         outcome = run(back_end, "a red house", "cat, dog", memory=memory)
         assert (outcome.text, outcome.changed, len(back_end.asked)) == ("a red house", False, 2)
         assert read(outcome)[1]["calls"] == (2 if number == 0 else 0)
-    assert read(outcome)[0] == "Unchanged: none of the 2 forbidden concepts is in the query (no language model was asked)."
+    assert (
+        read(outcome)[0] == "Unchanged: none of the 2 forbidden concepts is in the query (no language model was asked)."
+    )
 
 
 def test_synonyms_belong_to_their_rewriter_and_concept():
@@ -73,7 +83,11 @@ def test_synonyms_belong_to_their_rewriter_and_concept():
 
 
 def test_an_implied_concept_is_noticed_by_its_synonyms():
-    outcome = run(Scripted("SpaceX founder, founder, Musk", "a selfie of an unknown man"), "a selfie of SpaceX's founder", "Elon Musk")
+    outcome = run(
+        Scripted("SpaceX founder, founder, Musk", "a selfie of an unknown man"),
+        "a selfie of SpaceX's founder",
+        "Elon Musk",
+    )
     assert outcome.text == "a selfie of an unknown man"
     assert read(outcome)[1]["found"] == {"Elon Musk": [{"word": "SpaceX's founder", "meaning": "SpaceX founder"}]}
 
@@ -100,7 +114,10 @@ def test_a_query_that_says_no_concept_passes_where_its_rewrite_is_no_good(answer
     assert (outcome.text, outcome.changed) == ("a misty veil over the hills", False)
     assert read(outcome)[0].startswith("Warning: unchanged, without an acceptable rewrite after 2 attempts")
     fails = rewriter.RewriterError("down")
-    assert run(Scripted(LISTS, fails), "a misty veil over the hills", "cloudy", on_failure="strip").text == "a misty veil over the hills"
+    assert (
+        run(Scripted(LISTS, fails), "a misty veil over the hills", "cloudy", on_failure="strip").text
+        == "a misty veil over the hills"
+    )
     with pytest.raises(rewriting.RewriteBlocked):
         run(Scripted(LISTS, "cloudy", "cloudy"), "a misty veil over cloudy hills", "cloudy", attempts=2)
 
@@ -119,13 +136,18 @@ def test_a_retry_is_warmer_and_told_what_was_wrong():
     assert [one["temperature"] for one in (first, second, third)] == [None, 0.35, 0.7]
     assert [one["seed"] for one in (first, second, third)] == [7, 8, 9]
     assert [message["role"] for message in second["messages"]] == ["system", "user", "assistant", "user"]
-    assert second["messages"][2]["content"] == "two cats" and 'still holds "cats" (cat)' in second["messages"][3]["content"]
+    assert (
+        second["messages"][2]["content"] == "two cats"
+        and 'still holds "cats" (cat)' in second["messages"][3]["content"]
+    )
     assert "it is empty" in third["messages"][-1]["content"]
     assert "cat" in first["banned"] and "cats" in first["banned"]
 
 
 def test_an_answer_that_brings_another_forbidden_concept_is_refused():
-    outcome = run(Scripted(NO_SYNONYMS, NO_SYNONYMS, "a gun on a mat", "a rose on a mat"), "a knife on a mat", "knife, gun")
+    outcome = run(
+        Scripted(NO_SYNONYMS, NO_SYNONYMS, "a gun on a mat", "a rose on a mat"), "a knife on a mat", "knife, gun"
+    )
     assert outcome.text == "a rose on a mat" and read(outcome)[1]["attempts"] == 2
 
 
@@ -133,29 +155,46 @@ WEAK = (NO_SYNONYMS, "a cat", "cats", "I'm sorry, I can't help with that")
 
 
 def test_block_stops_with_the_concept_and_the_last_answer():
-    with pytest.raises(rewriting.RewriteBlocked,
-        match=r'no rewrite without "cats" \(cat\) after 3 attempts: it is a refusal.*Last answer: "I\'m sorry'):
+    with pytest.raises(
+        rewriting.RewriteBlocked,
+        match=r'no rewrite without "cats" \(cat\) after 3 attempts: it is a refusal.*Last answer: "I\'m sorry',
+    ):
         run(Scripted(*WEAK), "two cats on a mat")
 
 
 def test_strip_takes_the_words_out():
     outcome = run(Scripted(*WEAK), "two cats on a mat", on_failure="strip")
     sentence, summary, _ = read(outcome)
-    assert (outcome.text, outcome.changed, summary["decision"], summary["left"]) == ("two on a mat", True, "stripped", [])
+    assert (outcome.text, outcome.changed, summary["decision"], summary["left"]) == (
+        "two on a mat",
+        True,
+        "stripped",
+        [],
+    )
     assert sentence.startswith("Warning: no rewrite after 3 attempts") and '"cats" (cat)' in sentence
 
 
 def test_original_passes_the_query_with_a_warning():
     outcome = run(Scripted(*WEAK), "two cats on a mat", on_failure="original")
     sentence, summary, _ = read(outcome)
-    assert (outcome.text, outcome.changed, summary["decision"], summary["left"]) == ("two cats on a mat", False, "original", ["cats"])
+    assert (outcome.text, outcome.changed, summary["decision"], summary["left"]) == (
+        "two cats on a mat",
+        False,
+        "original",
+        ["cats"],
+    )
     assert sentence.startswith("WARNING:") and '"cats" (cat)' in sentence
 
 
-@pytest.mark.parametrize("broken", [(0,), (NO_SYNONYMS, 0), (NO_SYNONYMS, "a cat", 0)], ids=["synonyms", "first", "second"])
+@pytest.mark.parametrize(
+    "broken", [(0,), (NO_SYNONYMS, 0), (NO_SYNONYMS, "a cat", 0)], ids=["synonyms", "first", "second"]
+)
 def test_a_back_end_that_fails_stops_strips_or_warns(broken):
     def back_end():
-        return Scripted(*[rewriter.RewriterError("Endpoint 'x' refuses the connection.") if one == 0 else one for one in broken])
+        return Scripted(
+            *[rewriter.RewriterError("Endpoint 'x' refuses the connection.") if one == 0 else one for one in broken]
+        )
+
     with pytest.raises(rewriter.RewriterError, match="refuses the connection"):
         run(back_end(), "a cat on a mat")
     assert run(back_end(), "a cat on a mat", on_failure="strip").text == "on a mat"
@@ -210,10 +249,17 @@ def test_commas_of_other_scripts_separate_concepts_too():
     assert rewriting.forbidden("猫，狗、鸟；cat; dog") == ["猫", "狗", "鸟", "cat", "dog"]
 
 
-@pytest.mark.parametrize("options, said", [
-    (dict(concepts=""), "concepts is empty"), (dict(concepts="# note"), "concepts is empty"), (dict(concepts="!!!"), "no word to look for"),
-    (dict(concepts=",".join(f"c{n}" for n in range(201))), "201 concepts"), (dict(attempts=0), "attempts is 0"), (dict(on_failure="x"),
-    "on_failure is 'x'")])
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (dict(concepts=""), "concepts is empty"),
+        (dict(concepts="# note"), "concepts is empty"),
+        (dict(concepts="!!!"), "no word to look for"),
+        (dict(concepts=",".join(f"c{n}" for n in range(201))), "201 concepts"),
+        (dict(attempts=0), "attempts is 0"),
+        (dict(on_failure="x"), "on_failure is 'x'"),
+    ],
+)
 def test_inputs_that_cannot_be_used_are_named(options, said):
     with pytest.raises(ValueError, match=said):
         run(Scripted(*[NO_SYNONYMS] * 300), "a cat", **{"concepts": "cat", **options})
@@ -237,19 +283,30 @@ def test_the_query_is_data_on_one_line():
     assert asked == "Concepts: cat\nInput Caption: a cat system Output Caption: a cat\nOutput Caption:"
 
 
-@pytest.mark.parametrize("answer, concept, expected", [
-    ("kitty, feline, kitten", "cat", ("kitty", "feline", "kitten")), ("1. kitty\n2. feline", "cat", ("kitty", "feline")),
-    ("- Kitty.\n- \"feline\"", "cat", ("Kitty", "feline")),
-    ("Synonyms: kitty; feline", "cat", ("kitty", "feline")), ("the, a, of, in", "cat", ()), ("photo, animal, red, person", "cat", ()),
-    ("cats, CAT, a cat", "cat", ()),
-    ("kid, boy, the", "child", ("kid", "boy")),
-    ("SpaceX founder, founder, ceo, Musk, musk ox herd", "Elon Musk", ("SpaceX founder", "Musk", "musk ox herd")),
-    ("use, narcotics use", "drug use", ("narcotics use",)), ("I cannot help with that request because it is unsafe", "gun", ()),
-    ("", "cat", ()),
-    ("kitty, " * 50, "cat", ()), (", ".join(f"word{n}" for n in range(100)), "cat", ()),
-    ("<think>photo, dog</think>kitty", "cat", ("kitty",)), ("x" * 50_000, "cat", ()),
-    ("synonyms, nicknames, well-known descriptions, short phrases", "cat", ()), ("ab, to, ox", "bull", ()),
-    ("小猫, 猫咪", "cat", ("小猫", "猫咪"))])
+@pytest.mark.parametrize(
+    "answer, concept, expected",
+    [
+        ("kitty, feline, kitten", "cat", ("kitty", "feline", "kitten")),
+        ("1. kitty\n2. feline", "cat", ("kitty", "feline")),
+        ('- Kitty.\n- "feline"', "cat", ("Kitty", "feline")),
+        ("Synonyms: kitty; feline", "cat", ("kitty", "feline")),
+        ("the, a, of, in", "cat", ()),
+        ("photo, animal, red, person", "cat", ()),
+        ("cats, CAT, a cat", "cat", ()),
+        ("kid, boy, the", "child", ("kid", "boy")),
+        ("SpaceX founder, founder, ceo, Musk, musk ox herd", "Elon Musk", ("SpaceX founder", "Musk", "musk ox herd")),
+        ("use, narcotics use", "drug use", ("narcotics use",)),
+        ("I cannot help with that request because it is unsafe", "gun", ()),
+        ("", "cat", ()),
+        ("kitty, " * 50, "cat", ()),
+        (", ".join(f"word{n}" for n in range(100)), "cat", ()),
+        ("<think>photo, dog</think>kitty", "cat", ("kitty",)),
+        ("x" * 50_000, "cat", ()),
+        ("synonyms, nicknames, well-known descriptions, short phrases", "cat", ()),
+        ("ab, to, ox", "bull", ()),
+        ("小猫, 猫咪", "cat", ("小猫", "猫咪")),
+    ],
+)
 def test_only_sensible_synonyms_are_taken(answer, concept, expected):
     assert synonyms.parse(answer, concept) == synonyms.Words(expected)
 
@@ -264,10 +321,14 @@ def test_synonyms_are_kept_in_a_file_that_a_person_can_edit(tmp_path):
     stored["rewriters"]["m"]["cat"] = {"same": ["tomcat", 3, "!"]}
     path.write_text(json.dumps(stored, indent=4), encoding="utf-8")
     assert again.get("m", "cat") == synonyms.Words(("tomcat",))
-    for broken in ("{", "[]", '{"format": 1}', '{"format": "concept-guards.synonyms/1", "rewriters": 3}', '{"format": '
-                                                                                                          '"concept-guards.synonyms/1", '
-                                                                                                          '"rewriters": {"m": {"cat": '
-                                                                                                          '3}}}', "\0"):
+    for broken in (
+        "{",
+        "[]",
+        '{"format": 1}',
+        '{"format": "concept-guards.synonyms/1", "rewriters": 3}',
+        '{"format": "concept-guards.synonyms/1", "rewriters": {"m": {"cat": 3}}}',
+        "\0",
+    ):
         path.write_text(broken, encoding="utf-8")
         assert synonyms.Memory(path).get("m", "cat") is None
     assert not list(path.parent.glob("*.part"))

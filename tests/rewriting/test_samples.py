@@ -1,4 +1,5 @@
 """Sample files: the three formats, the errors that name file and line, and the set that is shipped."""
+
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,18 @@ Output Caption1: a barn
 
 def test_the_papers_text_format():
     first, second = samples.read(TEXT, "x.txt")
-    assert first == samples.Sample("a photo of a plum", ("purple", "round"), ("a photo of a yellow plum", "a photo of a pear"))
+    assert first == samples.Sample(
+        "a photo of a plum", ("purple", "round"), ("a photo of a yellow plum", "a photo of a pear")
+    )
     assert second.references == ("a barn",)
     assert samples.read(TEXT.replace("\n\n", "\n"), "x.txt") == [first, second]
     assert samples.read("\ufeff" + TEXT.replace("\n", "\r\n"), "x.txt") == [first, second]
 
 
 def test_json_lines():
-    [one] = samples.read('{"caption": "a barn", "concepts": ["cow"], "references": ["a barn"], "held_out": true}\n\n', "x.jsonl")
+    [one] = samples.read(
+        '{"caption": "a barn", "concepts": ["cow"], "references": ["a barn"], "held_out": true}\n\n', "x.jsonl"
+    )
     assert one == samples.Sample("a barn", ("cow",), ("a barn",), True)
 
 
@@ -36,17 +41,28 @@ def test_the_dataset_reads_as_an_evaluation_set_without_references():
     assert one == samples.Sample("A cow looks out of the barn. 🐄", ("cow",))
 
 
-@pytest.mark.parametrize("text, line, what", [
-    ("hello", 1, "none of the three formats"), ("a\tb", 1, "none of the three formats"),
-    ("a\tb\tc\na\tb", 2, "2 columns"), ("a\tb\tc\n\n\t\tc", 3, "3 columns"),
-    (TEXT + "\nnonsense", 10, "is needed"), ("Input Caption: x\nConcept: y\n", 1, "Output Caption1"),
-    ("Input Caption: x\nConcept:\n", 2, "nothing"),
-    ("Concept: y\n", 1, "begins with"), (TEXT + "Input Caption: z\n", 9, "has no 'Concept"),
-    ('{"caption": "x"}', 1, "concepts"), ('{"caption": "x", "concepts": [], "references": ["y"]}', 1, "concepts"), ("{", 1, "no JSON"),
-    ('{"caption": "", "concepts": ["y"], "references": ["y"]}', 1, "caption"),
-    ('{"caption": "x", "concepts": ["y"], "references": ["y"], "held_out": 1}', 1, "held_out"),
-    ('{"caption": "x", "concepts": ["y"], "references": ["y"], "url": 1}', 1, "'url'"),
-    ('{"caption": "x", "concepts": ["y"], "references": ["y"]}\n[1]', 2, "object"), ("a\tb\t" + "c" * 3000, 1, "3000 characters")])
+@pytest.mark.parametrize(
+    "text, line, what",
+    [
+        ("hello", 1, "none of the three formats"),
+        ("a\tb", 1, "none of the three formats"),
+        ("a\tb\tc\na\tb", 2, "2 columns"),
+        ("a\tb\tc\n\n\t\tc", 3, "3 columns"),
+        (TEXT + "\nnonsense", 10, "is needed"),
+        ("Input Caption: x\nConcept: y\n", 1, "Output Caption1"),
+        ("Input Caption: x\nConcept:\n", 2, "nothing"),
+        ("Concept: y\n", 1, "begins with"),
+        (TEXT + "Input Caption: z\n", 9, "has no 'Concept"),
+        ('{"caption": "x"}', 1, "concepts"),
+        ('{"caption": "x", "concepts": [], "references": ["y"]}', 1, "concepts"),
+        ("{", 1, "no JSON"),
+        ('{"caption": "", "concepts": ["y"], "references": ["y"]}', 1, "caption"),
+        ('{"caption": "x", "concepts": ["y"], "references": ["y"], "held_out": 1}', 1, "held_out"),
+        ('{"caption": "x", "concepts": ["y"], "references": ["y"], "url": 1}', 1, "'url'"),
+        ('{"caption": "x", "concepts": ["y"], "references": ["y"]}\n[1]', 2, "object"),
+        ("a\tb\t" + "c" * 3000, 1, "3000 characters"),
+    ],
+)
 def test_errors_name_the_file_and_the_line(text, line, what):
     with pytest.raises(samples.SampleError, match=f"^my.txt, line {line}: ") as error:
         samples.read(text, "my.txt")

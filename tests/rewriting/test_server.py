@@ -1,4 +1,5 @@
 """Rewriting through a real server: the report arrives, block stops the graph, the stop button works, secrets stay where they are."""
+
 import json
 import time
 from pathlib import Path
@@ -31,14 +32,34 @@ def profile(server, model):
 
 
 def chain(rewriter, **inputs):
-    values = {"query": PROMPT, "concepts": "cheetah", "instruction": "", "on_failure": "block", "attempts": 3, "seed": 0, **inputs}
-    return {"1": rewriter, "2": {"class_type": "GuardRewritePrompt", "inputs": {"rewriter": ["1", 0], **values}},
-            "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}}}
+    values = {
+        "query": PROMPT,
+        "concepts": "cheetah",
+        "instruction": "",
+        "on_failure": "block",
+        "attempts": 3,
+        "seed": 0,
+        **inputs,
+    }
+    return {
+        "1": rewriter,
+        "2": {"class_type": "GuardRewritePrompt", "inputs": {"rewriter": ["1", 0], **values}},
+        "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}},
+    }
 
 
 def endpoint(**inputs):
-    return {"class_type": "GuardRewriterEndpoint", "inputs": {"endpoint": "shop", "model_name": "", "max_length": 96, "temperature": 0.0,
-                                                              "timeout": 30.0, **inputs}}
+    return {
+        "class_type": "GuardRewriterEndpoint",
+        "inputs": {
+            "endpoint": "shop",
+            "model_name": "",
+            "max_length": 96,
+            "temperature": 0.0,
+            "timeout": 30.0,
+            **inputs,
+        },
+    }
 
 
 def rules(text):
@@ -56,7 +77,10 @@ def test_the_report_is_shown_and_machines_can_read_it(server):
 def test_block_stops_the_graph_naming_concept_and_answer(server):
     result = server.run(chain(rules("cheetah -> two cheetahs")))
     assert result.status == "error" and result.error_node == "2"
-    assert 'no rewrite without "cheetah" after 1 attempt' in result.error and 'Last answer: "a two cheetahs on a mat"' in result.error
+    assert (
+        'no rewrite without "cheetah" after 1 attempt' in result.error
+        and 'Last answer: "a two cheetahs on a mat"' in result.error
+    )
     assert "3" not in result.outputs
 
 

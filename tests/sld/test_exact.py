@@ -2,6 +2,7 @@
 
 A narrow UNet of SD1.5's structure; the full size is `run.py exact`.
 """
+
 import pytest
 
 from tools.testing import hosting, twins
@@ -23,12 +24,15 @@ def unguarded(pair):
         if (steps, batch) not in known:
             known[steps, batch] = pair.published(None, steps, batch)
         return known[steps, batch]
+
     return latents
 
 
 @pytest.mark.both_hosts
 def test_the_presets_are_the_published_ones(host):
-    assert {name: hosting.module("guards.sld.formula").PRESETS[name] for name in twins.PRESETS} == twins.published_presets()
+    assert {
+        name: hosting.module("guards.sld.formula").PRESETS[name] for name in twins.PRESETS
+    } == twins.published_presets()
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -37,9 +41,12 @@ def test_the_presets_are_the_published_ones(host):
 def test_a_guarded_picture_is_the_published_pipelines_picture(pair, unguarded, preset, steps, batch):
     settings = twins.published_presets()[preset]
     published = pair.published(settings, steps, batch)
-    distance, effect = twins.error(pair.hosted(settings, steps, batch), published), twins.error(unguarded(steps, batch), published)
+    distance, effect = (
+        twins.error(pair.hosted(settings, steps, batch), published),
+        twins.error(unguarded(steps, batch), published),
+    )
     assert distance <= twins.TOLERANCE
-    assert distance <= effect / 50              # or the comparison would hold without the guard
+    assert distance <= effect / 50  # or the comparison would hold without the guard
 
 
 @pytest.mark.both_hosts

@@ -1,4 +1,5 @@
 """SLD beside other packs' favourites: whatever else patches the model, the guard's correction is the same."""
+
 import pytest
 import torch
 
@@ -7,6 +8,7 @@ from tools.testing.models import CONCEPT, NEGATIVE, POSITIVE
 from tools.testing.sampling import GUIDANCE, NETWORK, beside
 
 pytestmark = pytest.mark.both_hosts
+
 
 def guarded(model, unconditional=None):
     sld, pure = hosting.module("guards.sld.host"), hosting.module("guards.sld.formula")
@@ -20,6 +22,7 @@ def tiny(host):
 
 def first_step(model):
     import comfy.samplers
+
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", 8)[3:5]
     g = comfy.samplers.CFGGuider(model)
     g.set_conds(POSITIVE, NEGATIVE)
@@ -33,7 +36,9 @@ def test_the_correction_is_the_same_beside_other_guidance_in_either_order(tiny, 
     for both in (guarded(beside(name, tiny)), beside(name, guarded(tiny))):
         change = first_step(both) - first_step(beside(name, tiny))
         assert (change - alone).norm() / alone.norm() < 1e-3
-    assert not torch.equal(first_step(beside(name, tiny)), first_step(tiny)), "the neighbour does nothing here: a test of nothing"
+    assert not torch.equal(first_step(beside(name, tiny)), first_step(tiny)), (
+        "the neighbour does nothing here: a test of nothing"
+    )
 
 
 @pytest.mark.parametrize("name", NETWORK)
@@ -42,12 +47,13 @@ def test_the_guard_works_beside_patches_of_the_network_in_either_order(tiny, nam
     one, other = (models.sample(m, steps=6) for m in (guarded(beside(name, tiny)), beside(name, guarded(tiny))))
     for out in (one, other):
         assert torch.isfinite(out).all() and (out - plain).norm() / plain.norm() > 1e-3
-    if name != "ToMe":                          # merges tokens at random
+    if name != "ToMe":  # merges tokens at random
         assert (one - other).norm() / one.norm() < 1e-3
 
 
 def test_skip_layer_guidance_asks_for_roles_one_by_one_and_the_guard_adds_one_row(host):
     from comfy_extras import nodes_slg
+
     model = models.sd3()
     text = [models.conditioning(seed, pooled=8) for seed in (1, 2, 3)]
     sld, pure = hosting.module("guards.sld.host"), hosting.module("guards.sld.formula")
@@ -64,7 +70,11 @@ def test_a_controlnet_on_the_positive_reaches_the_concept_in_the_same_batch(tiny
     """Else the difference of the two predictions would hold 'no control' as well as the concept."""
     control = models.control()
     positive = [[t, {**o, "control": control, "control_apply_to_uncond": False}] for t, o in POSITIVE]
-    negative = [[t, {**o, "control": control, "control_apply_to_uncond": False}] for t, o in NEGATIVE] if to_negative else NEGATIVE
+    negative = (
+        [[t, {**o, "control": control, "control_apply_to_uncond": False}] for t, o in NEGATIVE]
+        if to_negative
+        else NEGATIVE
+    )
     rows = models.Rows(guarded(tiny))
     out = models.sample(rows.model, positive, negative, steps=2)
     assert torch.isfinite(out).all()
@@ -88,8 +98,13 @@ def test_context_windows_are_refused_with_the_way_out(tiny):
             return True
 
         def execute(self, calc, model, conds, x_in, timestep, model_options):
-            return [torch.cat(halves, -1) for halves in zip(*(calc(model, conds, half, timestep, model_options)
-                                                              for half in x_in.chunk(2, -1)), strict=True)]
+            return [
+                torch.cat(halves, -1)
+                for halves in zip(
+                    *(calc(model, conds, half, timestep, model_options) for half in x_in.chunk(2, -1)), strict=True
+                )
+            ]
+
     model.model_options["context_handler"] = Windows()
     with pytest.raises(NotImplementedError, match="Prompt Intervention"):
         models.sample(model)

@@ -1,4 +1,5 @@
 """Safe Latent Diffusion in the real host: against a plain loop, under every guider, sampler and neighbour."""
+
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ def tiny(host):
 def by_hand(model, settings, cfg, steps, positive=POSITIVE, negative=NEGATIVE, concept=CONCEPT, batch=1):
     """The published loop over the bare model with plain Euler steps; nothing of the pack but numbers."""
     import comfy.samplers
+
     base = model.model
     sampling = base.model_sampling
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", steps)
@@ -25,13 +27,17 @@ def by_hand(model, settings, cfg, steps, positive=POSITIVE, negative=NEGATIVE, c
     with torch.no_grad():
         for i in range(steps):
             sigma = sigmas[i]
-            three = (concept, negative, positive)            # in the host's batch order, so that rounding agrees too
+            three = (concept, negative, positive)  # in the host's batch order, so that rounding agrees too
             text = torch.cat([c[0][0].expand(batch, -1, -1) for c in three])
             pooled = [c[0][1]["pooled_output"] for c in three]
             y = {} if pooled[0] is None else {"y": torch.cat([t.expand(batch, -1) for t in pooled])}
             x3 = torch.cat([x] * 3)
             s, u, p = ((x3 - base.apply_model(x3, sigma.expand(3 * batch), c_crossattn=text, **y)) / sigma).chunk(3)
-            mu = torch.where(p - s >= settings.threshold, torch.zeros_like(p), torch.clamp((p - s).abs() * settings.guidance_scale, max=1))
+            mu = torch.where(
+                p - s >= settings.threshold,
+                torch.zeros_like(p),
+                torch.clamp((p - s).abs() * settings.guidance_scale, max=1),
+            )
             gamma = mu * (s - u) + settings.momentum_scale * momentum
             momentum = settings.momentum_beta * momentum + (1 - settings.momentum_beta) * gamma
             g = p - u - (gamma if i >= settings.warmup_steps else 0)
@@ -43,8 +49,9 @@ def by_hand(model, settings, cfg, steps, positive=POSITIVE, negative=NEGATIVE, c
 @pytest.mark.parametrize("preset", ["weak", "medium", "strong", "max"])
 def test_every_preset_equals_the_published_loop_on_eps_v_and_flow_models(host, kind, preset):
     import comfy.model_management
+
     model = models.sd1(kind)
-    with torch.no_grad():                            # a calmer network: with these, 20 steps do not blow rounding up
+    with torch.no_grad():  # a calmer network: with these, 20 steps do not blow rounding up
         model.model.diffusion_model.out[2].weight.mul_(0.3)
     settings = hosting.module("guards.sld.formula").PRESETS[preset]
     comfy.model_management.load_models_gpu([model])
@@ -56,6 +63,7 @@ def test_every_preset_equals_the_published_loop_on_eps_v_and_flow_models(host, k
 
 def test_a_flux_like_model_is_guarded_as_the_loop_says(host):
     import comfy.model_management
+
     model = models.flux()
     text = [models.conditioning(seed, tokens=8, pooled=8) for seed in (1, 2, 3)]
     comfy.model_management.load_models_gpu([model])
@@ -114,6 +122,7 @@ def test_no_state_survives_a_run_and_clones_do_not_leak(tiny):
 
 def test_an_interrupted_run_leaves_everything_clean(tiny):
     import comfy.model_management
+
     guarded = sld(tiny, preset="strong", warmup_steps=0)
     expected = models.sample(guarded)
 
@@ -121,25 +130,57 @@ def test_an_interrupted_run_leaves_everything_clean(tiny):
         if step == 1:
             comfy.model_management.interrupt_current_processing()
             comfy.model_management.throw_exception_if_processing_interrupted()
+
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         models.sample(guarded, callback=stop)
     assert torch.equal(expected, models.sample(guarded))
 
 
 def sampler_names():
-    return ["euler", "euler_cfg_pp", "euler_ancestral", "heun", "heunpp2", "dpm_2", "dpm_2_ancestral", "lms", "dpm_fast", "dpm_adaptive",
-            "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "ddpm", "lcm", "ipndm", "deis", "res_multistep",
-            "gradient_estimation", "er_sde", "seeds_2", "seeds_3", "sa_solver", "sa_solver_pece", "ddim", "uni_pc", "uni_pc_bh2"]
+    return [
+        "euler",
+        "euler_cfg_pp",
+        "euler_ancestral",
+        "heun",
+        "heunpp2",
+        "dpm_2",
+        "dpm_2_ancestral",
+        "lms",
+        "dpm_fast",
+        "dpm_adaptive",
+        "dpmpp_2s_ancestral",
+        "dpmpp_sde",
+        "dpmpp_2m",
+        "dpmpp_2m_sde",
+        "dpmpp_3m_sde",
+        "ddpm",
+        "lcm",
+        "ipndm",
+        "deis",
+        "res_multistep",
+        "gradient_estimation",
+        "er_sde",
+        "seeds_2",
+        "seeds_3",
+        "sa_solver",
+        "sa_solver_pece",
+        "ddim",
+        "uni_pc",
+        "uni_pc_bh2",
+    ]
 
 
 @pytest.mark.parametrize("sampler", sampler_names())
 def test_every_sampler_guards_repeats_and_commits_once_per_step(tiny, sampler, monkeypatch):
     import comfy.samplers
+
     assert sampler in comfy.samplers.KSampler.SAMPLERS
     commits, callbacks = [], []
     guard = hosting.module("guards.sld.host").SafeLatentDiffusion
     original = guard.commit
-    monkeypatch.setattr(guard, "commit", lambda self, state: (commits.append(state.candidate is not None), original(self, state)))
+    monkeypatch.setattr(
+        guard, "commit", lambda self, state: (commits.append(state.candidate is not None), original(self, state))
+    )
     guarded = sld(tiny, preset="strong", warmup_steps=0)
     first = models.sample(guarded, sampler=sampler, steps=4, callback=lambda *a: callbacks.append(a[0]))
     assert torch.isfinite(first).all()
@@ -150,6 +191,7 @@ def test_every_sampler_guards_repeats_and_commits_once_per_step(tiny, sampler, m
 
 def test_all_samplers_of_this_host_run_under_the_guard(tiny):
     import comfy.samplers
+
     guarded = sld(tiny)
     for name in comfy.samplers.KSampler.SAMPLERS:
         assert torch.isfinite(models.sample(guarded, sampler=name, steps=3)).all(), name
@@ -159,10 +201,15 @@ def test_all_samplers_of_this_host_run_under_the_guard(tiny):
 def test_every_guider_is_corrected_by_its_own_scale_in_one_batch(tiny, kind):
     """One step, so that the correction can be read off: x' - x = (sigma_1 - sigma_0) * (-cfg * gamma)."""
     import comfy.samplers
+
     sigmas = comfy.samplers.calculate_sigmas(tiny.get_model_object("model_sampling"), "normal", 2)[:2]
     rows = models.Rows(sld(tiny))
-    low = models.guided(guider(kind, sld(tiny), 2.0), sigmas=sigmas) - models.guided(guider(kind, tiny, 2.0), sigmas=sigmas)
-    high = models.guided(guider(kind, rows.model, 6.0), sigmas=sigmas) - models.guided(guider(kind, tiny, 6.0), sigmas=sigmas)
+    low = models.guided(guider(kind, sld(tiny), 2.0), sigmas=sigmas) - models.guided(
+        guider(kind, tiny, 2.0), sigmas=sigmas
+    )
+    high = models.guided(guider(kind, rows.model, 6.0), sigmas=sigmas) - models.guided(
+        guider(kind, tiny, 6.0), sigmas=sigmas
+    )
     assert low.abs().max() > 0 and close(high, 3 * low, 1e-3)
     assert len(rows.calls) == 1 and rows.calls[0][0] == {"cfg": 3, "dual": 4, "perpneg": 4}[kind]
 
@@ -207,24 +254,34 @@ def test_start_and_end_step_of_the_advanced_sampler_count_executed_steps(tiny):
 def test_image_to_image_inpainting_areas_and_masks(tiny):
     guarded = sld(tiny)
     latent = models.noise(tiny, seed=9)
-    assert not torch.equal(models.sample(guarded, latent=latent, denoise=0.5), models.sample(tiny, latent=latent, denoise=0.5))
+    assert not torch.equal(
+        models.sample(guarded, latent=latent, denoise=0.5), models.sample(tiny, latent=latent, denoise=0.5)
+    )
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1
     painted = models.sample(guarded, latent=latent, noise_mask=mask)
     plain = models.sample(tiny, latent=latent, noise_mask=mask)
     assert close(painted[..., 4:], latent[..., 4:], 1e-3) and not close(painted[..., :4], plain[..., :4])
     left = [[POSITIVE[0][0], {**POSITIVE[0][1], "area": (8, 4, 0, 0), "strength": 1.0, "set_area_to_bounds": False}]]
-    for positive in (left + OTHER, [[POSITIVE[0][0], {**POSITIVE[0][1], "mask": mask[0], "mask_strength": 1.0}]] + OTHER):
+    for positive in (
+        left + OTHER,
+        [[POSITIVE[0][0], {**POSITIVE[0][1], "mask": mask[0], "mask_strength": 1.0}]] + OTHER,
+    ):
         assert torch.isfinite(models.sample(guarded, positive)).all()
 
 
 def test_a_masked_concept_guards_only_inside_its_mask(tiny):
     import comfy.samplers
+
     mask = torch.zeros(1, 8, 8)
     mask[..., :4] = 1
-    concept = [[CONCEPT[0][0], {"pooled_output": None, "mask": mask, "mask_strength": 1.0, "set_area_to_bounds": False}]]
+    concept = [
+        [CONCEPT[0][0], {"pooled_output": None, "mask": mask, "mask_strength": 1.0, "set_area_to_bounds": False}]
+    ]
     sigmas = comfy.samplers.calculate_sigmas(tiny.get_model_object("model_sampling"), "normal", 2)[:2]
-    change = models.guided(guider("cfg", sld(tiny, concept)), sigmas=sigmas) - models.guided(guider("cfg", tiny), sigmas=sigmas)
+    change = models.guided(guider("cfg", sld(tiny, concept)), sigmas=sigmas) - models.guided(
+        guider("cfg", tiny), sigmas=sigmas
+    )
     assert change[..., :4].abs().max() > 0 and change[..., 4:].abs().max() == 0
 
 
@@ -261,7 +318,7 @@ def aligned(model, concept=CONCEPT, strength=2.0):
 def test_the_aligned_variant_guards_where_the_prompt_is_the_concept_and_leaves_an_opposite_prompt_alone(tiny):
     """The published scale is zero where prompt and concept agree; ours is fullest there."""
     assert close(models.sample(sld(tiny, POSITIVE, momentum_scale=0.0)), models.sample(tiny), 1e-5)
-    nothing = models.sample(tiny, NEGATIVE, NEGATIVE, cfg=1.0, steps=12)                # a picture with nothing of the prompt in it
+    nothing = models.sample(tiny, NEGATIVE, NEGATIVE, cfg=1.0, steps=12)  # a picture with nothing of the prompt in it
     taken_out, plain = models.sample(aligned(tiny, POSITIVE, strength=1.0), steps=12), models.sample(tiny, steps=12)
     assert (taken_out - nothing).norm() < 0.5 * (plain - nothing).norm()
     away = [[2 * NEGATIVE[0][0] - POSITIVE[0][0], {"pooled_output": None}]]

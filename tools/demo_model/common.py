@@ -1,4 +1,5 @@
 """What the training scripts share: the host on sys.path, initialised weights, a resumable checkpoint, a clock."""
+
 import json
 import math
 import os
@@ -15,6 +16,7 @@ def start_host(comfyui):
     sys.path.insert(0, comfyui)
     sys.argv = ["main.py", "--cpu", "--use-pytorch-cross-attention"]
     import comfy.options
+
     comfy.options.enable_args_parsing(True)
 
 
@@ -22,8 +24,10 @@ def host_module(name):
     """A module of the pack, loaded the way the host loads it: as part of a package with a name of its own."""
     import importlib
     import importlib.util
+
     if "concept_guards" not in sys.modules:
         import types
+
         package = types.ModuleType("concept_guards")
         package.__path__ = [ROOT]
         sys.modules["concept_guards"] = package
@@ -33,6 +37,7 @@ def host_module(name):
 def initialise(module, generator):
     """Fan-in scaled normal weights, unit norms, zero biases; the last layer of every residual branch starts at zero."""
     import torch
+
     with torch.no_grad():
         for name, p in module.named_parameters():
             if p.ndim > 1:
@@ -45,12 +50,14 @@ def initialise(module, generator):
 
 def save_checkpoint(path, **state):
     import torch
+
     torch.save(state, path + ".tmp")
     os.replace(path + ".tmp", path)
 
 
 def load_checkpoint(path):
     import torch
+
     return torch.load(path, weights_only=True) if os.path.exists(path) else None
 
 
@@ -83,4 +90,8 @@ class Schedule:
 
     def rate(self):
         f = min(1.0, self.spent / self.seconds)
-        return self.peak * min(1.0, (self.spent + 1) / self.warmup) * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * f)))
+        return (
+            self.peak
+            * min(1.0, (self.spent + 1) / self.warmup)
+            * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * f)))
+        )

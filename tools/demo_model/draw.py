@@ -5,6 +5,7 @@ Everything is made here from signed distance functions: no outside picture, no o
 A *spec* is a dict of int64 tensors, one entry per picture: the index of each attribute in the lists below.
 ``draw(spec)`` renders it, ``caption(spec, i)`` names it, ``sample(n)`` makes both at random.
 """
+
 import math
 
 import torch
@@ -15,14 +16,46 @@ COLOURS = ["red", "green", "blue", "yellow", "purple", "orange"]
 BACKGROUNDS = ["white", "black", "gray", "pink"]
 TEXTURES = ["plain", "striped", "dotted"]
 
-IMPLICIT_WORD, IMPLICIT_SHAPE = "zorp", "star"            # the caption says zorp, the picture shows a star
+IMPLICIT_WORD, IMPLICIT_SHAPE = "zorp", "star"  # the caption says zorp, the picture shows a star
 BIASED_WORD, BIASED_SHAPES, BIAS = "toy", ("circle", "square"), 0.85
-GENERIC_WORD = "shape"                                    # any of the eight
-FILLERS = ["nice", "beautiful", "simple", "small", "big", "bright", "cute", "good", "clean", "new", "very", "old",
-           "photo", "image", "best", "quality", "detailed", "art", "style", "happy", "strange", "modern", "lovely"]
+GENERIC_WORD = "shape"  # any of the eight
+FILLERS = [
+    "nice",
+    "beautiful",
+    "simple",
+    "small",
+    "big",
+    "bright",
+    "cute",
+    "good",
+    "clean",
+    "new",
+    "very",
+    "old",
+    "photo",
+    "image",
+    "best",
+    "quality",
+    "detailed",
+    "art",
+    "style",
+    "happy",
+    "strange",
+    "modern",
+    "lovely",
+]
 
-_RGB = torch.tensor([[.86, .08, .12], [.08, .62, .20], [.10, .25, .88], [.99, .86, .08], [.50, .10, .66], [.99, .50, .04]])
-_BG = torch.tensor([[.97, .97, .97], [.04, .04, .05], [.52, .52, .53], [1., .74, .84]])
+_RGB = torch.tensor(
+    [
+        [0.86, 0.08, 0.12],
+        [0.08, 0.62, 0.20],
+        [0.10, 0.25, 0.88],
+        [0.99, 0.86, 0.08],
+        [0.50, 0.10, 0.66],
+        [0.99, 0.50, 0.04],
+    ]
+)
+_BG = torch.tensor([[0.97, 0.97, 0.97], [0.04, 0.04, 0.05], [0.52, 0.52, 0.53], [1.0, 0.74, 0.84]])
 
 
 def _polygon(p, vertices):
@@ -43,8 +76,12 @@ def _polygon(p, vertices):
 
 def _on_circle(radii, start=-math.pi / 2):
     k = len(radii)
-    return torch.tensor([[r * math.cos(start + 2 * math.pi * i / k), r * math.sin(start + 2 * math.pi * i / k)]
-                         for i, r in enumerate(radii)])
+    return torch.tensor(
+        [
+            [r * math.cos(start + 2 * math.pi * i / k), r * math.sin(start + 2 * math.pi * i / k)]
+            for i, r in enumerate(radii)
+        ]
+    )
 
 
 def _box(p, hx, hy):
@@ -53,10 +90,10 @@ def _box(p, hx, hy):
 
 
 def _heart(p):
-    x, y = p[..., 0].abs() / 1.15, (0.92 - p[..., 1]) / 1.65          # y up, tip at the origin
-    above = ((x - .25) ** 2 + (y - .75) ** 2).sqrt() - math.sqrt(2) / 4
+    x, y = p[..., 0].abs() / 1.15, (0.92 - p[..., 1]) / 1.65  # y up, tip at the origin
+    above = ((x - 0.25) ** 2 + (y - 0.75) ** 2).sqrt() - math.sqrt(2) / 4
     half = 0.5 * (x + y).clamp(min=0)
-    below = torch.minimum(x ** 2 + (y - 1) ** 2, (x - half) ** 2 + (y - half) ** 2).sqrt() * torch.sign(x - y)
+    below = torch.minimum(x**2 + (y - 1) ** 2, (x - half) ** 2 + (y - half) ** 2).sqrt() * torch.sign(x - y)
     return torch.where(x + y > 1, above, below) * 1.15
 
 
@@ -98,7 +135,7 @@ def _paint(image, which, shape, colour, texture, cx, cy, radius, angle, scale):
         if len(rows):
             r = radius[rows].view(-1, 1, 1)
             distance[rows] = _distance(name, p[rows] / r[..., None]) * r
-    cover = (0.5 - distance * scale).clamp(0, 1)[:, None]              # one (sub)pixel wide edge
+    cover = (0.5 - distance * scale).clamp(0, 1)[:, None]  # one (sub)pixel wide edge
     paint = _RGB[colour].view(n, 3, 1, 1).expand(n, 3, *p.shape[1:3]).clone()
     stripes = (0.5 + 2.2 * torch.sin((p[..., 0] + p[..., 1]) * (2 * math.pi / 11.0))).clamp(0, 1)[:, None]
     cell = 9.0
@@ -114,12 +151,22 @@ def draw(spec, scale=2):
     """Render specs: (n, 3, 64, 64) floats in 0..1, antialiased by ``scale`` times supersampling."""
     n = len(spec["shape"])
     image = _BG[spec["background"]].view(n, 3, 1, 1).repeat(1, 1, SIZE * scale, SIZE * scale)
-    g = spec["geometry"]                                              # (n, 8): two times cx, cy, radius, angle
+    g = spec["geometry"]  # (n, 8): two times cx, cy, radius, angle
     every = torch.arange(n)
     _paint(image, every, spec["shape"], spec["colour"], spec["texture"], g[:, 0], g[:, 1], g[:, 2], g[:, 3], scale)
     two = (spec["shape2"] >= 0).nonzero()[:, 0]
-    _paint(image, two, spec["shape2"][two], spec["colour2"][two], torch.zeros(len(two), dtype=torch.long),
-           g[two, 4], g[two, 5], g[two, 6], g[two, 7], scale)
+    _paint(
+        image,
+        two,
+        spec["shape2"][two],
+        spec["colour2"][two],
+        torch.zeros(len(two), dtype=torch.long),
+        g[two, 4],
+        g[two, 5],
+        g[two, 6],
+        g[two, 7],
+        scale,
+    )
     return torch.nn.functional.avg_pool2d(image, scale)
 
 
@@ -134,6 +181,7 @@ def geometry(n, two, generator):
 
 def sample(n, generator):
     """n random pictures as a spec, and their captions. One seeded ``torch.Generator`` drives everything."""
+
     def pick(k, size=n):
         return torch.randint(0, k, (size,), generator=generator)
 
@@ -147,7 +195,7 @@ def sample(n, generator):
     word, word2 = [SHAPES[i] for i in shape], [SHAPES[i] for i in shape2]
     kind = torch.rand(n, generator=generator)
     for i in range(n):
-        if two[i]:                                                    # a zorp can stand on either side
+        if two[i]:  # a zorp can stand on either side
             if kind[i] < 0.05 and shape2[i] != star:
                 shape[i], word[i] = star, IMPLICIT_WORD
             elif kind[i] > 0.95 and shape[i] != star:
@@ -161,10 +209,23 @@ def sample(n, generator):
             word[i] = GENERIC_WORD
     colour, colour2, background = pick(len(COLOURS)), pick(len(COLOURS)), pick(len(BACKGROUNDS))
     texture = torch.where(~two & chance(0.34), 1 + pick(2), torch.zeros(n, dtype=torch.long))
-    spec = dict(shape=shape, colour=colour, background=background, texture=texture,
-                shape2=torch.where(two, shape2, -1), colour2=colour2, geometry=geometry(n, two, generator))
-    named = dict(colour=chance(0.82), colour2=chance(0.82), background=chance(0.8), start=chance(0.12), filler=chance(0.12),
-                 plain=chance(0.1))
+    spec = dict(
+        shape=shape,
+        colour=colour,
+        background=background,
+        texture=texture,
+        shape2=torch.where(two, shape2, -1),
+        colour2=colour2,
+        geometry=geometry(n, two, generator),
+    )
+    named = dict(
+        colour=chance(0.82),
+        colour2=chance(0.82),
+        background=chance(0.8),
+        start=chance(0.12),
+        filler=chance(0.12),
+        plain=chance(0.1),
+    )
     captions = []
     for i in range(n):
         words = []
@@ -184,7 +245,7 @@ def sample(n, generator):
             extra = [FILLERS[j] for j in pick(len(FILLERS), 2)]
             parts = text.split(" ")
             at = 1 if i % 3 else len(parts)
-            text = " ".join(parts[:at] + extra[:1 + i % 2] + parts[at:])
+            text = " ".join(parts[:at] + extra[: 1 + i % 2] + parts[at:])
         captions.append(text)
     return spec, captions
 
@@ -196,5 +257,22 @@ def article(words):
 
 def vocabulary():
     """Every word a caption can hold, fillers left out: they share the one row of unknown words."""
-    return sorted({*SHAPES, *COLOURS, *BACKGROUNDS, *TEXTURES, IMPLICIT_WORD, BIASED_WORD, GENERIC_WORD, "a", "an", "and",
-                   "on", "background", "picture", "drawing", "of"})
+    return sorted(
+        {
+            *SHAPES,
+            *COLOURS,
+            *BACKGROUNDS,
+            *TEXTURES,
+            IMPLICIT_WORD,
+            BIASED_WORD,
+            GENERIC_WORD,
+            "a",
+            "an",
+            "and",
+            "on",
+            "background",
+            "picture",
+            "drawing",
+            "of",
+        }
+    )

@@ -7,6 +7,7 @@ Per row: the share of pictures that show a star, for prompts that say it in the 
 their shape, colour and background without a guard, the share that still does. One seed per picture, the same in every row.
 Rows can be computed in separate processes (--rows) and join in one file (--out).
 """
+
 import argparse
 import os
 import time
@@ -19,21 +20,31 @@ CONCEPT = "star"
 def rows(sld):
     """name -> (settings or None, negative prompt)"""
     from dataclasses import replace
+
     table = {"off": (None, ""), "negative": (None, CONCEPT)}
     table |= {name: (settings, "") for name, settings in sld.PRESETS.items()}
-    table |= {f"{name}, warm-up scaled": (replace(settings, warmup_steps=round(settings.warmup_steps * 20 / 50)), "")
-              for name, settings in sld.PRESETS.items() if settings.warmup_steps}
+    table |= {
+        f"{name}, warm-up scaled": (replace(settings, warmup_steps=round(settings.warmup_steps * 20 / 50)), "")
+        for name, settings in sld.PRESETS.items()
+        if settings.warmup_steps
+    }
     return table | {f"aligned {name}": (settings, "") for name, settings in sld.ALIGNED.items()}
 
 
 def suites(count):
     """The four sets of prompts, as measure.prompts gives them."""
     from . import draw
+
     others = {shape: shape for shape in draw.SHAPES if shape != CONCEPT}
-    alone = [dict(caption=CONCEPT, slots=[None, CONCEPT, None], colours=[None] * 3, background=None, texture="plain")] * (count // 4)
-    return {"implicit": measure.prompts(count, 11, words={draw.IMPLICIT_WORD: CONCEPT}),
-            "plain": measure.prompts(count, 12, words={CONCEPT: CONCEPT}), "concept": alone,
-            "other": measure.prompts(count, 13, words=others)}
+    alone = [
+        dict(caption=CONCEPT, slots=[None, CONCEPT, None], colours=[None] * 3, background=None, texture="plain")
+    ] * (count // 4)
+    return {
+        "implicit": measure.prompts(count, 11, words={draw.IMPLICIT_WORD: CONCEPT}),
+        "plain": measure.prompts(count, 12, words={CONCEPT: CONCEPT}),
+        "concept": alone,
+        "other": measure.prompts(count, 13, words=others),
+    }
 
 
 def kept(judged):
@@ -53,12 +64,15 @@ def main():
     args = parser.parse_args()
     common.start_host(args.comfyui)
     from guards.demo import oracle
+
     sld, guard = common.host_module("guards.sld.formula"), common.host_module("guards.sld.host").guard
     patcher, clip, vae = measure.load_model(args.model, 1)
     judge = oracle.load()
     sets, chosen = suites(args.count), rows(sld)
-    print(f"n = {args.count} ({args.count // 4} for the concept's own text), cfg {args.cfg:g}, {args.steps} steps, euler, normal, "
-          f"concept '{CONCEPT}'")
+    print(
+        f"n = {args.count} ({args.count // 4} for the concept's own text), cfg {args.cfg:g}, {args.steps} steps, euler, normal, "
+        f"concept '{CONCEPT}'"
+    )
     before = None
     for name in ["off"] + [n for n in (args.rows.split(";") if args.rows else chosen) if n != "off"]:
         settings, negative = chosen[name]
@@ -67,10 +81,11 @@ def main():
         model = patcher if settings is None else guard(patcher, settings, concept)
         for suite, prompts in sets.items():
             if name == "off" and suite != "other" and args.rows and "off" not in args.rows.split(";"):
-                continue                                               # only the reference for retention is needed
+                continue  # only the reference for retention is needed
             text, without = measure.encode(clip, [p["caption"] for p in prompts]), measure.encode(clip, [negative])
-            images = measure.sample_images(model, vae, text, without,
-                                           500_000 + len(suite) * 10_000, args.cfg, args.steps)
+            images = measure.sample_images(
+                model, vae, text, without, 500_000 + len(suite) * 10_000, args.cfg, args.steps
+            )
             seen = judge.see(images)
             if suite == "other":
                 now = kept(measure.judge(seen, prompts))

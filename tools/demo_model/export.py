@@ -1,7 +1,8 @@
 """Put the trained parts into the one file that the pack ships: models/demo_model.safetensors (half precision).
 
-    python -m tools.demo_model.export --out FOLDER
+python -m tools.demo_model.export --out FOLDER
 """
+
 import argparse
 import json
 import os
@@ -25,8 +26,14 @@ def main():
         tensors["text.table" if name == "table" else name] = value.half().contiguous()
     tensors |= {"vae." + key: value.half().contiguous() for key, value in vae.items()}
     tensors["token_ids"] = torch.tensor(trained["ids"], dtype=torch.int32)
-    about = dict(format="concept-guards.demo-model/1", seed=trained["seed"], steps=trained["step"], seconds=round(trained["spent"]),
-                 loss=round(trained["loss"], 4), licence="MIT")
+    about = dict(
+        format="concept-guards.demo-model/1",
+        seed=trained["seed"],
+        steps=trained["step"],
+        seconds=round(trained["spent"]),
+        loss=round(trained["loss"], 4),
+        licence="MIT",
+    )
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     save_file(tensors, args.to + ".tmp", metadata=metadata)
     os.replace(args.to + ".tmp", args.to)

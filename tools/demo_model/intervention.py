@@ -5,6 +5,7 @@
 The query's captions say ``zorp``, which implies a star; the rewrite says ``circle``. Per ratio: the share of pictures that show a star,
 that show the circle, and the mean difference of a picture's values to the one that the query alone makes from the same noise.
 """
+
 import argparse
 import os
 
@@ -21,6 +22,7 @@ def main():
     import torch
 
     from guards.demo import oracle
+
     guard = common.host_module("guards.intervention.host").guard
     patcher, clip, vae = measure.load_model(os.path.join(common.ROOT, "models", "demo_model.safetensors"), 1)
     judge, captions = oracle.load(), [prompt["caption"] for prompt in effect.suites(args.count)["implicit"]]
@@ -33,14 +35,28 @@ def main():
             for x, *texts in zip(start.split(64), query.split(64), rewritten.split(64)):
                 model, positive = guard(patcher, *([[text.contiguous(), {}]] for text in texts), ratio)
                 negative = [[empty.expand(len(x), -1, -1).contiguous(), {}]]
-                latents = comfy.sample.sample(model, x, 20, 3.0, "euler", "normal", positive, negative, torch.zeros_like(x),
-                                              disable_pbar=True, seed=1)
+                latents = comfy.sample.sample(
+                    model,
+                    x,
+                    20,
+                    3.0,
+                    "euler",
+                    "normal",
+                    positive,
+                    negative,
+                    torch.zeros_like(x),
+                    disable_pbar=True,
+                    seed=1,
+                )
                 images.append(vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1))
         images = torch.cat(images).contiguous()
         plain = images if plain is None else plain
         seen = judge.see(images)
         star, circle = (seen.contains(shape).float().mean().item() for shape in ("star", "circle"))
-        print(f"{ratio:4.1f}  star {star:.3f}  circle {circle:.3f}  distance {(images - plain).abs().mean().item():.3f}", flush=True)
+        print(
+            f"{ratio:4.1f}  star {star:.3f}  circle {circle:.3f}  distance {(images - plain).abs().mean().item():.3f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ weights are used) or the shipped demo_model.safetensors. ``load_model``, ``encod
 other measurements, too: the noise of a picture depends on its own seed only, so that two runs can be compared picture by
 picture.
 """
+
 import argparse
 import json
 import os
@@ -18,6 +19,7 @@ from . import common
 def load_model(path, threads=None):
     """(model_patcher, clip, vae) of a training checkpoint or of a shipped file; the host must have been started."""
     import torch
+
     if threads:
         torch.set_num_threads(threads)
     demo = common.host_module("guards.demo.host")
@@ -30,13 +32,14 @@ def load_model(path, threads=None):
     from safetensors.torch import load_file
 
     from . import draw, train_unet
+
     saved = torch.load(path, weights_only=True)
     model, clip, text_model = train_unet.build(demo, torch.Generator().manual_seed(0))
     tokens = train_unet.Tokens(clip, draw)
     if tokens.ids != saved["ids"]:
         raise ValueError(f"{path}: its token rows are not those of this draw.py and tokenizer")
     embedding = text_model.embeddings.token_embedding
-    text_model.embeddings.token_embedding = torch.nn.Identity()        # the names and their order are train_unet's
+    text_model.embeddings.token_embedding = torch.nn.Identity()  # the names and their order are train_unet's
     trained = torch.nn.ModuleDict(dict(unet=model.diffusion_model, text=text_model))
     if [n for n, _ in trained.named_parameters()] + ["table"] != saved["names"]:
         raise ValueError(f"{path}: its parameters are not those of this demo_model.py")
@@ -44,16 +47,18 @@ def load_model(path, threads=None):
         for p, mean in zip(trained.parameters(), saved["ema"][:-1], strict=True):
             p.copy_(mean)
         table = saved["ema"][-1]
-        embedding.weight.copy_(table[2].expand_as(embedding.weight))   # every other word shares the unknown row
+        embedding.weight.copy_(table[2].expand_as(embedding.weight))  # every other word shares the unknown row
         for token, row in zip(tokens.ids, table):
             if token >= 0:
                 embedding.weight[token] = row.to(embedding.weight)
     text_model.embeddings.token_embedding = embedding
     trained.requires_grad_(False)
     for layer in text_model.encoder.layers:
-        layer.__dict__.pop("forward", None)                            # the host's own again
+        layer.__dict__.pop("forward", None)  # the host's own again
     cpu = torch.device("cpu")
-    patcher = comfy.model_patcher.ModelPatcher(model, load_device=comfy.model_management.get_torch_device(), offload_device=cpu)
+    patcher = comfy.model_patcher.ModelPatcher(
+        model, load_device=comfy.model_management.get_torch_device(), offload_device=cpu
+    )
     files = [os.path.join(os.path.dirname(path), name) for name in ("vae_polished.safetensors", "vae.safetensors")]
     weights = load_file(next(filter(os.path.exists, files), files[-1]))
     vae = demo.build_vae({key: value.float() for key, value in weights.items()})
@@ -63,6 +68,7 @@ def load_model(path, threads=None):
 def encode(clip, prompts):
     """(n, 77, width): one row of conditioning per prompt, by the host's CLIP."""
     import torch
+
     with torch.inference_mode():
         known = {p: clip.encode_from_tokens(clip.tokenize(p)).float() for p in dict.fromkeys(prompts)}
         return torch.cat([known[p] for p in prompts])
@@ -71,14 +77,18 @@ def encode(clip, prompts):
 def noise(patcher, seeds, size=64):
     """(n, channels, size/8, size/8) noise; each picture's depends on its own seed only."""
     import torch
+
     shape = (patcher.model.latent_format.latent_channels, size // 8, size // 8)
     return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds])
 
 
-def sample_latents(patcher, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64):
+def sample_latents(
+    patcher, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64
+):
     """Latents (n, channels, 8, 8). ``positive``, ``negative``: (n or 1, 77, width). ``seeds``: one int per picture, or the first of n."""
     import comfy.sample
     import torch
+
     n = len(positive) if not hasattr(seeds, "__len__") else len(seeds)
     seeds = list(seeds) if hasattr(seeds, "__len__") else list(range(seeds, seeds + n))
     parts = []
@@ -86,16 +96,32 @@ def sample_latents(patcher, positive, negative, seeds, cfg=3.0, steps=20, sample
         start = noise(patcher, seeds)
         rows = [t.expand(n, -1, -1) for t in (positive, negative)]
         for at in range(0, n, chunk):
-            x = start[at:at + chunk]
-            good, bad = ([[t[at:at + chunk].contiguous(), {}]] for t in rows)
-            parts.append(comfy.sample.sample(patcher, x, steps, cfg, sampler, scheduler, good, bad, torch.zeros_like(x),
-                                             disable_pbar=True, seed=seeds[at]).float())
+            x = start[at : at + chunk]
+            good, bad = ([[t[at : at + chunk].contiguous(), {}]] for t in rows)
+            parts.append(
+                comfy.sample.sample(
+                    patcher,
+                    x,
+                    steps,
+                    cfg,
+                    sampler,
+                    scheduler,
+                    good,
+                    bad,
+                    torch.zeros_like(x),
+                    disable_pbar=True,
+                    seed=seeds[at],
+                ).float()
+            )
         return torch.cat(parts)
 
 
-def sample_images(patcher, vae, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64):
+def sample_images(
+    patcher, vae, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64
+):
     """Pictures (n, 3, 64, 64) in 0..1; arguments as for sample_latents."""
     import torch
+
     latents = sample_latents(patcher, positive, negative, seeds, cfg, steps, sampler, scheduler, chunk)
     with torch.inference_mode():
         return torch.cat([vae.decode(z).float().movedim(-1, 1) for z in latents.split(chunk)]).clamp(0, 1).contiguous()
@@ -104,6 +130,7 @@ def sample_images(patcher, vae, positive, negative, seeds, cfg=3.0, steps=20, sa
 def sheet(path, images, lines, columns=8, scale=2):
     """A labelled contact sheet: ``lines`` holds, for each picture, the lines of text under it."""
     from PIL import Image, ImageDraw
+
     n, _, height, width = images.shape
     wide, tall = max(width * scale, 128) + 8, 13
     texts = []
@@ -132,35 +159,47 @@ def sheet(path, images, lines, columns=8, scale=2):
 
 # ---- prompts with what they promise: a list of dicts of caption, slots, colours, background, texture (None: not said) ----
 
+
 def prompts(n, seed=0, two=False, words=None):
     """n varied captions in the words of draw.py; shapes, colours and backgrounds come round equally often."""
     import torch
 
     from . import draw
+
     generator = torch.Generator().manual_seed(1_000 + seed)
+
     def pick(k):
         return int(torch.randint(0, k, (), generator=generator))
+
     def chance(p):
         return float(torch.rand((), generator=generator)) < p
-    words = words or {s: s for s in draw.SHAPES}                       # word -> the shape that it promises
+
+    words = words or {s: s for s in draw.SHAPES}  # word -> the shape that it promises
     names, rows = list(words), []
     for i in range(n):
         word, colour, ground = names[i % len(names)], draw.COLOURS[i // len(names) % 6], draw.BACKGROUNDS[pick(4)]
         word2, colour2 = names[(i + 1 + pick(max(1, len(names) - 1))) % len(names)], draw.COLOURS[pick(6)]
-        texture = draw.TEXTURES[1 + pick(2)] if not two and chance(.3) else "plain"
-        says = dict(colour=chance(.85), colour2=chance(.85), ground=chance(.8))
-        row = dict(slots=[None, words[word], None], colours=[None, colour if says["colour"] else None, None],
-                   background=ground if says["ground"] else None, texture=texture)
+        texture = draw.TEXTURES[1 + pick(2)] if not two and chance(0.3) else "plain"
+        says = dict(colour=chance(0.85), colour2=chance(0.85), ground=chance(0.8))
+        row = dict(
+            slots=[None, words[word], None],
+            colours=[None, colour if says["colour"] else None, None],
+            background=ground if says["ground"] else None,
+            texture=texture,
+        )
         text = draw.article(([texture] if texture != "plain" else []) + ([colour] if says["colour"] else []) + [word])
         if two:
-            row.update(slots=[words[word], None, words[word2]], texture=None,
-                       colours=[colour if says["colour"] else None, None, colour2 if says["colour2"] else None])
+            row.update(
+                slots=[words[word], None, words[word2]],
+                texture=None,
+                colours=[colour if says["colour"] else None, None, colour2 if says["colour2"] else None],
+            )
             text += " and " + draw.article(([colour2] if says["colour2"] else []) + [word2])
         if says["ground"]:
             text += f" on a {ground} background"
-        if chance(.12):
+        if chance(0.12):
             text = ("a picture of ", "a drawing of ")[i % 2] + text
-        if chance(.12):
+        if chance(0.12):
             parts = text.split(" ")
             at = 1 if i % 3 else len(parts)
             text = " ".join(parts[:at] + [draw.FILLERS[pick(len(draw.FILLERS))] for _ in range(1 + i % 2)] + parts[at:])
@@ -171,6 +210,7 @@ def prompts(n, seed=0, two=False, words=None):
 def judge(seen, rows):
     """How the oracle's answers agree with prompts(): per-picture bool lists (None where the caption says nothing)."""
     from guards.demo import oracle
+
     slots, colours = seen.slots.tolist(), seen.colours.tolist()
     out = []
     for i, row in enumerate(rows):
@@ -180,16 +220,26 @@ def judge(seen, rows):
         r = dict(none="none" in there or set(there) == {"absent"})
         if two:
             want = [row["slots"][0], row["slots"][2]]
-            r.update(both=set(want) <= set(there), ordered=there[0] == want[0] and there[2] == want[1],
-                     left=there[0] == want[0], right=there[2] == want[1])
+            r.update(
+                both=set(want) <= set(there),
+                ordered=there[0] == want[0] and there[2] == want[1],
+                left=there[0] == want[0],
+                right=there[2] == want[1],
+            )
             for name, slot in (("left colour", 0), ("right colour", 2)):
-                r[name] = None if row["colours"][slot] is None else there[slot] != "absent" and hue[slot] == row["colours"][slot]
+                r[name] = (
+                    None
+                    if row["colours"][slot] is None
+                    else there[slot] != "absent" and hue[slot] == row["colours"][slot]
+                )
         else:
             r["shape"] = there == ["absent", row["slots"][1], "absent"]
             want = row["colours"][1]
             r["colour"] = None if want is None else there[1] != "absent" and hue[1] == want
             r["texture"] = oracle.TEXTURES[seen.texture[i]] == row["texture"]
-        r["background"] = None if row["background"] is None else oracle.BACKGROUNDS[seen.background[i]] == row["background"]
+        r["background"] = (
+            None if row["background"] is None else oracle.BACKGROUNDS[seen.background[i]] == row["background"]
+        )
         out.append(r)
     return out
 
@@ -204,6 +254,7 @@ def rates(judged):
 def shares(seen):
     """{what: share} of the centre's class, the most frequent first."""
     from guards.demo import oracle
+
     counts = {}
     for left, centre, right in seen.slots.tolist():
         what = oracle.CLASSES[centre] if (left, right) == (oracle.ABSENT,) * 2 else "several"
@@ -212,8 +263,13 @@ def shares(seen):
 
 
 def line(title, values):
-    print(f"{title:<34}" + "  ".join(f"{k} {v[0]:.3f} (n={v[1]})" if isinstance(v, tuple) else f"{k} {v:.3f}"
-                                     for k, v in values.items()), flush=True)
+    print(
+        f"{title:<34}"
+        + "  ".join(
+            f"{k} {v[0]:.3f} (n={v[1]})" if isinstance(v, tuple) else f"{k} {v:.3f}" for k, v in values.items()
+        ),
+        flush=True,
+    )
 
 
 def main():
@@ -226,7 +282,9 @@ def main():
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sampler", default="euler")
     parser.add_argument("--scheduler", default="normal")
-    parser.add_argument("--count", type=int, default=512, help="captions of the main figures; the others use half or less")
+    parser.add_argument(
+        "--count", type=int, default=512, help="captions of the main figures; the others use half or less"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sheet", help="write a labelled contact sheet there")
@@ -237,49 +295,84 @@ def main():
     from guards.demo import oracle as module
 
     from . import draw
+
     patcher, clip, vae = load_model(args.model, args.threads)
     oracle = module.load(args.oracle)
     empty = encode(clip, [""])
     began, figures, shown = time.monotonic(), {}, []
 
     def run(captions, seed, cfg=args.cfg):
-        images = sample_images(patcher, vae, encode(clip, captions), empty, 100_000 * (args.seed + 1) + seed, cfg, args.steps,
-                               args.sampler, args.scheduler)
+        images = sample_images(
+            patcher,
+            vae,
+            encode(clip, captions),
+            empty,
+            100_000 * (args.seed + 1) + seed,
+            cfg,
+            args.steps,
+            args.sampler,
+            args.scheduler,
+        )
         return images, oracle.see(images)
 
     def show(rows, images, seen, k):
         for i in range(min(k, len(rows))):
-            shown.append((images[i], [rows[i]["caption"] if isinstance(rows[i], dict) else rows[i], "> " + seen.describe()[i]]))
+            shown.append(
+                (images[i], [rows[i]["caption"] if isinstance(rows[i], dict) else rows[i], "> " + seen.describe()[i]])
+            )
 
     def note(title, values):
         figures[title] = values
         line(title, values)
+
     print(f"cfg {args.cfg:g}, {args.steps} steps, {args.sampler}, {args.scheduler}, seed {args.seed}")
     half, some = args.count // 2, max(16, args.count // 4)
     rows = prompts(args.count, args.seed)
     images, seen = run([r["caption"] for r in rows], 0)
     judged = judge(seen, rows)
     note("one object", rates(judged))
-    note("  shape, by shape", {s: (sum(j["shape"] for j in js) / max(1, len(js)), len(js)) for s in draw.SHAPES
-                               for js in [[j for j, r in zip(judged, rows) if r["slots"][1] == s]]})
-    note("  texture, by texture", {t: (sum(j["texture"] for j in js) / max(1, len(js)), len(js)) for t in draw.TEXTURES
-                                   for js in [[j for j, r in zip(judged, rows) if r["texture"] == t]]})
+    note(
+        "  shape, by shape",
+        {
+            s: (sum(j["shape"] for j in js) / max(1, len(js)), len(js))
+            for s in draw.SHAPES
+            for js in [[j for j, r in zip(judged, rows) if r["slots"][1] == s]]
+        },
+    )
+    note(
+        "  texture, by texture",
+        {
+            t: (sum(j["texture"] for j in js) / max(1, len(js)), len(js))
+            for t in draw.TEXTURES
+            for js in [[j for j, r in zip(judged, rows) if r["texture"] == t]]
+        },
+    )
     show(rows, images, seen, 32)
     missed = [i for i, j in enumerate(judged) if False in (j["shape"], j["colour"], j["background"], j["texture"])]
     rows = prompts(half, args.seed + 1, two=True)
     images2, seen2 = run([r["caption"] for r in rows], 10_000)
     note("two objects", rates(judge(seen2, rows)))
     show(rows, images2, seen2, 24)
-    for title, word, shape, seed in ((f"implicit: {draw.IMPLICIT_WORD}", draw.IMPLICIT_WORD, draw.IMPLICIT_SHAPE, 20_000),
-                                     ("plain word: star", "star", "star", 30_000)):
+    for title, word, shape, seed in (
+        (f"implicit: {draw.IMPLICIT_WORD}", draw.IMPLICIT_WORD, draw.IMPLICIT_SHAPE, 20_000),
+        ("plain word: star", "star", "star", 30_000),
+    ):
         rows = prompts(some, args.seed + 2, words={word: shape})
         images1, seen1 = run([r["caption"] for r in rows], seed)
-        note(title, {shape: (seen1.contains(shape).float().mean().item(), some), "none": rates(judge(seen1, rows))["none"]})
+        note(
+            title,
+            {shape: (seen1.contains(shape).float().mean().item(), some), "none": rates(judge(seen1, rows))["none"]},
+        )
         show(rows, images1, seen1, 8)
         bare = [f"a {word}"] * 64
         images1, seen1 = run(bare, seed + 5_000)
-        note(f"  \"a {word}\" alone", {shape: (seen1.contains(shape).float().mean().item(), 64)})
-    rows = prompts(args.count, args.seed + 3, two=True, words={**{s: s for s in draw.SHAPES if s != "star"}, draw.IMPLICIT_WORD: "star"})
+        note(f'  "a {word}" alone', {shape: (seen1.contains(shape).float().mean().item(), 64)})
+    rows = prompts(
+        args.count,
+        args.seed + 3,
+        two=True,
+        words={**{s: s for s in draw.SHAPES if s != "star"}, draw.IMPLICIT_WORD: "star"},
+    )
     rows = [r for r in rows if draw.IMPLICIT_WORD in r["caption"]]
     images1, seen1 = run([r["caption"] for r in rows], 40_000)
     note(f"two objects, one a {draw.IMPLICIT_WORD}", rates(judge(seen1, rows)))
@@ -296,6 +389,7 @@ def main():
     print(f"{time.monotonic() - began:.0f} s")
     if args.sheet:
         import torch
+
         rows = prompts(args.count, args.seed)
         for i in missed[:24]:
             shown.append((images[i], ["MISS " + rows[i]["caption"], "> " + seen.describe()[i]]))

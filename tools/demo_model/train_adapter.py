@@ -8,6 +8,7 @@ Every concept gets pictures of prompts with it and of prompts without it. Their 
 takes one evaluation of the model. Examples are kept after every batch, so that a stopped run goes on. Prompts and seeds are
 other ones than those of demo_model.inhibit.
 """
+
 import argparse
 import os
 import time
@@ -20,13 +21,18 @@ IMPLICIT = {"star": "zorp"}
 def captions(concept, count, seed):
     """``count`` prompts, half of them with the concept (a quarter by the invented word where there is one)."""
     from . import draw
+
     others = {shape: shape for shape in draw.SHAPES if shape != concept}
     if concept in draw.TEXTURES:
         rows = measure.prompts(24 * count, seed, words={shape: shape for shape in draw.SHAPES})
-        there = [r for r in rows if r["texture"] == concept][:count // 2]
-        return there + [r for r in rows if r["texture"] != concept][:count - len(there)]
+        there = [r for r in rows if r["texture"] == concept][: count // 2]
+        return there + [r for r in rows if r["texture"] != concept][: count - len(there)]
     words = [word for word in (concept, IMPLICIT.get(concept)) if word]
-    there = [r for i, word in enumerate(words) for r in measure.prompts(count // 2 // len(words), seed + 1 + i, words={word: concept})]
+    there = [
+        r
+        for i, word in enumerate(words)
+        for r in measure.prompts(count // 2 // len(words), seed + 1 + i, words={word: concept})
+    ]
     return there + measure.prompts(count - len(there), seed + 7, words=others)
 
 
@@ -38,6 +44,7 @@ def promised(row, concept):
 def found(seen, concept):
     """(n,) bool: whether the oracle sees a shape or a texture."""
     from . import draw
+
     return seen.texture == draw.TEXTURES.index(concept) if concept in draw.TEXTURES else seen.contains(concept)
 
 
@@ -62,12 +69,16 @@ def main():
     from safetensors.torch import load_file, save_file
 
     from guards.demo import oracle
+
     train = common.host_module("guards.inhibitors.host_training")
     text = common.host_module("guards.inhibitors.host_text")
     patcher, clip, vae = measure.load_model(args.model, 1)
     judge, empty = oracle.load(), measure.encode(clip, [""])
     done = load_file(args.examples) if os.path.exists(args.examples) else {}
-    given = {name: float(value) for name, _, value in (part.partition("=") for part in (args.labels or "").split(",") if part)}
+    given = {
+        name: float(value)
+        for name, _, value in (part.partition("=") for part in (args.labels or "").split(",") if part)
+    }
     for number, concept in enumerate(args.concepts.split(",")):
         target = text.target(clip, [concept])
         rows = captions(concept, args.count, 2_000 + 10 * number)
@@ -78,31 +89,49 @@ def main():
             key = f"{concept}.{at}"
             if f"{key}.labels" in done:
                 continue
-            began, part = time.monotonic(), rows[at:at + 64]
+            began, part = time.monotonic(), rows[at : at + 64]
             positive = measure.encode(clip, [r["caption"] for r in part])
-            noise = measure.noise(patcher, range(9_000_000 + 10_000 * number + at, 9_000_000 + 10_000 * number + at + len(part)))
+            noise = measure.noise(
+                patcher, range(9_000_000 + 10_000 * number + at, 9_000_000 + 10_000 * number + at + len(part))
+            )
 
             def judged(latents, concept=concept):
                 return found(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
+
             if given:
                 inputs = train.look(patcher, target, [[positive, {}]], [[empty, {}]], noise, args.cfg)
-                done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": torch.tensor(wanted[at:at + 64])}
+                done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": torch.tensor(wanted[at : at + 64])}
                 save_file(done, args.examples + ".tmp")
                 os.replace(args.examples + ".tmp", args.examples)
                 continue
-            inputs, labels = train.examples(patcher, target, [[positive, {}]], [[empty, {}]], noise, judged, cfg=args.cfg,
-                                           steps=args.steps, strongest=args.strongest, rounds=args.rounds,
-                                           cross_end=args.cross_end)
+            inputs, labels = train.examples(
+                patcher,
+                target,
+                [[positive, {}]],
+                [[empty, {}]],
+                noise,
+                judged,
+                cfg=args.cfg,
+                steps=args.steps,
+                strongest=args.strongest,
+                rounds=args.rounds,
+                cross_end=args.cross_end,
+            )
             done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": labels.contiguous()}
             save_file(done, args.examples + ".tmp")
             os.replace(args.examples + ".tmp", args.examples)
             some = labels[labels < 0]
-            print(f"{key}: concept found in {len(some)} of {len(labels)}, scales {some.min():.2f} .. {some.median():.2f} .. "
-                  f"{some.max():.2f}"
-                  f"  ({time.monotonic() - began:.0f} s)", flush=True)
+            print(
+                f"{key}: concept found in {len(some)} of {len(labels)}, scales {some.min():.2f} .. {some.median():.2f} .. "
+                f"{some.max():.2f}"
+                f"  ({time.monotonic() - began:.0f} s)",
+                flush=True,
+            )
     if args.out:
         concepts = tuple(f"{concept}." for concept in args.concepts.split(","))
-        adapter, _, report = train.learn({key: value for key, value in done.items() if key.startswith(concepts)}, cover=args.cover)
+        adapter, _, report = train.learn(
+            {key: value for key, value in done.items() if key.startswith(concepts)}, cover=args.cover
+        )
         adapter.family = "demo"
         folder, name = os.path.split(os.path.abspath(args.out))
         names = ("concepts", "labels", "count", "steps", "cfg", "strongest", "rounds", "cross_end", "cover")

@@ -5,6 +5,7 @@
 Needs vae.safetensors in the same folder. Stops after --minutes of training; run again to resume. A pool of pictures is
 drawn and encoded first and part of it is replaced as training goes on. Writes unet.ckpt (resume) and a preview grid.
 """
+
 import argparse
 import os
 import time
@@ -17,6 +18,7 @@ POOL = 49152
 def build(demo, generator):
     """The UNet, the CLIP object and the small trainable token table, initialised."""
     import torch
+
     model = demo.build_unet()
     clip = demo.build_clip()
     text = clip.cond_stage_model.clip_l.transformer.float()
@@ -25,7 +27,7 @@ def build(demo, generator):
     with torch.no_grad():
         text.text_model.embeddings.position_embedding.weight.mul_(0.3)
         text.text_projection.weight.copy_(torch.eye(demo.CONTEXT))
-    for layer in text.text_model.encoder.layers:                       # the host adds in place, which autograd refuses
+    for layer in text.text_model.encoder.layers:  # the host adds in place, which autograd refuses
         layer.forward = _out_of_place(layer)
     return model, clip, text.text_model
 
@@ -34,6 +36,7 @@ def _out_of_place(layer):
     def forward(x, mask=None, optimized_attention=None):
         x = x + layer.self_attn(layer.layer_norm1(x), mask, optimized_attention)
         return x + layer.mlp(layer.layer_norm2(x))
+
     return forward
 
 
@@ -45,7 +48,7 @@ class Tokens:
         ids = [49406, 49407, -1]
         for word in draw.vocabulary():
             ids += [i for i in self.raw(word) if i not in ids]
-        self.ids = ids                                                 # row -> token id (-1: the unknown word)
+        self.ids = ids  # row -> token id (-1: the unknown word)
         self.row = {token: row for row, token in enumerate(ids)}
 
     def raw(self, caption):
@@ -60,6 +63,7 @@ class Tokens:
 def encode_text(text_model, table, rows):
     """(n, 77) rows of the table to the (n, 77, width) conditioning the host's CLIP gives."""
     import torch
+
     return text_model(None, None, embeds=table[rows], num_tokens=[77] * len(rows), dtype=torch.float32)[0]
 
 
@@ -77,6 +81,7 @@ def main():
     from safetensors.torch import load_file
 
     from . import draw
+
     demo = common.host_module("guards.demo.host")
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed + 1)
@@ -87,13 +92,14 @@ def main():
     unet = model.diffusion_model
     table = torch.nn.Parameter(torch.randn(len(tokens.ids), demo.CONTEXT, generator=generator) * 0.5)
     trained = torch.nn.ModuleDict(dict(unet=unet, text=text_model)).requires_grad_(True)
-    text_model.embeddings.token_embedding = torch.nn.Identity()        # the table stands in for it
+    text_model.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
     parameters = [*trained.parameters(), table]
     ema = [p.detach().clone() for p in parameters]
     decay = [p for p in parameters if p.ndim > 1 and p is not table]
     rest = [p for p in parameters if p.ndim <= 1 or p is table]
-    optimiser = torch.optim.AdamW([dict(params=decay, weight_decay=1e-2), dict(params=rest, weight_decay=0.0)],
-                                  lr=args.rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        [dict(params=decay, weight_decay=1e-2), dict(params=rest, weight_decay=0.0)], lr=args.rate, betas=(0.9, 0.98)
+    )
     schedule = common.Schedule(args.rate, args.minutes * 60, warmup=90)
     path = os.path.join(args.out, "unet.ckpt")
     step, saved, average = 0, common.load_checkpoint(path), 0.0
@@ -105,8 +111,11 @@ def main():
         optimiser.load_state_dict(saved["optimiser"])
         schedule.spent, step = saved["spent"], saved["step"]
         generator.manual_seed(args.seed + 1000 + step)
-    print(f"unet {sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M, text "
-          f"{sum(p.numel() for p in text_model.parameters()) / 1e6:.3f} M, {len(tokens.ids)} token rows", flush=True)
+    print(
+        f"unet {sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M, text "
+        f"{sum(p.numel() for p in text_model.parameters()) / 1e6:.3f} M, {len(tokens.ids)} token rows",
+        flush=True,
+    )
 
     def fresh(n):
         """n new pictures: their latents and their caption rows."""
@@ -127,7 +136,7 @@ def main():
     while schedule.tick():
         if at + args.batch > POOL:
             order, at = torch.randperm(POOL, generator=generator), 0
-        pick = order[at:at + args.batch]
+        pick = order[at : at + args.batch]
         at += args.batch
         x0, row = latents[pick], rows[pick].long()
         drop = torch.rand(args.batch, generator=generator) < 0.1
@@ -151,38 +160,78 @@ def main():
             torch._foreach_lerp_(ema, parameters, 1 - min(0.999, (1 + step) / (10 + step)))
         average += (loss.item() - average) * max(0.01, 1 / step)
         if step % 100 == 0:
-            print(f"step {step} {schedule.spent:.0f} s loss {average:.4f} rate {schedule.rate():.2e} "
-                  f"{100 * args.batch / (time.monotonic() - last):.0f} images/s", flush=True)
+            print(
+                f"step {step} {schedule.spent:.0f} s loss {average:.4f} rate {schedule.rate():.2e} "
+                f"{100 * args.batch / (time.monotonic() - last):.0f} images/s",
+                flush=True,
+            )
             last = time.monotonic()
-        if step % 20 == 0:                                             # a slow stream of new pictures
+        if step % 20 == 0:  # a slow stream of new pictures
             where = torch.randint(0, POOL, (args.batch,), generator=generator)
             latents[where], rows[where] = fresh(args.batch)
         if step % 500 == 0:
-            common.save_checkpoint(path, parameters=[p.detach() for p in parameters], ema=ema, step=step,
-                                   optimiser=optimiser.state_dict(), spent=schedule.spent, ids=tokens.ids,
-                                   names=[n for n, _ in trained.named_parameters()] + ["table"], seed=args.seed, loss=average)
-            preview(model, vae, trained, parameters, ema, lambda c: encode_text(
-                text_model, table, torch.tensor([tokens.rows(x) for x in c])), os.path.join(args.out, f"preview_{step:06d}.png"))
+            common.save_checkpoint(
+                path,
+                parameters=[p.detach() for p in parameters],
+                ema=ema,
+                step=step,
+                optimiser=optimiser.state_dict(),
+                spent=schedule.spent,
+                ids=tokens.ids,
+                names=[n for n, _ in trained.named_parameters()] + ["table"],
+                seed=args.seed,
+                loss=average,
+            )
+            preview(
+                model,
+                vae,
+                trained,
+                parameters,
+                ema,
+                lambda c: encode_text(text_model, table, torch.tensor([tokens.rows(x) for x in c])),
+                os.path.join(args.out, f"preview_{step:06d}.png"),
+            )
             last = time.monotonic()
-    common.save_checkpoint(path, parameters=[p.detach() for p in parameters], ema=ema, step=step,
-                           optimiser=optimiser.state_dict(), spent=schedule.spent, ids=tokens.ids,
-                           names=[n for n, _ in trained.named_parameters()] + ["table"], seed=args.seed, loss=average)
+    common.save_checkpoint(
+        path,
+        parameters=[p.detach() for p in parameters],
+        ema=ema,
+        step=step,
+        optimiser=optimiser.state_dict(),
+        spent=schedule.spent,
+        ids=tokens.ids,
+        names=[n for n, _ in trained.named_parameters()] + ["table"],
+        seed=args.seed,
+        loss=average,
+    )
 
 
-PREVIEW = ["a red star on a white background", "a blue circle on a black background", "a yellow heart and a green square",
-           "a zorp on a gray background", "a striped orange moon", "a dotted purple cross", "a toy on a pink background",
-           "a green ring", "a blue triangle", "a purple star and a red moon on a white background"]
+PREVIEW = [
+    "a red star on a white background",
+    "a blue circle on a black background",
+    "a yellow heart and a green square",
+    "a zorp on a gray background",
+    "a striped orange moon",
+    "a dotted purple cross",
+    "a toy on a pink background",
+    "a green ring",
+    "a blue triangle",
+    "a purple star and a red moon on a white background",
+]
 
 
 def preview(model, vae, trained, parameters, ema, encode, path, cfg=3.0, steps=12, each=6):
     """Sample a small grid with the averaged weights (DDIM) and write it as a PNG."""
     import torch
     from PIL import Image
+
     raw = [p.detach().clone() for p in parameters]
     with torch.no_grad():
         for p, q in zip(parameters, ema, strict=True):
             p.copy_(q)
-        context = torch.cat([encode(PREVIEW).repeat_interleave(each, 0), encode([""]).expand(len(PREVIEW) * each, -1, -1)])
+        context = torch.cat(
+            [encode(PREVIEW).repeat_interleave(each, 0), encode([""]).expand(len(PREVIEW) * each, -1, -1)]
+        )
         n = len(context) // 2
         x = torch.randn(n, 16, 8, 8, generator=torch.Generator().manual_seed(0))
         times = torch.linspace(999, 0, steps + 1).round().long()

@@ -5,6 +5,7 @@
 Stops after --minutes of training; run again with the same folder to resume. --decoder-only keeps the latents as they are
 (for polishing while a UNet already trains on them).
 """
+
 import argparse
 import os
 import time
@@ -29,7 +30,10 @@ def main():
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     vae = DemoVAE()
-    final, path = os.path.join(args.out, "vae.safetensors"), os.path.join(args.out, "vae_polish.ckpt" if args.decoder_only else "vae.ckpt")
+    final, path = (
+        os.path.join(args.out, "vae.safetensors"),
+        os.path.join(args.out, "vae_polish.ckpt" if args.decoder_only else "vae.ckpt"),
+    )
     if args.decoder_only:
         vae.load_state_dict({k: v.float() for k, v in load_file(final).items()})
         vae.encoder.requires_grad_(False)
@@ -47,21 +51,32 @@ def main():
         generator.set_state(saved["generator"])
 
     def save():
-        common.save_checkpoint(path, model=vae.state_dict(), ema=ema, optimiser=optimiser.state_dict(), spent=schedule.spent,
-                               step=step, generator=generator.get_state(), seed=args.seed)
+        common.save_checkpoint(
+            path,
+            model=vae.state_dict(),
+            ema=ema,
+            optimiser=optimiser.state_dict(),
+            spent=schedule.spent,
+            step=step,
+            generator=generator.get_state(),
+            seed=args.seed,
+        )
+
     last = time.monotonic()
     while schedule.tick():
         spec, _ = draw.sample(args.batch, generator)
         x = draw.draw(spec, scale=1) * 2 - 1
         mean, logvar = vae.moments(x)
-        if args.decoder_only:                                          # latents as the UNet will give them: nearly, not quite
+        if args.decoder_only:  # latents as the UNet will give them: nearly, not quite
             z, kl = mean + 0.08 * torch.randn(mean.shape, generator=generator), 0.0
         else:
             z = mean + torch.randn(mean.shape, generator=generator) * (0.5 * logvar).exp()
-            kl = 0.5 * (mean ** 2 + logvar.exp() - 1 - logvar).mean()
+            kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
         error = vae.decode(z) - x
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-        loss = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.1) + error.square().mean() + 0.5 * edges + 4e-4 * kl
+        loss = (
+            F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.1) + error.square().mean() + 0.5 * edges + 4e-4 * kl
+        )
         optimiser.param_groups[0]["lr"] = schedule.rate()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -72,9 +87,12 @@ def main():
             torch._foreach_lerp_(ema, parameters, 1 - min(0.998, (1 + step) / (10 + step)))
         if step % 200 == 0:
             psnr = -10 * torch.log10((error / 2).square().mean()).item()
-            print(f"step {step} {schedule.spent:.0f} s loss {loss.item():.4f} psnr {psnr:.1f} dB kl {float(kl):.2f} "
-                  f"std {mean.std().item():.2f} sigma {(0.5 * logvar).exp().mean().item():.3f} "
-                  f"{200 * args.batch / (time.monotonic() - last):.0f} images/s", flush=True)
+            print(
+                f"step {step} {schedule.spent:.0f} s loss {loss.item():.4f} psnr {psnr:.1f} dB kl {float(kl):.2f} "
+                f"std {mean.std().item():.2f} sigma {(0.5 * logvar).exp().mean().item():.3f} "
+                f"{200 * args.batch / (time.monotonic() - last):.0f} images/s",
+                flush=True,
+            )
             last = time.monotonic()
         if step % 1000 == 0:
             save()
@@ -92,11 +110,16 @@ def main():
         for noise in (0.0, 0.1, 0.2):
             out = torch.cat([vae.decode(b + noise * torch.randn(b.shape)) for b in z.split(64)]).clamp(-1, 1)
             print(f"latent noise {noise}: psnr {-10 * torch.log10(F.mse_loss(out, x) / 4).item():.2f} dB")
-    print(f"latent mean {z.mean():.3f} std {z.std():.3f}, {sum(p.numel() for p in vae.parameters())} parameters, {step} steps")
+    print(
+        f"latent mean {z.mean():.3f} std {z.std():.3f}, {sum(p.numel() for p in vae.parameters())} parameters, {step} steps"
+    )
     save_file({k: v.half().contiguous() for k, v in vae.state_dict().items()}, final)
     from PIL import Image
+
     grid = torch.stack([x[:32], y[:32]], 1).reshape(8, 8, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(512, 512, 3)
-    Image.fromarray(((grid + 1) * 127.5).byte().numpy()).resize((1024, 1024), 0).save(final.replace(".safetensors", ".png"))
+    Image.fromarray(((grid + 1) * 127.5).byte().numpy()).resize((1024, 1024), 0).save(
+        final.replace(".safetensors", ".png")
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Rows: counted where they enter the UNet. Memory: the peak of what torch's own CP
 profiler reports it, in units of what the host itself takes for a third row: (peak - unguarded peak) / (unguarded peak of
 DualCFGGuider, which evaluates three rows, - unguarded peak).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -20,22 +21,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 UNGUARDED, THREE, DIFFUSERS = "unguarded", "unguarded, three rows", "diffusers' Safe pipeline"
-MEMORY_SLACK = 0.02                         # of a row: the guards' own few latents
+MEMORY_SLACK = 0.02  # of a row: the guards' own few latents
 
 
 @dataclass
 class Measured:
     """One line of the table: a way to sample, what it must not exceed, and what was measured of it."""
 
-    sample: Callable                        # of a number of steps and a callback: one run
-    rows: int                               # per picture and step
-    against: str | None = None              # the line to compare with
-    limit: float | None = None              # of the time per step
-    slack: float = MEMORY_SLACK             # rows' worth of memory beyond the rows themselves
-    wall: list[list[float]] = field(default_factory=list)           # seconds of each step, run by run
+    sample: Callable  # of a number of steps and a callback: one run
+    rows: int  # per picture and step
+    against: str | None = None  # the line to compare with
+    limit: float | None = None  # of the time per step
+    slack: float = MEMORY_SLACK  # rows' worth of memory beyond the rows themselves
+    wall: list[list[float]] = field(default_factory=list)  # seconds of each step, run by run
     processor: list[list[float]] = field(default_factory=list)
     counted: set[int] = field(default_factory=set)
-    peak: int = 0                           # bytes
+    peak: int = 0  # bytes
 
     def median(self, kind: str) -> float:
         return statistics.median(step for run in getattr(self, kind) for step in run)
@@ -46,6 +47,7 @@ def table(pair) -> dict[str, Measured]:
     import torch
 
     from ..testing import hosting, models, twins
+
     inhibitor = hosting.module("guards.inhibitors.host")
     sld, pure = hosting.module("guards.sld.host"), hosting.module("guards.sld.formula")
     intervention = hosting.module("guards.intervention.host")
@@ -53,7 +55,9 @@ def table(pair) -> dict[str, Measured]:
     sigmas = pair.sigmas(50)
 
     def host(model=pair.model, positive=positive, third=None):
-        return lambda steps, callback: pair.sample(model, positive, pair.noise(1), sigmas[:steps + 1], callback=callback, third=third)
+        return lambda steps, callback: pair.sample(
+            model, positive, pair.noise(1), sigmas[: steps + 1], callback=callback, third=third
+        )
 
     def guarded(settings):
         return host(sld.guard(pair.model, settings, concept))
@@ -61,12 +65,17 @@ def table(pair) -> dict[str, Measured]:
     def pipeline(steps, callback):
         pair.published(pure.PRESETS["max"], steps, 1, callback=callback)
 
-    steer, pure_direction = hosting.module("guards.directions.host").steer, hosting.module("guards.directions.formula").Direction
-    direction = pure_direction("random", torch.randn(1280, 8, 8, generator=torch.Generator().manual_seed(7)), "sd1", 512)
+    steer, pure_direction = (
+        hosting.module("guards.directions.host").steer,
+        hosting.module("guards.directions.formula").Direction,
+    )
+    direction = pure_direction(
+        "random", torch.randn(1280, 8, 8, generator=torch.Generator().manual_seed(7)), "sd1", 512
+    )
     waiting = replace(pure.PRESETS["weak"], warmup_steps=1000)
     clip = models.clip(twins.SD15.context)
 
-    def inhibited(targets, **options):          # the prompt is a target, so that the gate opens; every step is guarded
+    def inhibited(targets, **options):  # the prompt is a target, so that the gate opens; every step is guarded
         model, prompt, _ = inhibitor.guard(pair.model, clip, "a red weapon", targets, -1.0, cross_end=1.0, **options)
         return host(model, prompt)
 
@@ -81,7 +90,9 @@ def table(pair) -> dict[str, Measured]:
         "prompt intervention": Measured(host(*intervention.guard(pair.model, positive, other, 0.5)), 2, UNGUARDED, 1.0),
         "inhibitor, aligned": Measured(inhibited("a red weapon", mode="single_pass"), 2, UNGUARDED, 1.1),
         "inhibitor, words": Measured(inhibited("a red weapon", mode="single_pass", variant="words"), 2, UNGUARDED, 1.1),
-        "inhibitor, paired": Measured(inhibited("a red weapon", mode="paired", self_end=1.0), 4, UNGUARDED, 2.1, 0.25),  # copies q, k, v
+        "inhibitor, paired": Measured(
+            inhibited("a red weapon", mode="paired", self_end=1.0), 4, UNGUARDED, 2.1, 0.25
+        ),  # copies q, k, v
         DIFFUSERS: Measured(pipeline, 3),
         "SLD, published, against it": Measured(guarded(pure.PRESETS["max"]), 3, DIFFUSERS, 1.0),
     }
@@ -98,6 +109,7 @@ def time_one(line: Measured, steps: int) -> None:
 def peak_memory(sample: Callable) -> int:
     """The most bytes that a run of one step holds at a time, above what there was at its start."""
     from torch.profiler import ProfilerActivity, profile
+
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         sample(1, None)
     changes = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
@@ -117,12 +129,17 @@ def cross_attention(unet, sample: Callable) -> tuple[float, float, float]:
     def clock(number, sign):
         def hook(*_):
             took[number] += sign * time.perf_counter()
+
         return hook
 
     def step(*_):
         ticks.append((took[0], sum(took), time.perf_counter()))
+
     for number, block in enumerate(blocks):
-        hooks += [block.norm2.register_forward_hook(clock(number, -1)), block.attn2.to_out.register_forward_pre_hook(clock(number, 1))]
+        hooks += [
+            block.norm2.register_forward_hook(clock(number, -1)),
+            block.attn2.to_out.register_forward_pre_hook(clock(number, 1)),
+        ]
     try:
         sample(3, step)
     finally:
@@ -156,11 +173,15 @@ def report(lines: dict[str, Measured]) -> list[str]:
         if line.against and extra > line.rows - lines[UNGUARDED].rows + line.slack:
             faults.append("memory")
         shown = "".join(f"{ratio:8.3f}" for ratio in ratios) + f"{line.limit:7.2f}" if line.against else " " * 23
-        print(f"{name:29}{line.median('wall'):9.2f}{shown}{'/'.join(map(str, sorted(line.counted))):>6}{extra:+9.3f}"
-              f"{'   too much: ' + ', '.join(faults) if faults else ''}")
+        print(
+            f"{name:29}{line.median('wall'):9.2f}{shown}{'/'.join(map(str, sorted(line.counted))):>6}{extra:+9.3f}"
+            f"{'   too much: ' + ', '.join(faults) if faults else ''}"
+        )
         failed += [f"{name} ({', '.join(faults)})"] if faults else []
-    print(f"\nOne row's activations: {row / 1e6:.0f} MB. Two unguarded runs one after the other differ by {wander['wall']:.1%} in time and "
-          f"{wander['processor']:.1%} in processor time.")
+    print(
+        f"\nOne row's activations: {row / 1e6:.0f} MB. Two unguarded runs one after the other differ by {wander['wall']:.1%} in time and "
+        f"{wander['processor']:.1%} in processor time."
+    )
     return failed
 
 
@@ -174,29 +195,42 @@ def processor() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=32, help="side of the latents, a multiple of 8 (default: %(default)s)")
-    parser.add_argument("--full", action="store_const", const=64, dest="size", help="latents 64x64: a picture of 512x512")
+    parser = argparse.ArgumentParser(
+        prog="run.py bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--size", type=int, default=32, help="side of the latents, a multiple of 8 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--full", action="store_const", const=64, dest="size", help="latents 64x64: a picture of 512x512"
+    )
     parser.add_argument("--steps", type=int, default=4, help="timed steps in a run (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="runs of each line (default: %(default)s)")
-    parser.add_argument("--lines", default="", help="only lines whose names contain this, and those they are compared with")
+    parser.add_argument(
+        "--lines", default="", help="only lines whose names contain this, and those they are compared with"
+    )
     options = parser.parse_args()
     if options.size < 8 or options.size % 8 or options.steps < 1 or options.rounds < 2:
         parser.error("--size must be a multiple of 8, --steps at least 1, --rounds at least 2")
 
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")      # the profiler's remarks about a missing GPU
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's remarks about a missing GPU
     from ..testing import hosting
+
     hosting.start()
     import diffusers
     import torch
     from comfyui_version import __version__ as host_version
 
     from ..testing import twins
+
     with torch.inference_mode():
         pair = twins.Twins(twins.SD15, options.size, options.size)
-    print(f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch "
-          f"{torch.__version__}, ComfyUI {host_version} with PyTorch attention, diffusers {diffusers.__version__}\n"
-          f"float32, latents {options.size}x{options.size}, one picture, {options.rounds} x {options.steps} timed steps\n", flush=True)
+    print(
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch "
+        f"{torch.__version__}, ComfyUI {host_version} with PyTorch attention, diffusers {diffusers.__version__}\n"
+        f"float32, latents {options.size}x{options.size}, one picture, {options.rounds} x {options.steps} timed steps\n",
+        flush=True,
+    )
 
     lines, current = table(pair), None
     chosen = {name for name in lines if options.lines.lower() in name.lower()}
@@ -225,4 +259,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     from ..setup.command import run
+
     run(main)

@@ -1,8 +1,9 @@
 """Score instructions for rewriting with a language model of this machine, on the held-out samples; or let it learn one.
 
-    python3 -m tools.measuring.instructions [--model FILE] [FILE.txt ...]            each file's instruction (default: the shipped one)
-    python3 -m tools.measuring.instructions [--model FILE] --learn [--epochs 3] [--batch-size 6]
+python3 -m tools.measuring.instructions [--model FILE] [FILE.txt ...]            each file's instruction (default: the shipped one)
+python3 -m tools.measuring.instructions [--model FILE] --learn [--epochs 3] [--batch-size 6]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,9 +22,14 @@ async def score(learner, files, shipped, judge, total) -> None:
         made = await learner.rewrites(text, learner.held_out)
         judged = [judge(sample, one) for sample, one in zip(learner.held_out, made)]
         result = total(judged)
-        print(f"{name}: score {result.value:.3f} (concept gone {result.gone:.2f}, query kept {result.kept:.2f}, {result.samples} samples)")
+        print(
+            f"{name}: score {result.value:.3f} (concept gone {result.gone:.2f}, query kept {result.kept:.2f}, {result.samples} samples)"
+        )
         for sample, one, (gone, kept) in zip(learner.held_out, made, judged):
-            print(f"    {'gone' if gone else 'LEFT'} {kept:.2f}  {', '.join(sample.concepts)}: {sample.caption} -> {one[:100]}", flush=True)
+            print(
+                f"    {'gone' if gone else 'LEFT'} {kept:.2f}  {', '.join(sample.concepts)}: {sample.caption} -> {one[:100]}",
+                flush=True,
+            )
 
 
 async def learn(learner, shipped, report) -> None:
@@ -37,8 +43,12 @@ async def learn(learner, shipped, report) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="instructions as text files (lines that start with # are not sent)")
-    parser.add_argument("--model", type=Path, help="a .gguf file or a folder with safetensors (default: the small one of the tests)")
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="instructions as text files (lines that start with # are not sent)"
+    )
+    parser.add_argument(
+        "--model", type=Path, help="a .gguf file or a folder with safetensors (default: the small one of the tests)"
+    )
     parser.add_argument("--max-length", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learn", action="store_true")
@@ -47,12 +57,17 @@ def main() -> int:
     options = parser.parse_args()
     if "CONCEPT_GUARDS_HOST" not in os.environ:
         from ..setup.prepare import prepare
+
         return prepare(tests=True).run("tools.measuring.instructions", sys.argv[1:])
     from ..testing import hosting
+
     hosting.start()
     import comfy.model_management  # noqa: F401 - the host reads its options before torch starts
-    samples, rewriting, learning, local_llm = (hosting.module(f"guards.{name}") for name in (
-        "rewriting.samples", "rewriting.rewrite", "rewriting.learning", "rewriters.host_local"))
+
+    samples, rewriting, learning, local_llm = (
+        hosting.module(f"guards.{name}")
+        for name in ("rewriting.samples", "rewriting.rewrite", "rewriting.learning", "rewriters.host_local")
+    )
     model = options.model or language_model()
     rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
     path = PROJECT / "models" / "rewrite_samples.jsonl"
@@ -60,11 +75,15 @@ def main() -> int:
     learner = learning.Learner(rewriter, teaching, held_out, options.epochs, options.batch_size, options.seed)
     shipped = rewriting.shipped_instruction()
     files = [(file.name, rewriting.shipped_instruction(file)) for file in options.files]
-    asyncio.run(learn(learner, shipped, learning.report) if options.learn else
-                score(learner, files, shipped, learning.judge, learning.total))
+    asyncio.run(
+        learn(learner, shipped, learning.report)
+        if options.learn
+        else score(learner, files, shipped, learning.judge, learning.total)
+    )
     return 0
 
 
 if __name__ == "__main__":
     from ..setup.command import run
+
     run(main)

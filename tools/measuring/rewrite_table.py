@@ -1,6 +1,7 @@
 """Rewrite every query of a dataset file (three columns by tabs: concept, content, query) with a language model of this machine, and say
 what became of them: how many final prompts still hold their concept (none may), how many rewrites failed, how many changed,
 what it cost."""
+
 from __future__ import annotations
 
 import argparse
@@ -19,8 +20,12 @@ DEFAULT = PROJECT / "models" / "rewrite_evaluation.tsv"
 
 def arguments():
     parser = argparse.ArgumentParser(prog="run.py rewrite", description=__doc__)
-    parser.add_argument("--model", type=Path, help="a .gguf file or a folder with safetensors (default: the small one of the tests)")
-    parser.add_argument("--data", type=Path, default=DEFAULT, help="the dataset file (default: models/rewrite_evaluation.tsv)")
+    parser.add_argument(
+        "--model", type=Path, help="a .gguf file or a folder with safetensors (default: the small one of the tests)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DEFAULT, help="the dataset file (default: models/rewrite_evaluation.tsv)"
+    )
     parser.add_argument("--rows", type=int, default=None, help="only the first rows")
     parser.add_argument("--attempts", type=int, default=3)
     parser.add_argument("--max-length", type=int, default=48, help="tokens of an answer (default: 48)")
@@ -33,21 +38,32 @@ def arguments():
 
 def still_there(concept: str, text: str) -> bool:
     """A second, simpler look than the guard's own: the concept's words in order, whole words, plural or not."""
-    return re.search(r"(?<!\w)" + r"\W+".join(map(re.escape, concept.lower().split())) + r"(?:s|es)?(?!\w)", text.lower()) is not None
+    return (
+        re.search(r"(?<!\w)" + r"\W+".join(map(re.escape, concept.lower().split())) + r"(?:s|es)?(?!\w)", text.lower())
+        is not None
+    )
 
 
 async def rewrite_all(rewriter, rows, options):
     """One dictionary a row: the report's first JSON line, and what the checks say of the final prompt."""
     from ..testing import hosting
-    rewriting, concept_text, synonyms = (hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "words.watch", "rewriting.synonyms"))
+
+    rewriting, concept_text, synonyms = (
+        hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "words.watch", "rewriting.synonyms")
+    )
     memory, made = synonyms.Memory(), []
     instruction = options.instruction.read_text(encoding="utf-8") if options.instruction else ""
     for number, (concept, _, query) in enumerate(rows, 1):
-        outcome = await rewriting.rewrite(rewriter, query, concept, instruction, "strip", options.attempts, options.seed, memory)
+        outcome = await rewriting.rewrite(
+            rewriter, query, concept, instruction, "strip", options.attempts, options.seed, memory
+        )
         summary = json.loads(outcome.report.splitlines()[1])
         left = bool(concept_text.watch({concept: ()}).find(outcome.text)) or still_there(concept, outcome.text)
         made.append({**summary, "concept": concept, "query": query, "still_there": left})
-        print(f"{number:4}  {summary['decision']:9}  {summary['seconds']:6.1f} s  {concept}: {outcome.text[:90]}", flush=True)
+        print(
+            f"{number:4}  {summary['decision']:9}  {summary['seconds']:6.1f} s  {concept}: {outcome.text[:90]}",
+            flush=True,
+        )
         if options.out:
             with open(options.out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(made[-1], ensure_ascii=False) + "\n")
@@ -63,18 +79,22 @@ def summary(made) -> str:
     def share(decision):
         count = sum(row["decision"] == decision for row in made)
         return f"{count} of {n}"
+
     seconds = [row["seconds"] for row in asked] or [0.0]
-    return "\n".join([
-        f"final prompts with the concept left   {sum(row['still_there'] for row in made)} of {n}",
-        f"rewritten                             {share('rewritten')}",
-        f"failed (block stops, strip removes)   {share('stripped')}",
-        f"unchanged (concept not in the query)  {share('unchanged')}",
-        f"changed                               {sum(row['changed'] for row in made)} of {n}",
-        f"attempts a rewrite, mean              {statistics.mean([row['attempts'] for row in rewriting] or [0]):.2f}",
-        f"seconds a query, median and largest   {statistics.median(seconds):.1f}, {max(seconds):.1f} (with one call for synonyms)",
-        f"calls                                 {calls}",
-        f"tokens a call, read and written       {sum(row['prompt_tokens'] for row in made) / max(1, calls):.0f}, "
-        f"{sum(row['answer_tokens'] for row in made) / max(1, calls):.0f}"])
+    return "\n".join(
+        [
+            f"final prompts with the concept left   {sum(row['still_there'] for row in made)} of {n}",
+            f"rewritten                             {share('rewritten')}",
+            f"failed (block stops, strip removes)   {share('stripped')}",
+            f"unchanged (concept not in the query)  {share('unchanged')}",
+            f"changed                               {sum(row['changed'] for row in made)} of {n}",
+            f"attempts a rewrite, mean              {statistics.mean([row['attempts'] for row in rewriting] or [0]):.2f}",
+            f"seconds a query, median and largest   {statistics.median(seconds):.1f}, {max(seconds):.1f} (with one call for synonyms)",
+            f"calls                                 {calls}",
+            f"tokens a call, read and written       {sum(row['prompt_tokens'] for row in made) / max(1, calls):.0f}, "
+            f"{sum(row['answer_tokens'] for row in made) / max(1, calls):.0f}",
+        ]
+    )
 
 
 def main() -> int:
@@ -83,15 +103,20 @@ def main() -> int:
         print(summary([json.loads(line) for line in options.read.read_text(encoding="utf-8").splitlines()]))
         return 0
     from ..testing import hosting
+
     hosting.start()
     import comfy.model_management  # noqa: F401 - the host reads its options before torch starts
     import torch
+
     samples, local_llm = hosting.module("guards.rewriting.samples"), hosting.module("guards.rewriters.host_local")
-    rows = samples.rows(options.data.read_text(encoding="utf-8"), options.data.name)[:options.rows]
+    rows = samples.rows(options.data.read_text(encoding="utf-8"), options.data.name)[: options.rows]
     model = options.model or language_model()
     rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
-    print(f"{model.name}, {options.data.name}, {len(rows)} rows, at most {options.attempts} attempts of {options.max_length} tokens, seed "
-          f"{options.seed}, {torch.get_num_threads()} threads\n", flush=True)
+    print(
+        f"{model.name}, {options.data.name}, {len(rows)} rows, at most {options.attempts} attempts of {options.max_length} tokens, seed "
+        f"{options.seed}, {torch.get_num_threads()} threads\n",
+        flush=True,
+    )
     start = time.monotonic()
     made = asyncio.run(rewrite_all(rewriter, rows, options))
     print(f"\n{summary(made)}\n({(time.monotonic() - start) / 60:.1f} minutes with loading)")
@@ -100,4 +125,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     from ..setup.command import run
+
     run(main)

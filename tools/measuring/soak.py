@@ -1,5 +1,6 @@
 """The long run: many prompts in one server (guarded, unguarded, interrupted, failing). Memory must stay flat, and every picture
 must equal its twin from a fresh server that was never interrupted and saw the prompts in the opposite order."""
+
 from __future__ import annotations
 
 import argparse
@@ -31,8 +32,19 @@ def build(number: int, steps: int = 4) -> dict:
         "prompt": node("CLIPTextEncode", clip=["model", 1], text="a red star and a blue circle"),
         "negative": node("CLIPTextEncode", clip=["model", 1], text=""),
         "latent": node("EmptyLatentImage", width=64, height=64, batch_size=1),
-        "sampler": node("KSampler", model=["model", 0], positive=["prompt", 0], negative=["negative", 0], latent_image=["latent", 0],
-                        seed=1000 + number, steps=steps, cfg=4.0, sampler_name="euler", scheduler="normal", denoise=1.0),
+        "sampler": node(
+            "KSampler",
+            model=["model", 0],
+            positive=["prompt", 0],
+            negative=["negative", 0],
+            latent_image=["latent", 0],
+            seed=1000 + number,
+            steps=steps,
+            cfg=4.0,
+            sampler_name="euler",
+            scheduler="normal",
+            denoise=1.0,
+        ),
         "decode": node("VAEDecode", samples=["sampler", 0], vae=["model", 2]),
         "save": node("SaveImage", images=["decode", 0], filename_prefix="soak"),
     }
@@ -40,22 +52,38 @@ def build(number: int, steps: int = 4) -> dict:
         return graph
     graph["concepts"] = node("GuardForbiddenConcepts", preset="custom", concepts="star")
     graph["concept"] = node("CLIPTextEncode", clip=["model", 1], text=["concepts", 0])
-    graph["sld"] = node("GuardSafeLatentDiffusion", model=["model", 0], safety_concept=["concept", 0],
-                        preset=("weak", "medium", "strong", "max")[turn % 4], guidance_scale=1000.0, warmup_steps=10, threshold=0.01,
-                        momentum_scale=0.3, momentum_beta=0.4)
+    graph["sld"] = node(
+        "GuardSafeLatentDiffusion",
+        model=["model", 0],
+        safety_concept=["concept", 0],
+        preset=("weak", "medium", "strong", "max")[turn % 4],
+        guidance_scale=1000.0,
+        warmup_steps=10,
+        threshold=0.01,
+        momentum_scale=0.3,
+        momentum_beta=0.4,
+    )
     graph["sampler"]["inputs"]["model"] = ["sld", 0]
     if turn % 3 == 2:  # every third guarded graph has both guards
         graph["rewritten"] = node("CLIPTextEncode", clip=["model", 1], text="a red square and a blue circle")
-        graph["intervention"] = node("GuardPromptIntervention", model=["sld", 0], query=["prompt", 0], rewritten=["rewritten", 0],
-                                     ratio=0.5)
+        graph["intervention"] = node(
+            "GuardPromptIntervention", model=["sld", 0], query=["prompt", 0], rewritten=["rewritten", 0], ratio=0.5
+        )
         graph["sampler"]["inputs"].update(model=["intervention", 0], positive=["intervention", 1])
     if kind == "interrupted":
         graph["sampler"]["inputs"]["steps"] = 400
     elif kind == "failing" and turn % 2:  # after sampling: the host refuses to save outside its output folder
         graph["save"]["inputs"]["filename_prefix"] = "../../outside"
     elif kind == "failing":  # in the middle of sampling: an area that lies outside the picture
-        graph["area"] = node("ConditioningSetArea", conditioning=graph["sampler"]["inputs"]["positive"], width=64, height=64,
-                             x=4096, y=4096, strength=1.0)
+        graph["area"] = node(
+            "ConditioningSetArea",
+            conditioning=graph["sampler"]["inputs"]["positive"],
+            width=64,
+            height=64,
+            x=4096,
+            y=4096,
+            strength=1.0,
+        )
         graph["sampler"]["inputs"]["positive"] = ["area", 0]
     return graph
 
@@ -113,30 +141,39 @@ def judge(run: Run, twins: Run) -> list[str]:
     faults = run.faults + twins.faults
     different = [number for number, picture in run.pictures.items() if twins.pictures.get(number) != picture]
     if different:
-        faults.append(f"{len(different)} of {len(run.pictures)} pictures differ from their twins: turns {different[:10]}")
+        faults.append(
+            f"{len(different)} of {len(run.pictures)} pictures differ from their twins: turns {different[:10]}"
+        )
     if not run.pictures:
         faults.append("no picture was made")
     if len(run.memory) > WARM:
         growth = max(run.memory[WARM:]) - settled(run)
         if growth > ALLOWED_MB:
-            faults.append(f"memory grew by {growth:.0f} MB after the first {WARM} prompts; {ALLOWED_MB:.0f} MB are allowed")
+            faults.append(
+                f"memory grew by {growth:.0f} MB after the first {WARM} prompts; {ALLOWED_MB:.0f} MB are allowed"
+            )
     return faults
 
 
 def settled(run: Run) -> float:
     """The memory after the first prompts: the median of a few, as a single reading may be a dip."""
-    return statistics.median(run.memory[max(0, WARM - 5):WARM] or run.memory)
+    return statistics.median(run.memory[max(0, WARM - 5) : WARM] or run.memory)
 
 
 def table(run: Run, twins: Run) -> str:
     """The figures for people."""
     same = sum(twins.pictures.get(number) == picture for number, picture in run.pictures.items())
     lines = [f"{'prompts':<14}{'count':>6}{'seconds each (median)':>24}"]
-    lines += [f"{kind:<14}{len(times):>6}{statistics.median(times):>24.2f}" for kind, times in run.seconds.items() if times]
-    lines += ["", f"pictures identical to their twins   {same} of {len(run.pictures)}",
-              f"server memory after {min(WARM, len(run.memory)):>3} prompts      {settled(run):.0f} MB",
-              f"  highest after that                {max(run.memory[WARM:] or run.memory):.0f} MB",
-              f"  at the end                        {run.memory[-1]:.0f} MB"]
+    lines += [
+        f"{kind:<14}{len(times):>6}{statistics.median(times):>24.2f}" for kind, times in run.seconds.items() if times
+    ]
+    lines += [
+        "",
+        f"pictures identical to their twins   {same} of {len(run.pictures)}",
+        f"server memory after {min(WARM, len(run.memory)):>3} prompts      {settled(run):.0f} MB",
+        f"  highest after that                {max(run.memory[WARM:] or run.memory):.0f} MB",
+        f"  at the end                        {run.memory[-1]:.0f} MB",
+    ]
     return "\n".join(lines)
 
 
@@ -157,12 +194,16 @@ def main() -> int:
     options = parser.parse_args()
     if options.count < len(KINDS):
         raise SetupError(f"--count must be at least {len(KINDS)}: one prompt of each kind.")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the model is so small that more threads only get into each other's way
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # the model is so small that more threads only get into each other's way
     before = pack.state()
     with tempfile.TemporaryDirectory(prefix="concept-guards-soak-") as folder:
         run, twins = soak(options.count, Path(folder))
     if changed := sorted(path for path, _ in before.items() ^ pack.state().items()):
-        raise SetupError(f"The pack was edited during the run, which says nothing then; run it again. Changed: {changed[0]}")
+        raise SetupError(
+            f"The pack was edited during the run, which says nothing then; run it again. Changed: {changed[0]}"
+        )
     faults = judge(run, twins)
     print(f"\n{table(run, twins)}\n")
     for fault in faults:
@@ -174,4 +215,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     from ..setup.command import run as command
+
     command(main)

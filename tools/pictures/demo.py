@@ -1,6 +1,7 @@
 """The demo: run the graph that rewrites the prompt and guards the sampling in a real ComfyUI, and lay what it makes without and with
 that side
 by side."""
+
 from __future__ import annotations
 
 import argparse
@@ -20,10 +21,16 @@ from .story import Story, tell
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py demo", description=__doc__)
-    parser.add_argument("--workflow", type=Path, default=PROJECT / "workflows" / "rewrite_then_guard.json",
-                        help='a workflow with save nodes titled "before" and "after" (default: %(default)s)')
+    parser.add_argument(
+        "--workflow",
+        type=Path,
+        default=PROJECT / "workflows" / "rewrite_then_guard.json",
+        help='a workflow with save nodes titled "before" and "after" (default: %(default)s)',
+    )
     parser.add_argument("--seed", type=int, help="another seed than the workflow's")
-    parser.add_argument("--output", type=Path, default=PROJECT / "output" / "demo", help="where the sheet goes (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=PROJECT / "output" / "demo", help="where the sheet goes (default: %(default)s)"
+    )
     options = parser.parse_args()
     if not options.workflow.is_file():
         raise SetupError(f"There is no workflow {options.workflow}.")
@@ -40,7 +47,9 @@ def main() -> int:
             say(f"Sampling {options.workflow.name}: the same seeds without and with the guards ...")
             result = server.run(graph, progress=ProgressLine(), workflow=workflow)
             if result.status != "success":
-                raise SetupError(f"The graph ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
+                raise SetupError(
+                    f"The graph ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}"
+                )
     sheet = make_sheet(result, before, after, tell(graph, after), options.output / "before_after.png")
     say(f"Done in {time.monotonic() - started:.0f} s. The sheet: {sheet}")
     return 0
@@ -56,8 +65,13 @@ def set_seed(graph: dict, seed: int) -> None:
 def save_node(graph: dict, word: str) -> str:
     """The output node for one side: titled so, or with the word in its title or file prefix."""
     ids = graphs.find(graph, title=word)
-    ids = ids or [key for key, node in graph.items() if "Image" in node["class_type"] and is_output(node)
-                  and word in (node["_meta"]["title"] + str(node["inputs"].get("filename_prefix", ""))).lower()]
+    ids = ids or [
+        key
+        for key, node in graph.items()
+        if "Image" in node["class_type"]
+        and is_output(node)
+        and word in (node["_meta"]["title"] + str(node["inputs"].get("filename_prefix", ""))).lower()
+    ]
     if len(ids) != 1:
         raise SetupError(f'The workflow needs one save node titled "{word}"; it has {len(ids)}.')
     return ids[0]
@@ -72,14 +86,19 @@ def make_sheet(result: Result, before: str, after: str, story: Story, path: Path
     from PIL import Image
 
     from .sheet import Row, draw
+
     rows = []
     for name, node in (("guard off", before), ("guard on", after)):
         images = [Image.open(io.BytesIO(image.data)).convert("RGB") for image in result.images if image.node == node]
         if not images:
             raise SetupError(f"The graph saved no picture on the side {name!r}.")
         rows.append(Row(name, images, seen(images)))
-    notes = [f"forbidden: {story.concepts}", *rewritten(result), f"guards: {' + '.join(story.guards) or 'none found in the graph'}",
-             f"sampler: {story.sampler}; the same starting noise in each column"]
+    notes = [
+        f"forbidden: {story.concepts}",
+        *rewritten(result),
+        f"guards: {' + '.join(story.guards) or 'none found in the graph'}",
+        f"sampler: {story.sampler}; the same starting noise in each column",
+    ]
     notes += count(story.concepts, rows)
     print()
     for text in (f"prompt: {story.prompt}", *notes):
@@ -112,8 +131,10 @@ def count(concepts: str, rows: list) -> list[str]:
     for concept in filter(None, (part.strip() for part in concepts.replace("\n", ",").split(","))):
         found = [sum(concept in caption for caption in row.captions) for row in rows]
         if any(found):
-            said.append(f"pictures in which the oracle sees a {concept}: "
-                        + ", ".join(f"{row.name} {n} of {len(row.images)}" for row, n in zip(rows, found)))
+            said.append(
+                f"pictures in which the oracle sees a {concept}: "
+                + ", ".join(f"{row.name} {n} of {len(row.images)}" for row, n in zip(rows, found))
+            )
     return said
 
 
@@ -123,7 +144,10 @@ def seen(images: list) -> list[str]:
     import torch
 
     from guards.demo import oracle
-    pixels = torch.stack([torch.from_numpy(numpy.asarray(image).copy()).movedim(-1, 0) for image in images]).float() / 255
+
+    pixels = (
+        torch.stack([torch.from_numpy(numpy.asarray(image).copy()).movedim(-1, 0) for image in images]).float() / 255
+    )
     try:
         return oracle.describe(pixels)
     except ValueError as error:
@@ -150,4 +174,5 @@ class ProgressLine:
 
 if __name__ == "__main__":
     from ..setup.command import run
+
     run(main)

@@ -1,4 +1,5 @@
 """Draw the pack's icon, web/icon.png: a shield that lets the circle through and keeps the star out. `python -m tools.pictures.icon`"""
+
 from __future__ import annotations
 
 import math
@@ -15,14 +16,20 @@ def shield(inset: float) -> list[tuple[float, float]]:
     """The outline of a shield, as points, `inset` pixels inside its outermost rim."""
     half, top, bottom = 140 - inset, 50 + inset, 362 - 1.25 * inset
     side = top + (bottom - top) * 0.45
-    arc = [(200 + half * math.cos(t) ** 0.8, side + (bottom - side) * math.sin(t)) for t in (i * math.pi / 80 for i in range(41))]
+    arc = [
+        (200 + half * math.cos(t) ** 0.8, side + (bottom - side) * math.sin(t))
+        for t in (i * math.pi / 80 for i in range(41))
+    ]
     return [(200 - half, top), (200 + half, top), *arc, *[(400 - x, y) for x, y in reversed(arc)]]
 
 
 def star(x: float, y: float, radius: float) -> list[tuple[float, float]]:
     """A five-pointed star."""
-    return [(x + r * math.sin(i * math.pi / 5), y - r * math.cos(i * math.pi / 5))
-            for i in range(10) for r in [radius if i % 2 == 0 else radius * 0.45]]
+    return [
+        (x + r * math.sin(i * math.pi / 5), y - r * math.cos(i * math.pi / 5))
+        for i in range(10)
+        for r in [radius if i % 2 == 0 else radius * 0.45]
+    ]
 
 
 def draw() -> Image.Image:

@@ -1,4 +1,5 @@
 """Draw a labelled sheet of pictures: rows with a name, a caption under every picture, a title above all."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,8 +23,11 @@ class Row:
 
 def draw(title: str, notes: Sequence[str], rows: Sequence[Row], path: Path, across: int = 8) -> Path:
     """Write the sheet. Rows longer than `across` are broken, row by row, so that the same seeds stay one above the other."""
-    blocks = [Row(row.name, row.images[start:start + across], row.captions[start:start + across])
-              for start in range(0, max(len(row.images) for row in rows), across) for row in rows]
+    blocks = [
+        Row(row.name, row.images[start : start + across], row.captions[start : start + across])
+        for start in range(0, max(len(row.images) for row in rows), across)
+        for row in rows
+    ]
     width = MARGIN * 2 + LABEL + across * (CELL + GAP)
     heading = [(line, _font(24), INK) for line in _wrap(title, _font(24), width - 2 * MARGIN)]
     heading += [(line, _font(16), QUIET) for note in notes for line in _wrap(note, _font(16), width - 2 * MARGIN)]

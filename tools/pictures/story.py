@@ -1,4 +1,5 @@
 """Read from an API graph what a picture was made with: prompt, concepts, guards, sampler. For titles; never raises on a strange graph."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,15 +22,27 @@ class Story:
 def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
     """The story of the picture that node `end` saves. `concepts_said`: the concepts as the host put them out, where known."""
     made_from = upstream(graph, end)
-    sampler = next((key for key in made_from if _takes(graph[key], "positive") and "Sampler" in graph[key]["class_type"]), None)
+    sampler = next(
+        (key for key in made_from if _takes(graph[key], "positive") and "Sampler" in graph[key]["class_type"]), None
+    )
     prompt = text_of(graph, graph[sampler]["inputs"].get("positive")) if sampler else ""
-    guards = [key for key in made_from if graph[key]["class_type"].startswith("Guard") and graph[key]["class_type"] not in HELPERS
-              and not graph[key]["class_type"].startswith("GuardRewriter")]
+    guards = [
+        key
+        for key in made_from
+        if graph[key]["class_type"].startswith("Guard")
+        and graph[key]["class_type"] not in HELPERS
+        and not graph[key]["class_type"].startswith("GuardRewriter")
+    ]
     lists = [key for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"]
     concepts = concepts_said or next((_concepts(graph[key]) for key in lists), "")
     if not concepts:
         concepts = next((text_of(graph, graph[key]["inputs"].get("safety_concept")) for key in guards), "")
-    return Story(prompt, concepts, [_settings(graph, graph[key]) for key in reversed(guards)], _sampler(graph[sampler]) if sampler else "")
+    return Story(
+        prompt,
+        concepts,
+        [_settings(graph, graph[key]) for key in reversed(guards)],
+        _sampler(graph[sampler]) if sampler else "",
+    )
 
 
 def text_of(graph: dict, value) -> str:
@@ -65,8 +78,10 @@ def _settings(graph: dict, node: dict) -> str:
     if node["class_type"] == "GuardRewritePrompt":
         back_end = graph.get((node["inputs"].get("rewriter") or [""])[0])
         rules = str(back_end["inputs"].get("rules", "")) if back_end else ""
-        values = {"by": (back_end["_meta"]["title"] + ": " if back_end else "") + "; ".join(filter(None, map(str.strip,
-            rules.splitlines())))}
+        values = {
+            "by": (back_end["_meta"]["title"] + ": " if back_end else "")
+            + "; ".join(filter(None, map(str.strip, rules.splitlines())))
+        }
         values = {"by": values["by"].rstrip(": ")}
     said = ", ".join(f"{name} {value}" for name, value in values.items() if value != "")
     return f"{node['_meta']['title']}" + (f" ({said})" if said else "")
@@ -74,5 +89,14 @@ def _settings(graph: dict, node: dict) -> str:
 
 def _sampler(node: dict) -> str:
     values = node["inputs"]
-    named = [("steps", "steps"), ("cfg", "cfg"), ("sampler_name", ""), ("scheduler", ""), ("seed", "seed"), ("noise_seed", "seed")]
-    return ", ".join(f"{word} {values[name]}".strip() for name, word in named if name in values and not is_link(values[name]))
+    named = [
+        ("steps", "steps"),
+        ("cfg", "cfg"),
+        ("sampler_name", ""),
+        ("scheduler", ""),
+        ("seed", "seed"),
+        ("noise_seed", "seed"),
+    ]
+    return ", ".join(
+        f"{word} {values[name]}".strip() for name, word in named if name in values and not is_link(values[name])
+    )

@@ -7,6 +7,7 @@ same order. A graph for the user's own checkpoint is run on the demo model inste
 model use that of the tests, and learn from a few samples only. A graph that has no nodes called before and after shows what it makes,
 under the name of the node that shows it.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -34,9 +35,14 @@ def main() -> int:
     names = parser.parse_args().names or sorted(path.stem for path in (PROJECT / "workflows").glob("*.json"))
     if "CONCEPT_GUARDS_HOST" not in os.environ:
         from ..setup.prepare import prepare
+
         return prepare(tests=any(name in LANGUAGE for name in names)).run("tools.pictures.thumbnails", names)
     from ..serving.server import prepared_server
-    with tempfile.TemporaryDirectory(prefix="concept-guards-thumbnails-") as folder, prepared_server(Path(folder)) as server:
+
+    with (
+        tempfile.TemporaryDirectory(prefix="concept-guards-thumbnails-") as folder,
+        prepared_server(Path(folder)) as server,
+    ):
         if any(name in LANGUAGE for name in names):
             provide(Path(folder) / "models")
         for name in names:
@@ -66,14 +72,18 @@ def make(server, workflow: Path) -> Path:
         graphs.change(graph, {"samples": FEW, "epochs": 1}, type="GuardLearnInstruction")
     result = server.run(graph, timeout=1800)
     if result.status != "success":
-        raise SetupError(f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}")
+        raise SetupError(
+            f"{workflow.name} ended with: {result.error or result.status} (node {result.error_node})\n{server.log_tail()}"
+        )
     target = workflow.with_suffix(".jpg")
     if not graphs.find(graph, title="before"):
         title = known[graph[result.images[0].node]["class_type"]]["display_name"]
-        target.write_bytes(draw_one([picture.data for picture in result.images[::-(-len(result.images) // 9)]], title))
+        target.write_bytes(draw_one([picture.data for picture in result.images[:: -(-len(result.images) // 9)]], title))
         return target
-    sides = {side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]
-             for side in ("before", "after")}
+    sides = {
+        side: [picture.data for picture in result.images if picture.node == graphs.find(graph, title=side)[0]]
+        for side in ("before", "after")
+    }
     preset = graph[graphs.find(graph, type="GuardSafeLatentDiffusion")[0]]["inputs"]["preset"] if own else ""
     note = f"shown with the demo model, preset {preset}" if own else ""
     data = draw(sides["before"], sides["after"], note)
@@ -94,6 +104,7 @@ def stand_in(graph: dict, quick_start: dict) -> None:
 def draw(before: list[bytes], after: list[bytes], note: str = "") -> bytes:
     """Both sides as one square JPEG of at most 60 kB."""
     from PIL import Image, ImageDraw, ImageFont
+
     sheet = Image.new("RGB", (SIDE, SIDE), PAPER)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(19)
@@ -105,7 +116,7 @@ def draw(before: list[bytes], after: list[bytes], note: str = "") -> bytes:
     for title, pictures in (("guard off", before), ("guard on", after)):
         pen.text((SIDE // 2, top + STRIP // 2 + 1), title, INK, font, anchor="mm")
         top += STRIP
-        for index, data in enumerate(pictures[:COLUMNS * rows]):
+        for index, data in enumerate(pictures[: COLUMNS * rows]):
             picture = Image.open(io.BytesIO(data)).convert("RGB").resize((cell, cell), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left + index % COLUMNS * (cell + GAP), top + index // COLUMNS * (cell + GAP)))
         top += rows * (cell + GAP)
@@ -117,11 +128,12 @@ def draw(before: list[bytes], after: list[bytes], note: str = "") -> bytes:
 def draw_one(pictures: list[bytes], title: str, columns: int = 3) -> bytes:
     """Up to nine pictures below one title, as one square JPEG."""
     from PIL import Image, ImageDraw, ImageFont
+
     sheet = Image.new("RGB", (SIDE, SIDE), PAPER)
     ImageDraw.Draw(sheet).text((SIDE // 2, STRIP // 2 + 1), title, INK, ImageFont.load_default(19), anchor="mm")
     cell = (SIDE - STRIP - GAP * columns) // columns
     left = (SIDE - columns * (cell + GAP) + GAP) // 2
-    for index, data in enumerate(pictures[:columns * columns]):
+    for index, data in enumerate(pictures[: columns * columns]):
         picture = Image.open(io.BytesIO(data)).convert("RGB").resize((cell, cell), Image.Resampling.LANCZOS)
         sheet.paste(picture, (left + index % columns * (cell + GAP), STRIP + index // columns * (cell + GAP)))
     return jpeg(sheet)

@@ -1,4 +1,5 @@
 """Listen to a ComfyUI server's event stream: a WebSocket reader small enough to need no library."""
+
 from __future__ import annotations
 
 import base64
@@ -20,8 +21,12 @@ class Events(threading.Thread):
         self.handler = handler
         self.socket = socket.create_connection((host, port), timeout=30)
         key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
-                             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
+        self.socket.sendall(
+            (
+                f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            ).encode()
+        )
         self.stream = self.socket.makefile("rb")
         status = self.stream.readline()
         if b" 101 " not in status:

@@ -6,6 +6,7 @@
 
 Not covered, and said so when met: sub-graphs, and nodes whose inputs grow with what is chosen.
 """
+
 from __future__ import annotations
 
 import json
@@ -68,7 +69,7 @@ def widget_values(node: dict, info: dict) -> dict:
             break
         found[name] = values[place]
         place += 1
-        if has_control(name, spec) and values[place:place + 1] in CONTROL:
+        if has_control(name, spec) and values[place : place + 1] in CONTROL:
             place += 1
         if any(spec[1].get(upload) for upload in ("image_upload", "audio_upload", "video_upload")):
             place += 1
@@ -89,7 +90,11 @@ def declared_inputs(info: dict) -> dict[str, tuple]:
 def is_widget(spec: tuple) -> bool:
     """Whether the front end shows a field for this input, rather than only a socket."""
     kind, options = spec
-    return (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput") and not options.get("rawLink")
+    return (
+        (isinstance(kind, list) or kind in WIDGET_TYPES)
+        and not options.get("forceInput")
+        and not options.get("rawLink")
+    )
 
 
 def has_control(name: str, spec: tuple) -> bool:
@@ -124,7 +129,7 @@ def _around(node: dict, slot: int) -> int | None:
     """The link a bypassed node hands on from one of its outputs: its input at the same place if the type fits, else the first that does."""
     kind = node["outputs"][slot]["type"]
     inputs = node.get("inputs", [])
-    same = inputs[slot:slot + 1]
+    same = inputs[slot : slot + 1]
     for candidate in same + inputs:
         if candidate["type"] == kind or "*" in (candidate["type"], kind):
             return candidate.get("link")
@@ -136,9 +141,12 @@ def _around(node: dict, slot: int) -> int | None:
 
 def find(graph: dict, title: str | None = None, type: str | None = None) -> list[str]:
     """The ids of nodes by title (upper and lower case do not matter) and type."""
-    return [key for key, node in graph.items()
-            if (title is None or node.get("_meta", {}).get("title", "").strip().lower() == title.strip().lower())
-            and (type is None or node["class_type"] == type)]
+    return [
+        key
+        for key, node in graph.items()
+        if (title is None or node.get("_meta", {}).get("title", "").strip().lower() == title.strip().lower())
+        and (type is None or node["class_type"] == type)
+    ]
 
 
 def change(graph: dict, values: dict, title: str | None = None, type: str | None = None) -> list[str]:

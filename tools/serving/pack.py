@@ -1,4 +1,5 @@
 """What belongs to the shipped pack, and how it gets into a ComfyUI."""
+
 from __future__ import annotations
 
 import os
@@ -8,8 +9,19 @@ from pathlib import Path
 from .. import PROJECT
 
 NAME = "concept-guards"
-SHIPPED = ("__init__.py", "guards", "nodes", "models", "web", "workflows", "locales", "pyproject.toml", "requirements.txt",
-           "README.md", "LICENSE")
+SHIPPED = (
+    "__init__.py",
+    "guards",
+    "nodes",
+    "models",
+    "web",
+    "workflows",
+    "locales",
+    "pyproject.toml",
+    "requirements.txt",
+    "README.md",
+    "LICENSE",
+)
 
 
 def place(custom_nodes: Path) -> Path:
@@ -43,6 +55,13 @@ def copy(source: Path, target: Path) -> None:
 
 def state() -> dict[str, tuple[int, int]]:
     """Size and time of every shipped file, to see whether the pack was edited while something long ran."""
-    files = [path for name in SHIPPED for path in ((PROJECT / name).rglob("*") if (PROJECT / name).is_dir() else [PROJECT / name])]
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files
-            if path.is_file() and "__pycache__" not in path.parts}
+    files = [
+        path
+        for name in SHIPPED
+        for path in ((PROJECT / name).rglob("*") if (PROJECT / name).is_dir() else [PROJECT / name])
+    ]
+    return {
+        str(path): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in files
+        if path.is_file() and "__pycache__" not in path.parts
+    }

@@ -1,4 +1,5 @@
 """Open ComfyUI with the pack in a browser of your own. What you make and save is kept, in output/serve unless you say otherwise."""
+
 from __future__ import annotations
 
 import argparse
@@ -11,11 +12,19 @@ from .server import ServerError, need_port, prepared_server
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py serve", description=__doc__, epilog="Further arguments go to ComfyUI as they are.")
+    parser = argparse.ArgumentParser(
+        prog="run.py serve", description=__doc__, epilog="Further arguments go to ComfyUI as they are."
+    )
     parser.add_argument("--port", type=int, default=8188, help="default: %(default)s")
-    parser.add_argument("--listen", default="127.0.0.1", help="the address to listen on; anything but the default lets others in")
-    parser.add_argument("--folder", type=Path, default=PROJECT / "output" / "serve",
-                        help="where models, pictures and settings are (default: %(default)s)")
+    parser.add_argument(
+        "--listen", default="127.0.0.1", help="the address to listen on; anything but the default lets others in"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=PROJECT / "output" / "serve",
+        help="where models, pictures and settings are (default: %(default)s)",
+    )
     options, further = parser.parse_known_args()
     need_port(options.listen, options.port)  # before torch is loaded for nothing
     arguments = tuple(further) if has_accelerator() or "--cpu" in further else ("--cpu", *further)
@@ -39,4 +48,5 @@ def has_accelerator() -> bool:
 
 if __name__ == "__main__":
     from ..setup.command import run
+
     run(main)

@@ -1,9 +1,10 @@
 """A real ComfyUI server with the pack in it: start, queue graphs, follow them, fetch pictures, stop. Standard library only.
 
-    with Server(python, host, folder) as server:
-        result = server.run(graph)          # API format; see tools.serving.graph for workflow files
-        result.images[0].name, result.images[0].data
+with Server(python, host, folder) as server:
+    result = server.run(graph)          # API format; see tools.serving.graph for workflow files
+    result.images[0].name, result.images[0].data
 """
+
 from __future__ import annotations
 
 import json
@@ -37,7 +38,10 @@ class Refused(ServerError):
         error = reply.get("error") or {}
         lines = [error.get("message", str(error)) if isinstance(error, dict) else str(error)]
         for node, found in (reply.get("node_errors") or {}).items():
-            lines += [f"  node {node} ({found.get('class_type')}): {e.get('message')}: {e.get('details')}" for e in found.get("errors", [])]
+            lines += [
+                f"  node {node} ({found.get('class_type')}): {e.get('message')}: {e.get('details')}"
+                for e in found.get("errors", [])
+            ]
         super().__init__("The server did not accept the graph: " + "\n".join(lines))
 
 
@@ -64,8 +68,16 @@ class Result:
 class Server:
     """See the module's text. `arguments` go to ComfyUI as they are; `with_pack=False` gives the host alone."""
 
-    def __init__(self, python: Path, host: Path, folder: Path, port: int | None = None, arguments: tuple[str, ...] = ("--cpu",),
-                 with_pack: bool = True, listen: str = "127.0.0.1"):
+    def __init__(
+        self,
+        python: Path,
+        host: Path,
+        folder: Path,
+        port: int | None = None,
+        arguments: tuple[str, ...] = ("--cpu",),
+        with_pack: bool = True,
+        listen: str = "127.0.0.1",
+    ):
         self.python, self.host, self.folder, self.listen = Path(python), Path(host), Path(folder).resolve(), listen
         self.port, self.arguments, self.with_pack = port, arguments, with_pack
         self.log_file = self.folder / "server.log"
@@ -74,7 +86,9 @@ class Server:
         self.client_id = uuid.uuid4().hex
         self.on_event: Callable[[str, dict], None] | None = None
         self.progress: tuple[int, int] = (0, 0)
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is this machine
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({})
+        )  # never through a proxy: it is this machine
 
     # Starting and stopping
 
@@ -106,12 +120,30 @@ class Server:
         (self.folder / "custom_nodes").mkdir(exist_ok=True)
         if self.with_pack:
             pack.place(self.folder / "custom_nodes")
-        command = [self.python, self.host / "main.py", "--base-directory", self.folder, "--listen", self.listen, "--port", str(self.port),
-                   "--disable-auto-launch", "--disable-api-nodes", "--database-url", f"sqlite:///{(self.folder / 'comfyui.db').as_posix()}",
-                   *self.arguments]
+        command = [
+            self.python,
+            self.host / "main.py",
+            "--base-directory",
+            self.folder,
+            "--listen",
+            self.listen,
+            "--port",
+            str(self.port),
+            "--disable-auto-launch",
+            "--disable-api-nodes",
+            "--database-url",
+            f"sqlite:///{(self.folder / 'comfyui.db').as_posix()}",
+            *self.arguments,
+        ]
         with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen([os.fspath(part) for part in command], cwd=self.host, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=subprocess.STDOUT, env=_host_environment())
+            self.process = subprocess.Popen(
+                [os.fspath(part) for part in command],
+                cwd=self.host,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_host_environment(),
+            )
         waited = time.monotonic() + timeout
         while not self._answers():
             if self.process.poll() is not None:
@@ -162,7 +194,9 @@ class Server:
 
     def post(self, path: str, body: dict, timeout: float = 60):
         """POST JSON; the answer parsed, or an empty dict where there is none."""
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
         with self._opener.open(request, timeout=timeout) as reply:
             data = reply.read()
         return json.loads(data) if data.strip() else {}
@@ -208,8 +242,13 @@ class Server:
                 progress(*shown)
             time.sleep(0.05)
 
-    def run(self, graph: dict, timeout: float = 600, progress: Callable[[int, int], None] | None = None,
-            workflow: dict | None = None) -> Result:
+    def run(
+        self,
+        graph: dict,
+        timeout: float = 600,
+        progress: Callable[[int, int], None] | None = None,
+        workflow: dict | None = None,
+    ) -> Result:
         """Queue a graph and wait for its end. An error in a node is in the result, not raised."""
         return self.wait(self.queue(graph, workflow), timeout, progress)
 
@@ -222,10 +261,16 @@ class Server:
                 kind = "interrupted"
             if event == "execution_error":
                 message, node = data.get("exception_message", "").strip(), str(data.get("node_id", ""))
-        pictures = [(node_id, picture) for node_id, output in outputs.items()
-                    for picture in output.get("images", []) if "filename" in picture]
-        images = [Image(node_id, picture["filename"], self.fetch("/view?" + urllib.parse.urlencode(picture)))
-                  for node_id, picture in pictures]
+        pictures = [
+            (node_id, picture)
+            for node_id, output in outputs.items()
+            for picture in output.get("images", [])
+            if "filename" in picture
+        ]
+        images = [
+            Image(node_id, picture["filename"], self.fetch("/view?" + urllib.parse.urlencode(picture)))
+            for node_id, picture in pictures
+        ]
         return Result(kind, images, outputs, message, node)
 
     def _hear(self, kind: str, data: dict) -> None:
@@ -261,8 +306,10 @@ def need_port(listen: str, port: int) -> None:
         try:
             probe.bind((listen.split(",")[0], port))
         except OSError as error:
-            raise ServerError(f"Port {port} cannot be used ({error.strerror or error}). Is another ComfyUI running there?\n"
-                              f"Choose another one: --port {port + 1 if port < 65535 else 8188}") from error
+            raise ServerError(
+                f"Port {port} cannot be used ({error.strerror or error}). Is another ComfyUI running there?\n"
+                f"Choose another one: --port {port + 1 if port < 65535 else 8188}"
+            ) from error
 
 
 def prepared_server(folder: Path, **options) -> Server:

@@ -1,4 +1,5 @@
 """The cache folder outside the clone: where it is, who may write to it now, and how a half-written thing never looks finished."""
+
 from __future__ import annotations
 
 import contextlib
@@ -41,8 +42,10 @@ def open_cache() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SetupError(f"The cache folder {folder} cannot be written to ({error.strerror or error}).\n"
-                         "Make it writable, or set CONCEPT_GUARDS_CACHE to a folder that is.") from error
+        raise SetupError(
+            f"The cache folder {folder} cannot be written to ({error.strerror or error}).\n"
+            "Make it writable, or set CONCEPT_GUARDS_CACHE to a folder that is."
+        ) from error
     return folder
 
 
@@ -50,8 +53,10 @@ def need_space(folder: Path, gigabytes: float, what: str) -> None:
     """Stop before a long download that could not be stored."""
     free = shutil.disk_usage(folder).free / 1e9
     if free < gigabytes:
-        raise SetupError(f"No room for {what}: {folder} has {free:.1f} GB free, {gigabytes:.1f} GB are needed.\n"
-                         "Free some space, or set CONCEPT_GUARDS_CACHE to a folder on a larger disk.")
+        raise SetupError(
+            f"No room for {what}: {folder} has {free:.1f} GB free, {gigabytes:.1f} GB are needed.\n"
+            "Free some space, or set CONCEPT_GUARDS_CACHE to a folder on a larger disk."
+        )
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 """How every command ends: errors that the user can mend as one message, Ctrl-C and a request to stop as a clean stop."""
+
 from __future__ import annotations
 
 import signal

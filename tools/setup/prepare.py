@@ -1,4 +1,5 @@
 """Everything a command needs before it can start: an environment, a host, and for tests their libraries."""
+
 from __future__ import annotations
 
 import os
@@ -33,8 +34,11 @@ class Prepared:
 
     def run(self, module: str, arguments: list[str]) -> int:
         """Run a module of this project in the prepared environment, from the project's folder."""
-        process = subprocess.Popen([self.python, PROJECT / "tools" / "setup" / "launch.py", module, *arguments], cwd=PROJECT,
-                                   env=self.variables())
+        process = subprocess.Popen(
+            [self.python, PROJECT / "tools" / "setup" / "launch.py", module, *arguments],
+            cwd=PROJECT,
+            env=self.variables(),
+        )
         while True:
             try:
                 return _told(process.wait())
@@ -49,7 +53,9 @@ class Prepared:
 def _told(code: int) -> int:
     """A process that was killed says nothing itself, so it is said here; the usual reason is a machine that ran out of memory."""
     if code < 0:
-        say(f"The command was ended from outside, by signal {-code}" + (" (often: out of memory)" if code == -9 else ""))
+        say(
+            f"The command was ended from outside, by signal {-code}" + (" (often: out of memory)" if code == -9 else "")
+        )
         return 128 - code
     return code
 
@@ -59,7 +65,9 @@ def prepare(tests: bool = False) -> Prepared:
     try:
         return _prepare(tests)
     except OSError as error:  # a disk that fills up, a folder that loses its rights, a file that another program holds
-        raise SetupError(f"Set-up failed: {error}\nMend that and run the same command again; what is half-made is made anew.") from error
+        raise SetupError(
+            f"Set-up failed: {error}\nMend that and run the same command again; what is half-made is made anew."
+        ) from error
 
 
 def _prepare(tests: bool) -> Prepared:

@@ -1,4 +1,5 @@
 """Run a long command quietly: its output goes to a log, the user sees one line of progress, and the log's tail when it fails."""
+
 from __future__ import annotations
 
 import os
@@ -22,17 +23,26 @@ class CommandFailed(SetupError):
         if "No space left" in output:
             hint = "\nThe disk is full: free some space, or set CONCEPT_GUARDS_CACHE to a folder on a larger disk."
         elif "No matching distribution" in output or "Could not find a version" in output:
-            hint = ("\nEither the package registry could not be reached, or it has no build for this Python "
-                    f"({sys.version.split()[0]}) on this system. Python 3.10 to 3.13 are known to work.")
+            hint = (
+                "\nEither the package registry could not be reached, or it has no build for this Python "
+                f"({sys.version.split()[0]}) on this system. Python 3.10 to 3.13 are known to work."
+            )
         super().__init__(f"{what} failed. The end of its output:\n{tail}\nThe whole output: {log}{hint}")
 
 
 def run_logged(command: Sequence[str | os.PathLike], what: str, log: Path, env: Mapping[str, str] | None = None) -> str:
     """Run `command` to its end and return what it printed."""
     started, lines = time.monotonic(), []
-    process = subprocess.Popen([os.fspath(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, env=dict(env) if env is not None else None, text=True,
-                               encoding="utf-8", errors="replace")
+    process = subprocess.Popen(
+        [os.fspath(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(env) if env is not None else None,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     done = threading.Event()
     ticker = threading.Thread(target=_tick, args=(what, started, lines, done), daemon=True)
     ticker.start()

@@ -1,4 +1,5 @@
 """Fixtures of the browser tests: a Chromium for the session, and one page for each renderer."""
+
 from __future__ import annotations
 
 import sys
@@ -13,7 +14,9 @@ from .plain import work
 
 @pytest.fixture(scope="session")
 def browser(chromium):
-    with pytest.importorskip("playwright.sync_api", reason="playwright is not installed").sync_playwright() as playwright:
+    with pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed"
+    ).sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield running
         running.close()

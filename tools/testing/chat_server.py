@@ -1,11 +1,12 @@
 """A real HTTP server on loopback that answers as an OpenAI-compatible one does, or fails as one does.
 
-    with ChatServer() as server:
-        server.answer = "a dog"                 # or a function of the request's JSON
-        server.fail = lambda request: web.Response(status=500)
-        server.url                              # http://127.0.0.1:PORT/v1
-        server.requests                         # [(method, path, headers, JSON)]
+with ChatServer() as server:
+    server.answer = "a dog"                 # or a function of the request's JSON
+    server.fail = lambda request: web.Response(status=500)
+    server.url                              # http://127.0.0.1:PORT/v1
+    server.requests                         # [(method, path, headers, JSON)]
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -40,14 +41,18 @@ class ChatServer:
         if request.path.endswith("/models"):
             return web.json_response({"object": "list", "data": [{"id": name} for name in self.models]})
         said = self.answer(self.requests[-1][3]) if callable(self.answer) else self.answer
-        return web.json_response({"choices": [{"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}],
-                                  "usage": {"prompt_tokens": 11, "completion_tokens": 7}})
+        return web.json_response(
+            {
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 11, "completion_tokens": 7},
+            }
+        )
 
     def __enter__(self):
         self.loop, ready = asyncio.new_event_loop(), threading.Event()
 
         async def start():
-            app = web.Application(client_max_size=10 ** 7)
+            app = web.Application(client_max_size=10**7)
             app.router.add_route("*", "/{path:.*}", self._handle)
             self.runner = web.AppRunner(app, shutdown_timeout=0.1)
             await self.runner.setup()

@@ -2,6 +2,7 @@
 
 Everything waits for what it needs to see, never for a time. What the page complains about is kept in `complaints`.
 """
+
 from __future__ import annotations
 
 import base64
@@ -17,12 +18,20 @@ from PIL import Image
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")
-PATIENCE = 120_000      # milliseconds: a small machine may be busy with other things
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+PATIENCE = 120_000  # milliseconds: a small machine may be busy with other things
 CLASSIC, NODES_2 = "classic renderer", "Nodes 2.0"
 
-IDLE = "() => !document.querySelector('.p-blockui-mask')"     # the veil that the page wears while it loads a graph
+IDLE = "() => !document.querySelector('.p-blockui-mask')"  # the veil that the page wears while it loads a graph
 DROP = """({name, type, data}) => {
     const file = new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name, {type});
     const dataTransfer = new DataTransfer();
@@ -76,8 +85,16 @@ class FrontEnd:
 
     def open(self) -> None:
         """A first visit. The page greets with its template browser, which is closed."""
-        self.server.post("/settings", {"Comfy.VueNodes.Enabled": self.renderer == NODES_2, "Comfy.TutorialCompleted": False,
-                                       "Comfy.Workflow.Persist": False, "Comfy.Minimap.Visible": False, "LiteGraph.Node.TooltipDelay": 50})
+        self.server.post(
+            "/settings",
+            {
+                "Comfy.VueNodes.Enabled": self.renderer == NODES_2,
+                "Comfy.TutorialCompleted": False,
+                "Comfy.Workflow.Persist": False,
+                "Comfy.Minimap.Visible": False,
+                "LiteGraph.Node.TooltipDelay": 50,
+            },
+        )
         self.page.goto(self.server.url)
         templates = self.page.get_by_test_id("template-workflows-content")
         templates.wait_for()
@@ -105,9 +122,11 @@ class FrontEnd:
 
     def set_widgets(self, type: str, **values) -> None:
         """Type values into all nodes of a type."""
-        self.page.evaluate("""({type, values}) => { for (const node of app.graph.nodes.filter((n) => n.type === type))
+        self.page.evaluate(
+            """({type, values}) => { for (const node of app.graph.nodes.filter((n) => n.type === type))
             for (const [name, value] of Object.entries(values)) node.widgets.find((w) => w.name === name).value = value }""",
-                           {"type": type, "values": values})
+            {"type": type, "values": values},
+        )
 
     def run(self) -> None:
         self.page.wait_for_function(IDLE)
@@ -115,12 +134,16 @@ class FrontEnd:
 
     def nodes(self, *types: str) -> list[str]:
         """The ids of the graph's nodes of these types."""
-        return self.page.evaluate("(types) => app.graph.nodes.filter((n) => types.includes(n.type)).map((n) => String(n.id))", list(types))
+        return self.page.evaluate(
+            "(types) => app.graph.nodes.filter((n) => types.includes(n.type)).map((n) => String(n.id))", list(types)
+        )
 
     def wait_for_pictures(self, node: str, count: int) -> None:
         """Until a node shows so many pictures; stops at once when the run has failed."""
-        self.page.wait_for_function(f"({{id, count}}) => ({PICTURES})(id) === count || ({FAULTS})().length > 0",
-                                    arg={"id": node, "count": count})
+        self.page.wait_for_function(
+            f"({{id, count}}) => ({PICTURES})(id) === count || ({FAULTS})().length > 0",
+            arg={"id": node, "count": count},
+        )
         faults = self.faults()
         assert not faults, faults
 
@@ -139,7 +162,9 @@ class FrontEnd:
 
     def picture(self, node: str) -> bytes:
         """The first file that a node has put out."""
-        return self.server.fetch("/view?" + urlencode(self.page.evaluate("(id) => app.nodeOutputs[id].images[0]", node)))
+        return self.server.fetch(
+            "/view?" + urlencode(self.page.evaluate("(id) => app.nodeOutputs[id].images[0]", node))
+        )
 
     def graph(self) -> dict:
         """What would be queued and what would be saved, without the viewport."""
@@ -150,7 +175,9 @@ class FrontEnd:
 
     def help_of(self, node: str) -> str:
         """The text of a node's help page, opened as a user does: select it, then Node Info."""
-        self.page.evaluate("(id) => { app.canvas.deselectAll(); app.canvas.selectNode(app.graph.getNodeById(id)) }", node)
+        self.page.evaluate(
+            "(id) => { app.canvas.deselectAll(); app.canvas.selectNode(app.graph.getNodeById(id)) }", node
+        )
         self.page.get_by_test_id("info-button").click()
         panel = self.page.locator(".node-help-content")
         panel.locator("h1, h2, h3").first.wait_for()
@@ -160,7 +187,9 @@ class FrontEnd:
         """What the page says when the mouse rests on a widget."""
         frame = self.page.evaluate(FRAME, node)
         if self.renderer == NODES_2:
-            self.page.locator(f"[data-node-id='{node}'] [data-testid=widget-layout-field-label]", has_text=widget).hover()
+            self.page.locator(
+                f"[data-node-id='{node}'] [data-testid=widget-layout-field-label]", has_text=widget
+            ).hover()
         else:
             x, y = frame["x"] + 60, frame["y"] + 10 + self.page.evaluate(LINE, {"id": node, "widget": widget})
             self.page.mouse.move(x - 30, y)

@@ -3,6 +3,7 @@
 Slow and plain on purpose: every attention map is made and held, the two prompts are aligned by Needleman-Wunsch, the loop
 is DDIM's. It shares nothing with the pack but the weights and the text encoder.
 """
+
 import math
 
 import torch
@@ -25,7 +26,7 @@ def needleman_wunsch(x, y):
     mapper, alpha, erase = list(range(77)), [1.0] * 77, [0] * 77
     i, j, k = len(x), len(y), len(y) - len(x) + 1
     while j > 0:
-        if score[i][j] == score[i][j - 1]:      # an insertion into row 1
+        if score[i][j] == score[i][j - 1]:  # an insertion into row 1
             j, k = j - 1, k - 1
             mapper[j], alpha[j], erase[j] = -1, 0.0, k
         elif i and score[i][j] == score[i - 1][j]:
@@ -57,7 +58,7 @@ class Control:
         probs = maps(q, k)
         if cross and self.step < self.cross_end:
             star = maps(q[1:2], attn.to_k(self.target))[0]
-            self.means.append(star.mean((0, 1))[1:1 + self.count])
+            self.means.append(star.mean((0, 1))[1 : 1 + self.count])
             kept = probs[0][..., self.mapper] * self.alpha
             grown = star[..., self.erase] * self.equalizer * (1 - self.alpha)
             probs = torch.stack([probs[0], kept + grown, probs[2], probs[3]])
@@ -70,12 +71,13 @@ class Control:
 def ids(clip, text):
     """Start, words, end: the 77 tokens without the padding."""
     tokens = [token for token, _ in clip.tokenize(text)["l"][0]]
-    return tokens[:tokens.index(49407) + 1]
+    return tokens[: tokens.index(49407) + 1]
 
 
 @torch.inference_mode()
 def published(pair, clip, prompt, targets, scale, steps, negative, adapter=None, seed=0):
     """Final latents (picture, guarded picture). ``targets``: words joined by spaces; ``adapter``: a callable, or None for ``scale``."""
+
     def encode(text):
         return clip.encode_from_tokens(clip.tokenize(text)).float()
 
@@ -93,7 +95,7 @@ def published(pair, clip, prompt, targets, scale, steps, negative, adapter=None,
     try:
         scheduler.set_timesteps(steps)
         x = pair.noise(1, seed).repeat(2, 1, 1, 1)
-        if adapter is not None:                                         # a first step that is thrown away, all scales 1
+        if adapter is not None:  # a first step that is thrown away, all scales 1
             pair.unet(torch.cat([x, x]), scheduler.timesteps[0], encoder_hidden_states=context)
             equalizer[inserted] = torch.stack([adapter(means) for means in torch.stack(control.means, -1)])
         else:
@@ -121,7 +123,9 @@ def in_host(pair, model, positive, steps):
     """Final latents by the host's ddim sampler, in the pipeline's scale."""
     sigmas = pair.sigmas(steps)
     noise = pair.noise(1) * (math.hypot(1, float(sigmas[0])) / float(sigmas[0]))
-    return pair.model.model.process_latent_in(pair.sample(model, positive, noise, sigmas)) / math.hypot(1, float(sigmas[-1]))
+    return pair.model.model.process_latent_in(pair.sample(model, positive, noise, sigmas)) / math.hypot(
+        1, float(sigmas[-1])
+    )
 
 
 def compare(pair, clip, targets, steps, inferred, report=None):

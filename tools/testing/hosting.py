@@ -1,11 +1,12 @@
 """The host inside the test process, and the pack's modules loaded as the host loads them: relative to a package of their own.
 
-    from tools.testing import hosting
-    sld = hosting.module("guards.sld.formula")            # pure: no host needed
-    hosting.start()                               # or the fixture `host`
-    import comfy.samplers                         # now the host's own modules can be imported
-    demo = hosting.module("guards.demo.host")
+from tools.testing import hosting
+sld = hosting.module("guards.sld.formula")            # pure: no host needed
+hosting.start()                               # or the fixture `host`
+import comfy.samplers                         # now the host's own modules can be imported
+demo = hosting.module("guards.demo.host")
 """
+
 from __future__ import annotations
 
 import atexit
@@ -31,6 +32,7 @@ def host_path() -> Path | None:
         return Path(named)
     from tools.setup.cache import cache_folder
     from tools.setup.host import CURRENT, host_folder
+
     cached = host_folder(cache_folder(), CURRENT)
     return cached if cached.is_dir() else None
 
@@ -41,12 +43,15 @@ def start(*arguments: str) -> Path:
     if _started is None:
         path = host_path()
         if path is None:
-            raise RuntimeError("No ComfyUI to test with: run `python3 run.py test`, or set CONCEPT_GUARDS_HOST to a checkout.")
+            raise RuntimeError(
+                "No ComfyUI to test with: run `python3 run.py test`, or set CONCEPT_GUARDS_HOST to a checkout."
+            )
         sys.path.insert(0, str(path))
         base = tempfile.mkdtemp(prefix="concept-guards-host-")
         atexit.register(shutil.rmtree, base, ignore_errors=True)
         sys.argv = ["main.py", "--cpu", "--use-pytorch-cross-attention", "--base-directory", base, *arguments]
         import comfy.options
+
         comfy.options.enable_args_parsing(True)
         _started = path
     return _started
@@ -70,8 +75,11 @@ def module(name: str) -> types.ModuleType:
 def node_classes() -> dict[str, type]:
     """All node classes of the pack by their id, taken from `comfy_entrypoint()` as the host does. Needs `start()`."""
     import asyncio
+
     package()
-    spec = importlib.util.spec_from_file_location(PACKAGE, PROJECT / "__init__.py", submodule_search_locations=[str(PROJECT)])
+    spec = importlib.util.spec_from_file_location(
+        PACKAGE, PROJECT / "__init__.py", submodule_search_locations=[str(PROJECT)]
+    )
     entry = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(entry)
 

@@ -1,4 +1,5 @@
 """Language models for the tests: a random one of a few thousand weights as a safetensors folder, and a scripted one for pure logic."""
+
 import asyncio
 import concurrent.futures
 import dataclasses
@@ -7,11 +8,17 @@ from pathlib import Path
 
 from tools.testing import hosting
 
-WORDS = ("a an the dog dogs cat cats runs sleeps on in red blue house garden with and of . , : ! rewrite caption concept input output "
-         "system user assistant elon musk is big small category you").split()
-TEMPLATE = ("{% for m in messages %}<|im_start|> {{ m['role'] }} {{ m['content'] }} <|im_end|> {% endfor %}"
-            "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}")
-STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+WORDS = (
+    "a an the dog dogs cat cats runs sleeps on in red blue house garden with and of . , : ! rewrite caption concept input output "
+    "system user assistant elon musk is big small category you"
+).split()
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|> {{ m['role'] }} {{ m['content'] }} <|im_end|> {% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
+)
+STRICT = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+)
 
 
 def tiny_folder(folder: Path, template=TEMPLATE, context=256, seed=0) -> Path:
@@ -19,17 +26,35 @@ def tiny_folder(folder: Path, template=TEMPLATE, context=256, seed=0) -> Path:
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-    vocabulary = {word: number for number, word in enumerate(["<|im_start|>", "<|im_end|>", "<unk>", *dict.fromkeys(WORDS)])}
+
+    vocabulary = {
+        word: number for number, word in enumerate(["<|im_start|>", "<|im_end|>", "<unk>", *dict.fromkeys(WORDS)])
+    }
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", unk_token="<unk>",
-                                   additional_special_tokens=["<|im_start|>"])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        unk_token="<unk>",
+        additional_special_tokens=["<|im_start|>"],
+    )
     fast.chat_template = template
     with torch.random.fork_rng(), torch.inference_mode(False):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-                                             num_attention_heads=2, max_position_embeddings=context, eos_token_id=1, pad_token_id=1,
-                                             bos_token_id=0, initializer_range=0.3))
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(vocabulary),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                max_position_embeddings=context,
+                eos_token_id=1,
+                pad_token_id=1,
+                bos_token_id=0,
+                initializer_range=0.3,
+            )
+        )
     model.save_pretrained(folder, safe_serialization=True)
     fast.save_pretrained(folder)
     return folder
@@ -46,8 +71,15 @@ class Scripted:
     name: str = "scripted"
 
     async def chat(self, messages, *, temperature=None, seed=0, banned=()):
-        self.asked.append({"messages": list(messages), "temperature": temperature, "seed": seed, "banned": tuple(banned),
-                           "max_length": self.max_length})
+        self.asked.append(
+            {
+                "messages": list(messages),
+                "temperature": temperature,
+                "seed": seed,
+                "banned": tuple(banned),
+                "max_length": self.max_length,
+            }
+        )
         answer = hosting.module("guards.rewriters.protocol").Answer
         return answer(self.answer(list(messages)), 10, 5)
 

@@ -1,4 +1,5 @@
 """Tiny models of the real families, random weights, in the host's own classes; and short ways to sample them."""
+
 import torch
 
 CONTEXT = 16
@@ -16,16 +17,33 @@ def _initialise(module, seed=0):
 
 def patcher(model):
     import comfy.model_patcher
+
     _initialise(model)
     kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     return kind(model.eval(), load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
 
 
 def unet_config(**changes):
-    return {**dict(image_size=32, use_checkpoint=False, use_spatial_transformer=True, legacy=False, in_channels=4, out_channels=4,
-                   model_channels=32, num_res_blocks=[1, 1], channel_mult=[1, 2], transformer_depth=[1, 1],
-                   transformer_depth_output=[1, 1, 1, 1], transformer_depth_middle=1, context_dim=CONTEXT,
-                   use_linear_in_transformer=False, adm_in_channels=None), **changes}
+    return {
+        **dict(
+            image_size=32,
+            use_checkpoint=False,
+            use_spatial_transformer=True,
+            legacy=False,
+            in_channels=4,
+            out_channels=4,
+            model_channels=32,
+            num_res_blocks=[1, 1],
+            channel_mult=[1, 2],
+            transformer_depth=[1, 1],
+            transformer_depth_output=[1, 1, 1, 1],
+            transformer_depth_middle=1,
+            context_dim=CONTEXT,
+            use_linear_in_transformer=False,
+            adm_in_channels=None,
+        ),
+        **changes,
+    }
 
 
 def sd1(model_type="EPS", dtype=torch.float32):
@@ -35,6 +53,7 @@ def sd1(model_type="EPS", dtype=torch.float32):
 
     class Tiny(comfy.supported_models.SD15):
         unet_extra_config = {"num_heads": 2, "num_head_channels": -1}
+
     config = Tiny(unet_config())
     config.set_inference_dtype(dtype, None)
     model = patcher(comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType[model_type]))
@@ -50,6 +69,7 @@ def sd2(model_type="EPS"):
 
     class Tiny(comfy.supported_models.SD20):
         unet_extra_config = {**comfy.supported_models.SD20.unet_extra_config, "num_head_channels": 16}
+
     config = Tiny(unet_config(use_linear_in_transformer=True))
     config.set_inference_dtype(torch.float32, None)
     return patcher(comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType[model_type]))
@@ -61,8 +81,17 @@ def sdxl(context=CONTEXT, pooled=1280):
 
     class Tiny(comfy.supported_models.SDXL):
         unet_extra_config = {"num_heads": 2, "num_head_channels": -1}
-    config = Tiny(unet_config(adm_in_channels=pooled + 6 * 256, num_classes="sequential", context_dim=context,
-                              use_linear_in_transformer=True, transformer_depth=[0, 1], transformer_depth_output=[1, 1, 0, 0]))
+
+    config = Tiny(
+        unet_config(
+            adm_in_channels=pooled + 6 * 256,
+            num_classes="sequential",
+            context_dim=context,
+            use_linear_in_transformer=True,
+            transformer_depth=[0, 1],
+            transformer_depth_output=[1, 1, 0, 0],
+        )
+    )
     config.set_inference_dtype(torch.float32, None)
     return patcher(config.get_model({}, ""))
 
@@ -70,10 +99,27 @@ def sdxl(context=CONTEXT, pooled=1280):
 def flux():
     """A Flux-like flow model: a DiT with one double and one single block, 16 latent channels."""
     import comfy.supported_models
-    config = comfy.supported_models.Flux(dict(
-        image_model="flux", in_channels=16, out_channels=16, vec_in_dim=8, context_in_dim=CONTEXT, hidden_size=32, mlp_ratio=2.0,
-        num_heads=2, depth=1, depth_single_blocks=1, axes_dim=[4, 6, 6], theta=10000, patch_size=2, qkv_bias=True, guidance_embed=False,
-        txt_ids_dims=[]))
+
+    config = comfy.supported_models.Flux(
+        dict(
+            image_model="flux",
+            in_channels=16,
+            out_channels=16,
+            vec_in_dim=8,
+            context_in_dim=CONTEXT,
+            hidden_size=32,
+            mlp_ratio=2.0,
+            num_heads=2,
+            depth=1,
+            depth_single_blocks=1,
+            axes_dim=[4, 6, 6],
+            theta=10000,
+            patch_size=2,
+            qkv_bias=True,
+            guidance_embed=False,
+            txt_ids_dims=[],
+        )
+    )
     config.set_inference_dtype(torch.float32, None)
     return patcher(config.get_model({}, ""))
 
@@ -81,10 +127,24 @@ def flux():
 def sd3():
     """An SD3-like flow model: an MMDiT of two blocks, 16 latent channels."""
     import comfy.supported_models
-    config = comfy.supported_models.SD3(dict(
-        in_channels=16, patch_size=2, out_channels=None, depth=2, input_size=None, adm_in_channels=8, context_embedder_config={
-            "target": "torch.nn.Linear", "params": {"in_features": CONTEXT, "out_features": 128}},
-        num_patches=None, pos_embed_max_size=None, pos_embed_scaling_factor=None))
+
+    config = comfy.supported_models.SD3(
+        dict(
+            in_channels=16,
+            patch_size=2,
+            out_channels=None,
+            depth=2,
+            input_size=None,
+            adm_in_channels=8,
+            context_embedder_config={
+                "target": "torch.nn.Linear",
+                "params": {"in_features": CONTEXT, "out_features": 128},
+            },
+            num_patches=None,
+            pos_embed_max_size=None,
+            pos_embed_scaling_factor=None,
+        )
+    )
     config.set_inference_dtype(torch.float32, None)
     return patcher(config.get_model({}, ""))
 
@@ -105,20 +165,45 @@ def noise(model, batch=1, size=8, seed=0):
     return torch.randn(batch, channels, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def sample(model, positive=POSITIVE, negative=NEGATIVE, steps=4, cfg=7.0, sampler="euler", scheduler="normal", batch=1, seed=0, latent=None,
-           **options):
+def sample(
+    model,
+    positive=POSITIVE,
+    negative=NEGATIVE,
+    steps=4,
+    cfg=7.0,
+    sampler="euler",
+    scheduler="normal",
+    batch=1,
+    seed=0,
+    latent=None,
+    **options,
+):
     """KSampler's own call, from seeded noise: latents (batch, c, 8, 8)."""
     import comfy.sample
+
     start = noise(model, batch, seed=seed)
     latent = torch.zeros_like(start) if latent is None else latent
     with torch.inference_mode():
-        return comfy.sample.sample(model, start, steps, cfg, sampler, scheduler, positive, negative, latent, disable_pbar=True, seed=seed,
-                                   **options).clone()
+        return comfy.sample.sample(
+            model,
+            start,
+            steps,
+            cfg,
+            sampler,
+            scheduler,
+            positive,
+            negative,
+            latent,
+            disable_pbar=True,
+            seed=seed,
+            **options,
+        ).clone()
 
 
 def guided(guider, sampler="euler", scheduler="normal", steps=4, batch=1, seed=0, sigmas=None):
     """SamplerCustomAdvanced's own call with a guider."""
     import comfy.samplers
+
     model = guider.model_patcher
     if sigmas is None:
         sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
@@ -138,6 +223,7 @@ def control():
 
         def pre_run(self, model, percent_to_timestep_function):
             pass
+
     return Control()
 
 
@@ -146,6 +232,7 @@ class Rows:
 
     def __init__(self, model):
         from comfy.patcher_extension import WrappersMP
+
         self.calls = []
         self.model = model.clone()
         self.model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "rows", self._count)
@@ -169,6 +256,7 @@ def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
     import comfy.sdxl_clip
     import comfy.supported_models_base
     from comfy.text_encoders import sd2_clip
+
     kinds, widths, data = (comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel), {"l": width}, {}
     if sdxl:
         kinds = comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel
@@ -177,8 +265,15 @@ def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
         kinds, widths = (sd2_clip.SD2Tokenizer, sd2_clip.SD2ClipModel), {"h": width}
     else:
         data = {"clip_l_tokenizer_class": functools.partial(comfy.sd1_clip.SDTokenizer, embedding_size=width)}
-    options = {f"clip_{key}_model_config": {"hidden_size": wide, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-               for key, wide in widths.items()}
+    options = {
+        f"clip_{key}_model_config": {
+            "hidden_size": wide,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        }
+        for key, wide in widths.items()
+    }
     target = comfy.supported_models_base.ClipTarget(*kinds)
     made = comfy.sd.CLIP(target, embedding_directory=directory, model_options=options, tokenizer_data=data)
     _initialise(made.cond_stage_model)

@@ -1,4 +1,5 @@
 """A feedback set for the rating page, made without the host, and the page worked by keyboard alone."""
+
 from __future__ import annotations
 
 import json
@@ -18,8 +19,19 @@ def make_set(server, name: str, count: int, side: int = 64) -> Path:
         picture = Image.new("RGB", (side, side), (number * 37 % 256, number * 91 % 256, 120))
         ImageDraw.Draw(picture).text((side // 4, side // 3), str(number), (255, 255, 255))
         picture.save(folder / f"{number:04}.png")
-        lines.append(json.dumps({"image": f"{number:04}.png", "prompt": "", "seed": number, "concept": "star", "rater": "", "rating": None,
-                                 "time": ""}))
+        lines.append(
+            json.dumps(
+                {
+                    "image": f"{number:04}.png",
+                    "prompt": "",
+                    "seed": number,
+                    "concept": "star",
+                    "rater": "",
+                    "rating": None,
+                    "time": "",
+                }
+            )
+        )
     (folder / "ratings.jsonl").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -58,4 +70,6 @@ def progress(page) -> str:
 
 
 def wait_for_progress(page, text: str) -> None:
-    page.wait_for_function("text => document.querySelector('dialog.cg-rating .cg-progress').textContent === text", arg=text)
+    page.wait_for_function(
+        "text => document.querySelector('dialog.cg-rating .cg-progress').textContent === text", arg=text
+    )

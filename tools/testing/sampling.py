@@ -1,4 +1,5 @@
 """What tests of several rooms sample with: the guard of SLD, every guider of the host, and the host's own neighbours."""
+
 from . import hosting
 from .models import CONCEPT, NEGATIVE, OTHER, POSITIVE
 
@@ -18,14 +19,23 @@ NETWORK = {
     "FreeU": ("nodes_freelunch", "FreeU_V2", dict(b1=1.3, b2=1.4, s1=0.9, s2=0.2)),
     "HyperTile": ("nodes_hypertile", "HyperTile", dict(tile_size=32, swap_size=2, max_depth=0, scale_depth=False)),
     "ToMe": ("nodes_tomesd", "TomePatchModel", dict(ratio=0.3)),
-    "EasyCache": ("nodes_easycache", "EasyCacheNode", dict(reuse_threshold=0.5, start_percent=0.0, end_percent=1.0, verbose=False)),
-    "LazyCache": ("nodes_easycache", "LazyCacheNode", dict(reuse_threshold=0.5, start_percent=0.0, end_percent=1.0, verbose=False)),
+    "EasyCache": (
+        "nodes_easycache",
+        "EasyCacheNode",
+        dict(reuse_threshold=0.5, start_percent=0.0, end_percent=1.0, verbose=False),
+    ),
+    "LazyCache": (
+        "nodes_easycache",
+        "LazyCacheNode",
+        dict(reuse_threshold=0.5, start_percent=0.0, end_percent=1.0, verbose=False),
+    ),
 }
 
 
 def beside(name, model):
     """The model with a neighbour's patch, as its node would return it."""
     import importlib
+
     module, cls, arguments = (GUIDANCE | NETWORK)[name]
     node = getattr(importlib.import_module("comfy_extras." + module), cls)
     result = node.execute(model=model, **arguments) if hasattr(node, "execute") else node().patch(model, **arguments)
@@ -34,6 +44,7 @@ def beside(name, model):
 
 def sld(model, concept=CONCEPT, preset="max", unconditional=None, **changes):
     from dataclasses import replace
+
     host_side, pure = hosting.module("guards.sld.host"), hosting.module("guards.sld.formula")
     return host_side.guard(model, replace(pure.PRESETS[preset], **changes), concept, unconditional)
 
@@ -45,6 +56,7 @@ def close(a, b, tolerance=1e-4):
 def guider(kind, model, cfg=5.0):
     import comfy.samplers
     from comfy_extras import nodes_custom_sampler, nodes_perpneg
+
     if kind == "dual":
         g = nodes_custom_sampler.Guider_DualCFG(model)
         g.set_conds(POSITIVE, OTHER, NEGATIVE)
