@@ -1,7 +1,7 @@
 """Human feedback on the demo model, with the oracle in the place of the people: a rated set, the word inverted from it, what it guards.
 
-    python -m tools.demo_model.feedback --comfyui PATH set                     writes models/feedback/demo-star (64 pictures)
-    python -m tools.demo_model.feedback --comfyui PATH invert                  writes models/embeddings/demo_star.safetensors and demo_star_seen
+    python -m tools.demo_model.feedback --comfyui PATH set  writes models/feedback/demo-star (64 pictures)
+    python -m tools.demo_model.feedback --comfyui PATH invert  writes models/embeddings/demo_star.safetensors and demo_star_seen
     python -m tools.demo_model.feedback --comfyui PATH measure
         [--count 256] [--rows "a;b"] [--out FILE.json]
 
