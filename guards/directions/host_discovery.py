@@ -82,10 +82,12 @@ def discover(
             on_step(done, latest, lambda: _preview(denoise, sampling, latest.values.to(device), latents, settings.seed))
 
         keeps = [task(f"keep {i}", images, settings.seed + i, keep_weight) for i, (_, images) in enumerate(keep)]
-        discovery.discover(task("positive", latents, settings.seed), keeps, values.clone(), settings, device, watch)
+        positive = task("positive", latents, settings.seed)
+        discovery.discover(positive, keeps, values.clone(), settings, device, watch, training.is_half(model))
 
-    with training.stoppable("Discover Direction", lambda: result is not None):
-        prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
+    training.check(model, "Discover Direction")
+    prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
+    with training.stoppable("Discover Direction", lambda: result is not None), training.trainable(model) as model:
         training.run(model, {"positive": base, "negative": negative, **prompts}, latents[: settings.batch_size], train)
     return result
 
