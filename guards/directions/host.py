@@ -74,12 +74,13 @@ def middle_channels(model):
 
 def check_fit(model, direction, name="direction"):
     """Refuse a direction that belongs to another family of models or has another number of channels."""
-    channels, family = middle_channels(model), checks.family(model)
-    if direction.family and family and direction.family != family:
-        raise ValueError(
-            f"{name} ({direction.concept}) was found on {direction.family} models, this is {checks.model_name(model)}: "
-            "what a direction means depends on the model. Use one for this family, or find it with Discover Direction."
-        )
+    channels = middle_channels(model)
+    checks.same_family(
+        model,
+        direction.family,
+        f"{name} ({direction.concept}) was found",
+        "what a direction means depends on the model. Use one for this family, or find it with Discover Direction.",
+    )
     if direction.channels != channels:
         raise ValueError(
             f"{name} ({direction.concept}) has {direction.channels} channels, the middle block of this model "

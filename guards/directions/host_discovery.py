@@ -48,15 +48,7 @@ def discover(
     channels = middle_channels(model)
     checks.conditioning(base, "base")
     size = middle_size(model, latents)
-    values = torch.zeros(channels, *(size if per_place else ()))
-    if start is not None:
-        check_fit(model, start, "start")
-        values = (
-            fitted(start.values, *size)[0].expand(channels, *size)
-            if per_place
-            else start.values.reshape(channels, -1).mean(1)
-        )
-    result = None
+    values, result = _start_values(model, start, channels, size if per_place else None), None
 
     def train(denoise, device):
         sampling, kind = model.get_model_object("model_sampling"), training.prediction(model)
@@ -90,6 +82,16 @@ def discover(
     with training.stoppable("Discover Direction", lambda: result is not None), training.trainable(model) as model:
         training.run(model, {"positive": base, "negative": negative, **prompts}, latents[: settings.batch_size], train)
     return result
+
+
+def _start_values(model, start, channels, size):
+    """What training begins from: zeros, or the Direction ``start``. (channels, h, w) for a ``size``, else (channels,)."""
+    if start is None:
+        return torch.zeros(channels, *(size or ()))
+    check_fit(model, start, "start")
+    if size is None:
+        return start.values.reshape(channels, -1).mean(1)
+    return fitted(start.values, *size)[0].expand(channels, *size)
 
 
 def _adding(direction, scales=None):

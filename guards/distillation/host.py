@@ -33,7 +33,7 @@ def parameters(model):
             "SD2.x and SDXL have them). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model."
         )
     found = {}
-    for name, part in model.model.diffusion_model.named_modules():
+    for name, part in checks.network(model).named_modules():
         if PART in name.split("."):
             found |= {f"{name}.{key}": (part, key) for key, value in part._parameters.items() if value is not None}
     return found

@@ -15,6 +15,7 @@ Rows are known by role (the guider's own names: positive, negative, ...), never 
 one of ours looks like the unconditional's.
 """
 
+import contextlib
 from contextvars import ContextVar
 
 import comfy.model_patcher
@@ -23,7 +24,7 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import twins
+from . import compiled, twins
 
 KEY = "concept_guards"
 SLOTS, TILES = (
@@ -108,9 +109,13 @@ def _outer_sample(
         run.batch = noise.shape[0]
         run.start()
         callback = run.counting(callback)
-        if twin is not None:
-            return twin.sample(executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs)
-        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
+        patching = any(type(guard).patch is not Guard.patch for guard in run.guards)
+        with compiled.uncompiled(run.guider.model_patcher) if patching else contextlib.nullcontext():
+            if twin is not None:
+                return twin.sample(
+                    executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs
+                )
+            return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
     finally:
         _running.reset(token)
         run.close()

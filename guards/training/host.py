@@ -16,7 +16,7 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..host import rail
+from ..host import compiled, rail
 
 TRAINING_MEMORY = 4  # times the host's estimate for sampling, which knows nothing of what backward keeps: a rough guess
 
@@ -253,7 +253,8 @@ def run(model, conditionings, latents, train):
         guider.inner_set_conds({role: ordinary(conditioning) for role, conditioning in conditionings.items()})
         guider.set_cfg(1.0)
         shape = torch.zeros(latents.shape)
-        guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
+        with compiled.uncompiled(patcher):
+            guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
 
 
 def make_images(

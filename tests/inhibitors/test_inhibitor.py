@@ -285,3 +285,18 @@ def test_the_aligned_variant_looks_once_more_where_steps_are_few(gi, model, clip
         patched, positive, _ = guarded(gi, counted.model, clip, variant="aligned")
         models.sample(patched, positive, steps=steps)
         assert len(counted.calls) == steps + extra
+
+
+@pytest.mark.parametrize("written", ["sd1", "SD15"])
+def test_an_adapter_of_another_family_with_as_many_layers_is_refused(gi, clip, written):
+    """SD1.x and SD2.x both have 16 cross-attention layers; early files name the host's class."""
+    other = models.sd2()
+    network = adapter(len(hosting.module("guards.host.attention").blocks(other.model.diffusion_model)))
+    network.family = written
+    with pytest.raises(
+        ValueError, match="adapter was trained on sd1 models, this is Stable Diffusion 2.x.*Train Scale Adapter"
+    ):
+        guarded(gi, other, clip, adapter=network)
+    for family in ("", "sd2", "SD20"):  # the official file names none
+        network.family = family
+        guarded(gi, other, clip, adapter=network)
