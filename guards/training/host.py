@@ -18,7 +18,8 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..host import compiled, rail
 
-TRAINING_MEMORY = 6  # times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture)
+# Times the host's estimate for sampling, which knows nothing of what backward keeps: SD1.5 in fp16 at 512, 0.7 GiB a picture.
+TRAINING_MEMORY = 6
 
 
 @contextlib.contextmanager
@@ -300,7 +301,14 @@ def run(model, conditionings, latents, train, beside=()):
         guider.set_cfg(1.0)
         shape = torch.zeros(latents.shape)
         with compiled.uncompiled(patcher):
-            guider.sample(shape, torch.zeros_like(shape), _Loop(train, [other.model for other in beside]), torch.ones(2), disable_pbar=True, seed=0)
+            guider.sample(
+                shape,
+                torch.zeros_like(shape),
+                _Loop(train, [other.model for other in beside]),
+                torch.ones(2),
+                disable_pbar=True,
+                seed=0,
+            )
 
 
 def make_images(
