@@ -25,6 +25,7 @@ LOWEST, HIGHEST = 0, 4
 COMPARISONS = (0, 0.5, 1)
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ()+]{0,95}\.png")
 RATER = re.compile(r"[^\W_][\w\-. ]{0,29}")
+RATER_IN_BROWSERS = r"[\p{L}\p{N}][\p{L}\p{N}_\-. ]{0,29}"  # the same rule for a browser, which the pages are sent
 ID = re.compile(r"[A-Za-z0-9\-]{8,64}")
 LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000  # characters of a prompt or concept; bytes of a line
 
