@@ -33,7 +33,16 @@ STAGES = {
 pytest_plugins = ["tools.testing.browser"]
 LONGEST_FIRST = ("server", "browser", "oldest", "host", "pure", "lint")  # in two processes, the long groups start first
 PREPARED = "CONCEPT_GUARDS_HOST" in os.environ  # run.py has set everything up: nothing may be missing
-LIBRARIES = {"PIL", "aiohttp", "numpy", "pathspec", "requests", "safetensors", "torchvision", "transformers"}
+OWN = {
+    "concept_guards",
+    "guards",
+    "nodes",
+    "tools",
+    "tests",
+    "torch",
+    "pytest",
+    "comfy",
+}  # never missing where a test is pure
 
 
 def stage_of(item: pytest.Item) -> str:
@@ -49,13 +58,15 @@ def stage_of(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(config, items):
-    order = LONGEST_FIRST if hasattr(config, "workerinput") else list(STAGES)
+    in_a_worker = hasattr(config, "workerinput")  # of pytest-xdist
+    order = LONGEST_FIRST if in_a_worker else list(STAGES)
     for item in items:
         stage = _stages[item.nodeid] = stage_of(item)
         if stage in ("pure", "host", "server", "browser"):
             item.add_marker(stage)
-        group = "server" if stage in ("server", "browser") else f"{stage} {item.nodeid.partition('::')[0]}"
-        item.add_marker(pytest.mark.xdist_group(group))
+        if in_a_worker:
+            group = "server" if stage in ("server", "browser") else f"{stage} {item.nodeid.partition('::')[0]}"
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: order.index(_stages[item.nodeid]))
     asked_for = config.getoption("markexpr")
     for long, command in (("exact", "exact"), ("soak", "test -m soak")):
@@ -86,7 +97,7 @@ def pytest_report_header(config):
 def _missing(error: object) -> str | None:
     """The library that is not there, of an error or its text, where it may be missing."""
     found = re.findall(r"No module named '(\w+)", str(error))
-    return found[-1] if found and not PREPARED and found[-1] in LIBRARIES else None
+    return found[-1] if found and not PREPARED and found[-1] not in OWN else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -176,7 +176,8 @@ def test_the_icon_is_a_square_png():
 
 def test_the_archive_keeps_what_the_nodes_need():
     """`.comfyignore` is gitignore syntax."""
-    pathspec = pytest.importorskip("pathspec", reason="pathspec comes with the test libraries")
+    import pathspec
+
     from tools.serving.pack import SHIPPED
 
     lines = (PROJECT / ".comfyignore").read_text(encoding="utf-8").splitlines()
