@@ -201,6 +201,7 @@ class GuardDiscoverDirection(io.ComfyNode):
         for socket, conditioning in (("target", target), ("base", base), ("negative", negative)):
             checks.conditioning(conditioning, socket)
         checks.within(0, 10000, keep_weight=keep_weight)
+        training.check(model, "Discover Direction")
         given, held = latents is not None, [[entry] for entry in keep or ()]
         each = max(images // max(len(held), 1), min(images, batch_size))  # pictures for every prompt that is kept
         pictures_due = (0 if given else images) + each * len(held)

@@ -9,6 +9,7 @@ from ..guards.host import checks, folders
 from ..guards.host.progress import Progress, glimpse
 from ..guards.inversion import host as inversion
 from ..guards.inversion import host_token as feedback_token
+from ..guards.training import host as training
 from ..guards.training import loop as discovery
 from ..guards.training.plot import plot
 
@@ -111,6 +112,7 @@ class GuardInvertFeedback(io.ComfyNode):
         checks.within(1, 64, batch_size=batch_size)
         checks.within(0, 100, contrast=contrast)
         inversion.widths(clip)
+        training.check(model, "Invert Feedback")
         path = feedback_token.path_for(name, overwrite)
         progress = Progress(steps, cls.hidden.unique_id)
         progress.at(0, "encoding the rated pictures")

@@ -1,27 +1,27 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
+from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.model_base
 
-SHORT = {
-    "SD15": "sd1",
-    "SD20": "sd2",
-    "SD21UnclipL": "sd2",
-    "SD21UnclipH": "sd2",
-    "SDXL": "sdxl",
-    "SDXLRefiner": "sdxl-refiner",
-    "DemoModelConfig": "demo",
-}  # as the pack's own files name them
-FAMILIES = {
-    "SD15": "Stable Diffusion 1.x",
-    "SD20": "Stable Diffusion 2.x",
-    "SD21UnclipL": "Stable Diffusion 2.x unCLIP",
-    "SD21UnclipH": "Stable Diffusion 2.x unCLIP",
-    "SDXL": "SDXL",
-    "SDXLRefiner": "SDXL refiner",
-    "DemoModelConfig": "demo",
+
+class Family(NamedTuple):
+    """How the pack's own files name a family of models, and how people do."""
+
+    short: str
+    name: str
+
+
+FAMILIES = {  # the host's class -> family
+    "SD15": Family("sd1", "Stable Diffusion 1.x"),
+    "SD20": Family("sd2", "Stable Diffusion 2.x"),
+    "SD21UnclipL": Family("sd2", "Stable Diffusion 2.x unCLIP"),
+    "SD21UnclipH": Family("sd2", "Stable Diffusion 2.x unCLIP"),
+    "SDXL": Family("sdxl", "SDXL"),
+    "SDXLRefiner": Family("sdxl-refiner", "SDXL refiner"),
+    "DemoModelConfig": Family("demo", "demo"),
 }
 
 
@@ -40,15 +40,29 @@ def within(low, high, **values):
             raise ValueError(f"{name} is {value}: give a number from {low} to {high}.")
 
 
+def _family(model):
+    kinds = (kind.__name__ for kind in type(model.model.model_config).__mro__)
+    return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), None)
+
+
 def model_name(model):
     """A plain name for a MODEL's family, for messages."""
-    kinds = (kind.__name__ for kind in type(model.model.model_config).__mro__)
-    return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), type(model.model).__name__)
+    found = _family(model)
+    return found.name if found else type(model.model).__name__
 
 
 def family(model):
     """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger."""
-    return next((SHORT[kind.__name__] for kind in type(model.model.model_config).__mro__ if kind.__name__ in SHORT), "")
+    found = _family(model)
+    return found.short if found else ""
+
+
+def same_family(model, written, what, mend):
+    """Refuse a file whose ``written`` family (short, or the host's class as early files have it) is not the MODEL's. Where either is not
+    known nothing is said. ``what`` begins the message, ``mend`` ends it. Raises ValueError."""
+    short = FAMILIES[written].short if written in FAMILIES else written
+    if short and family(model) and short != family(model):
+        raise ValueError(f"{what} on {short} models, this is {model_name(model)}: {mend}")
 
 
 def percents(start_percent, end_percent):
@@ -111,6 +125,12 @@ def needs_pooled(base):
     return type(base).encode_adm is not comfy.model_base.BaseModel.encode_adm
 
 
+def network(model):
+    """A MODEL's diffusion model as it is written, also where torch.compile was put over it."""
+    found = model.model.diffusion_model
+    return getattr(found, "_orig_mod", found)
+
+
 def is_unet(model):
     """Whether a MODEL has the UNet with a middle block that SD1.x, SD2.x and SDXL share."""
-    return isinstance(model.model.diffusion_model, comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)
+    return isinstance(network(model), comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)

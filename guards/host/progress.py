@@ -1,5 +1,7 @@
 """What a long node shows while it works: its bar, a line of text, a picture now and then; and that it heeds the stop button."""
 
+import logging
+
 import comfy.model_management
 import comfy.utils
 import latent_preview
@@ -57,6 +59,7 @@ def pictures(latents, latent_format, device, vae=None):
     """Latents (n, c, h, w), in the model's own scale, as quick PIL pictures: by the host's previewer, else by ``vae``; else none."""
     previewer = latent_preview.get_previewer(device, latent_format)
     if previewer is not None:
+        latents = latents.to(device)  # the host's decoders lie there
         return [previewer.decode_latent_to_preview_image("JPEG", latent[None])[1] for latent in latents]
     if vae is None:
         return []
@@ -68,8 +71,14 @@ def glimpse(done, steps, preview, model, vae=None):
     """A strip of what ``preview()`` samples (latents), some eight times in a training of ``steps``; None at the other steps."""
     if not done or done % max(steps // PREVIEWS, 25):
         return None
-    with torch.no_grad():
-        return strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
+    try:
+        with torch.no_grad():
+            return strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
+    except comfy.model_management.InterruptProcessingException:
+        raise
+    except Exception as error:  # a preview is no reason to lose a training
+        logging.warning("No preview: %s", error)
+        return None
 
 
 def strip(images):

@@ -11,8 +11,12 @@ What a guard can ask for, in the order in which it happens in every evaluation o
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
   correct  an addition to the prediction, made from the predictions by role
   commit   called once when the sampler has finished a step
-Rows are known by role (the guider's own names: positive, negative, ...), never by position.
+Rows are known by role (the guider's own names: positive, negative, ...), never by position. To strangers, who know two kinds of rows,
+one of ours looks like the unconditional's.
 """
+
+import contextlib
+from contextvars import ContextVar
 
 import comfy.model_patcher
 import comfy.sampler_helpers
@@ -20,9 +24,14 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import twins
+from . import compiled, twins
 
 KEY = "concept_guards"
+SLOTS, TILES = (
+    f"{KEY}_slots",
+    f"{KEY}_tiles",
+)  # in an evaluation's transformer options: whose rows, and how often they are repeated
+_running = ContextVar(f"{KEY}_running", default=False)
 
 
 class Guard:
@@ -62,8 +71,23 @@ def attach(model, guard):
     options = patched.model_options.setdefault("transformer_options", {})
     if KEY not in options:
         patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, _outer_sample)
+        # In the options, where a guider finds it that prepares the model without sampling it as its own.
+        add_wrapper_with_key(
+            WrappersMP.PREPARE_SAMPLING, KEY, _prepare_sampling, patched.model_options, is_model_options=True
+        )
     options[KEY] = (*options.get(KEY, ()), guard)
     return patched
+
+
+def _prepare_sampling(executor, model, *args, **kwargs):
+    """A guarded model gets ready for sampling: refuse where no guarded run is on, since the guards would do nothing."""
+    if not _running.get() and KEY in model.model_options.get("transformer_options", {}):
+        raise ValueError(
+            "Concept Guards: a guarded MODEL is sampled where its guards have no effect. With Dual Model CFG Guider, connect the guarded "
+            "MODEL to 'model': the positive prompt is what is guarded. A sampler of another pack that goes round ComfyUI's own cannot "
+            "be guarded: use KSampler or SamplerCustomAdvanced."
+        )
+    return executor(model, *args, **kwargs)
 
 
 def _outer_sample(
@@ -80,14 +104,20 @@ def _outer_sample(
 ):
     run = Run(executor.class_obj, sampler, sigmas)
     twin = twins.Twin(noise, seed) if any(guard.twin for guard in run.guards) else None
+    token = _running.set(True)
     try:
         run.batch = noise.shape[0]
         run.start()
         callback = run.counting(callback)
-        if twin is not None:
-            return twin.sample(executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs)
-        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
+        patching = any(type(guard).patch is not Guard.patch for guard in run.guards)
+        with compiled.uncompiled(run.guider.model_patcher) if patching else contextlib.nullcontext():
+            if twin is not None:
+                return twin.sample(
+                    executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs
+                )
+            return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
     finally:
+        _running.reset(token)
         run.close()
 
 
@@ -105,7 +135,9 @@ class Run:
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
         self.x = self.sigma = None  # of the evaluation under way
         self._level = None
-        self.slots = ()  # roles of the lists under way, as the host's ``cond_or_uncond`` counts them
+        self.slots = ()  # roles of the lists under way, as the host counts them
+        self._count = None  # latents of the evaluation under way, twins counted
+        self._mixed = False  # whether lists of ours are among them
         self.batch = None  # latents of the user's, twins not counted
         self._outputs = None  # name -> denoised, of the evaluation under way
         self._committed = -1
@@ -131,6 +163,8 @@ class Run:
         guider = self.guider
         if hasattr(guider, "cfg1"):  # DualCFGGuider
             return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
+        if isinstance(guider.cfg, list | tuple):  # guiders of other packs that have one for every step
+            return guider.cfg[min(self.step, len(guider.cfg) - 1)]
         return guider.cfg
 
     @property
@@ -148,6 +182,13 @@ class Run:
         self.added.append(name)
         return name
 
+    def add_always(self, role):
+        """The first entry of ``role``'s conditioning once more, without its timestep range; the name as of ``add``."""
+        entry = self.guider.conds[role][0]
+        left_out = ("cross_attn", "model_conds", "uuid", "start_percent", "end_percent")
+        options = {key: value for key, value in entry.items() if key not in left_out}
+        return self.add([[entry.get("cross_attn"), {"prompt_type": "negative", **options}]])
+
     def native(self, role, entry):
         """Whether an entry was in ``role``'s list from the start: the host copies areas from one list to the others."""
         return entry.get("uuid") in self._natives.get(role, ())
@@ -162,13 +203,16 @@ class Run:
 
     def rows(self, total, extra, role="positive"):
         """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
-        slots = extra["cond_or_uncond"]
-        count = total // len(slots)
-        return [
-            (slice(i * count, (i + 1) * count), uuid)
-            for i, (slot, uuid) in enumerate(zip(slots, extra["uuids"], strict=True))
-            if self.slots[slot] == role
-        ]
+        uuids, tiles = extra["uuids"], extra.get(TILES, 1)
+        if SLOTS in extra or not self._mixed:
+            mine = [self.slots[slot] == role for slot in extra.get(SLOTS, extra["cond_or_uncond"])]
+        else:  # a pack that made the options anew, without what it does not know
+            mine = [uuid in self._natives.get(role, ()) for uuid in uuids]
+        count = total // (len(mine) * tiles)
+        starts = (
+            ((tile * len(mine) + i) * count, uuid) for tile in range(tiles) for i, uuid in enumerate(uuids) if mine[i]
+        )
+        return [(slice(start, start + count), uuid) for start, uuid in starts]
 
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
@@ -177,6 +221,7 @@ class Run:
         options = self.guider.model_options
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self._counting_tiles, options, is_model_options=True)
         for guard, state in zip(self.guards, self.states, strict=True):
             guard.patch(self, state, options["transformer_options"])
 
@@ -235,6 +280,11 @@ class Run:
         lists = [self._choose(role, entries) for role, entries in zip(roles, conds, strict=True)]
         outputs = self._outputs
         extra = []
+        if any(guard.twin for guard in self.guards) and x_in.shape != self.x.shape:
+            raise NotImplementedError(
+                "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
+                "Remove the context-window node, or choose mode 'single_pass'."
+            )
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
             if x_in.shape != self.x.shape:
                 raise NotImplementedError(
@@ -244,19 +294,45 @@ class Run:
                 )
             waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
-            lists += [self._choose(name, self.guider.conds[name]) for name in extra]
-        self.slots = roles + extra
+        # Before the unconditional's: a batch is joined from the last list to the first, and neighbours take the first row that is a 1.
+        at = roles.index(self.unconditional) if self.unconditional in roles else len(roles)
+        lists[at:at] = [self._choose(name, self.guider.conds[name]) for name in extra]
+        self.slots, self._count, self._mixed = [*roles[:at], *extra, *roles[at:]], x_in.shape[0], bool(extra)
+        if extra:
+            ours = at if at < len(roles) else 1
+            numbers = [*range(at), *[ours] * len(extra), *range(at, len(roles))]
+            model_options = {
+                **model_options,
+                "model_function_wrapper": _as_known(numbers, model_options.get("model_function_wrapper")),
+            }
         try:
             out = executor(model, lists, x_in, timestep, model_options)
         finally:
-            self.slots = ()
+            names, self.slots, self._mixed = self.slots, (), False
         if outputs is not None:
-            for name, prediction in zip(roles + extra, out, strict=True):
-                if (
-                    name in outputs and outputs[name] is None
-                ):  # the first of an evaluation: later ones are perturbed (PAG, SAG)
+            for name, prediction in zip(names, out, strict=True):
+                # The first of an evaluation: later ones are perturbed (PAG, SAG).
+                if name in outputs and outputs[name] is None:
                     outputs[name] = prediction
-        return out[: len(conds)]
+        return [*out[:at], *out[at + len(extra) :]]
+
+    def _counting_tiles(
+        self,
+        executor,
+        x,
+        t,
+        c_concat=None,
+        c_crossattn=None,
+        control=None,
+        transformer_options={},  # noqa: B006 - the host's own signature
+        **kwargs,
+    ):
+        """APPLY_MODEL: packs that cut the picture into tiles repeat all rows, tile after tile."""
+        slots = transformer_options.get("cond_or_uncond")
+        tiles = x.shape[0] // (len(slots) * self._count) if slots and self._count else 1
+        if tiles > 1:
+            transformer_options = {**transformer_options, TILES: tiles}
+        return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
 
     def _choose(self, role, entries):
         if entries:
@@ -275,3 +351,19 @@ class Run:
         return next(
             (role for role, known in self.guider.conds.items() if ids & {entry.get("uuid") for entry in known}), None
         )
+
+
+def _as_known(numbers, inner):
+    """A model function that shows strangers, ``inner`` (another pack's function) among them, each row of ours as one of the rows that
+    they know. ``numbers``: what they are shown for each list."""
+
+    def call(apply_model, args):
+        slots, c = args["cond_or_uncond"], args["c"]
+        shown = [numbers[slot] for slot in slots]
+        options = {**c["transformer_options"], "cond_or_uncond": shown, SLOTS: tuple(slots)}
+        args = {**args, "cond_or_uncond": shown, "c": {**c, "transformer_options": options}}
+        if inner is not None:
+            return inner(apply_model, args)
+        return apply_model(args["input"], args["timestep"], **args["c"])
+
+    return call

@@ -44,7 +44,7 @@ class Twin:
             return sampler
         if "noise_sampler" not in inspect.signature(sampler.sampler_function).parameters:
             return sampler
-        generator = torch.Generator().manual_seed((self.seed or 0) + 1)  # not that of the starting noise
+        generator = torch.Generator().manual_seed(((self.seed or 0) + 1) % 2**64)  # not that of the starting noise
         half = self.noise
 
         def draw(sigma, sigma_next):

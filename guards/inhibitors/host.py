@@ -256,11 +256,17 @@ def guard(
     target = inhibitor_text.target(clip, names)
     if adapter is None and scale == 0:
         return model, conditioning, "off (scale 0)"
-    layers = len(attention.blocks(model.model.diffusion_model))
+    layers = len(attention.blocks(checks.network(model)))
     if adapter is not None:
-        adapter.scales(
-            torch.zeros(1, 1, layers), torch.zeros(1, 1, layers)
-        )  # refuses another family's now, not when sampling
+        # Refused now, and not when sampling.
+        checks.same_family(
+            model,
+            adapter.family,
+            "adapter was trained",
+            "its scales would mean nothing here. Load an adapter of this model's family, train one with Train Scale Adapter, or use a "
+            "fixed scale.",
+        )
+        adapter.scales(torch.zeros(1, 1, layers), torch.zeros(1, 1, layers))
     paired = mode == "paired"
     if paired:
         row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)

@@ -128,12 +128,13 @@ def invert(
             counters = [
                 inversion.counter_task(examples, error, lambda *parts: error(*parts, word=False), contrast_weight)
             ]
-        discovery.discover(task, counters, start, settings, device, watch)
+        discovery.discover(task, counters, start, settings, device, watch, training.is_half(model))
 
-    comfy.model_management.load_models_gpu([model, clip.patcher])
+    training.check(model, "Invert Feedback")
     with (
         training.stoppable("Invert Feedback", lambda: result is not None),
-        training.ordinary_weights(clip.cond_stage_model),
+        training.trainable(model) as model,
+        training.trainable_clip(clip, model) as clip,
     ):
         training.run(model, {"positive": empty}, latents[: settings.batch_size], train)
     return result

@@ -173,15 +173,7 @@ class _Run:
             )
             if not problem:
                 return self._rewritten(text)
-            said += [
-                {"role": "assistant", "content": text[:400] or "(nothing)"},
-                {
-                    "role": "user",
-                    "content": f"That cannot be used: {problem}. Concepts to avoid: {', '.join(map(plain, concerned))}. "
-                    "Write the input caption again with something else in their place. Answer with the new "
-                    "caption only.",
-                },
-            ]
+            said += _again(text, problem, concerned)
         return self._failed(text, problem)
 
     async def _learn_synonyms(self):
@@ -314,6 +306,18 @@ def _stray(text, query):
 
 def _quoted(text):
     return f'"{text}"'
+
+
+def _again(text, problem, concepts):
+    """The two messages that ask once more after an answer that cannot be used."""
+    return [
+        {"role": "assistant", "content": text[:400] or "(nothing)"},
+        {
+            "role": "user",
+            "content": f"That cannot be used: {problem}. Concepts to avoid: {', '.join(map(plain, concepts))}. Write the input caption "
+            "again with something else in their place. Answer with the new caption only.",
+        },
+    ]
 
 
 def _short(text, most=200):

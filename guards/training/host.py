@@ -1,6 +1,11 @@
-"""Training inside the host: gradients through a loaded model that comes out untouched."""
+"""Training inside the host: gradients through a loaded model that comes out untouched.
+
+Where the host streams weights (dynamic VRAM, its default on NVIDIA; partly loaded models elsewhere), autograd would save buffers that
+the next layer overwrites. So a training has the whole model on the device: a second one, loaded anew, where the user's is dynamic.
+"""
 
 import contextlib
+import logging
 
 import comfy.model_management
 import comfy.model_sampling
@@ -8,8 +13,12 @@ import comfy.sample
 import comfy.sampler_helpers
 import comfy.samplers
 import torch
+from comfy.ldm.modules.attention import attention_pytorch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..host import rail
+from ..host import compiled, rail
+
+TRAINING_MEMORY = 4  # times the host's estimate for sampling, which knows nothing of what backward keeps: a rough guess
 
 
 @contextlib.contextmanager
@@ -38,7 +47,7 @@ def ordinary_weights(module):
         for part in module.modules():
             for table in (part._parameters, part._buffers):
                 for name, old in table.items():
-                    if old is None or not (old.is_inference() or old.requires_grad):
+                    if old is None or not _frozen(old):
                         continue
                     new = torch.empty(0, dtype=old.dtype, device=old.device)
                     new.set_(old.untyped_storage(), old.storage_offset(), old.size(), old.stride())
@@ -48,6 +57,81 @@ def ordinary_weights(module):
     finally:
         for table, name, old in reversed(replaced):
             table[name] = old
+
+
+def _frozen(tensor):
+    """Whether autograd would refuse a tensor, or collect gradients for it: it was made or moved in inference mode, or is being trained."""
+    if tensor.is_inference() or tensor.requires_grad:
+        return True
+    try:
+        tensor._version  # noqa: B018 - inference tensors that were moved outside inference mode have none
+    except RuntimeError:
+        return True
+    return False
+
+
+def check(model, node):
+    """Refuse, before anything long begins, a model through which nothing can be learnt. Raises ValueError naming ``node`` and the mend."""
+    if any(type(value).__name__ == "QuantizedTensor" for value in _weights(model.model)):
+        raise ValueError(
+            f"{node}: the weights of this model are quantized (scaled FP8, NVFP4, INT8), and nothing can be learnt through them. Load the "
+            "same model in fp16, bf16 or plain fp8 for the training; what it learns fits the quantized one as well."
+        )
+    if _is_dynamic(model) and model.cached_patcher_init is None:
+        raise ValueError(
+            f"{node}: the loader of this model gives no way to load it a second time, which training needs under ComfyUI's dynamic VRAM. "
+            "Use ComfyUI's own Load Checkpoint or Load Diffusion Model, or start ComfyUI with --disable-dynamic-vram."
+        )
+
+
+def _weights(module):
+    return (value for part in module.modules() for value in part._parameters.values() if value is not None)
+
+
+def _is_dynamic(patcher):
+    """Whether the host streams this model's weights (0.16.3 and later know ``is_dynamic``)."""
+    return getattr(patcher, "is_dynamic", lambda: False)()
+
+
+@contextlib.contextmanager
+def trainable(model):
+    """A patcher of ``model``, with its LoRAs and options, whose weights stay in place while autograd works; ordinary mode within.
+
+    A model under dynamic VRAM is loaded a second time, and let go afterwards; every other is shared, and comes out as it was.
+    """
+    with gradients():
+        patcher = model.clone(disable_dynamic=True) if _is_dynamic(model) else model
+        try:
+            yield patcher
+        finally:
+            unload = getattr(
+                comfy.model_management, "unload_model_and_clones", None
+            )  # older hosts collect it by themselves
+            if patcher is not model and unload is not None:
+                unload(patcher)
+
+
+@contextlib.contextmanager
+def trainable_clip(clip, model):
+    """The same for a CLIP, loaded beside the patcher ``model`` before anything is learnt. Its weights are ordinary tensors within."""
+    if _is_dynamic(clip.patcher):
+        if clip.patcher.cached_patcher_init is None:
+            raise ValueError(
+                "clip: its loader gives no way to load it a second time, which training needs under ComfyUI's dynamic VRAM. Use "
+                "ComfyUI's own Load Checkpoint or Load CLIP, or start ComfyUI with --disable-dynamic-vram."
+            )
+        with gradients():
+            clip = clip.clone(disable_dynamic=True)
+            clip.cond_stage_model = clip.patcher.model
+    with torch.inference_mode():
+        comfy.model_management.load_models_gpu([model, clip.patcher], force_full_load=True)
+    with ordinary_weights(clip.cond_stage_model):
+        yield clip
+
+
+def is_half(model):
+    """Whether the model computes in fp16, whose smallest number is 6e-8: gradients need scaling there."""
+    return model.model.get_dtype_inference() == torch.float16
 
 
 def ordinary(value):
@@ -69,6 +153,10 @@ def stoppable(node, enough):
     except comfy.model_management.InterruptProcessingException:
         if not enough():
             raise
+    except torch.cuda.OutOfMemoryError as error:
+        if not enough():
+            raise RuntimeError(f"{node}: {OUT_OF_MEMORY}") from error
+        logging.warning("%s: %s What was learnt until then is kept.", node, OUT_OF_MEMORY)
     except FloatingPointError as error:
         raise ValueError(f"{node} stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
 
@@ -92,6 +180,11 @@ class _Loop(comfy.samplers.Sampler):
         self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         options = extra_args["model_options"]
+        if getattr(guider.inner_model, "model_lowvram", False):
+            raise ValueError(
+                "Training needs the whole model on the graphics card, and ComfyUI was told to keep a part of it elsewhere. Start it "
+                "without --novram and --lowvram, or use a smaller model."
+            )
 
         def denoise(x, sigma, role="positive", patches=None, conditioning=None):
             roles = (role,) if isinstance(role, str) else role
@@ -121,8 +214,26 @@ class _Loop(comfy.samplers.Sampler):
         return noise
 
 
+OUT_OF_MEMORY = "the memory of the graphics card ran out. Take a smaller batch_size or smaller pictures, and close what else uses it."
+
+
+def _load_whole(executor, model, noise_shape, *args, **kwargs):
+    """PREPARE_SAMPLING: no part of the model stays behind, and other models make room for what backward keeps.
+
+    In inference mode, as nodes load: weights that come from there and are moved outside are neither kind, and fail in the next run.
+    """
+    kwargs["force_full_load"] = True
+    with torch.inference_mode():
+        return executor(model, [noise_shape[0] * TRAINING_MEMORY, *noise_shape[1:]], *args, **kwargs)
+
+
+def _with_backward(function, *args, **kwargs):
+    """Attention during a training: SageAttention and its like have no backward."""
+    return attention_pytorch(*args, **kwargs)
+
+
 def run(model, conditionings, latents, train):
-    """Call ``train(denoise, device)`` with the model loaded.
+    """Call ``train(denoise, device)`` with the model (of ``trainable``) loaded whole.
 
     ``denoise(x, sigma, role="positive", patches=None, conditioning=None)`` is the model's denoised prediction (n, c, h, w) for latents
     at noise levels ``sigma`` (n,), with gradients; ``role`` names one of ``conditionings``, a dict of CONDITIONINGs, unless another
@@ -131,13 +242,19 @@ def run(model, conditionings, latents, train):
     are left out. The model comes out as it was, however this ends.
     """
     patcher = model.clone()
-    patcher.model_options.get("transformer_options", {}).pop(rail.KEY, None)
+    options = patcher.model_options.setdefault("transformer_options", {})
+    options.pop(rail.KEY, None)
+    options["optimized_attention_override"] = _with_backward
+    add_wrapper_with_key(
+        WrappersMP.PREPARE_SAMPLING, rail.KEY, _load_whole, patcher.model_options, is_model_options=True
+    )
     with gradients():
         guider = comfy.samplers.CFGGuider(patcher)
         guider.inner_set_conds({role: ordinary(conditioning) for role, conditioning in conditionings.items()})
         guider.set_cfg(1.0)
         shape = torch.zeros(latents.shape)
-        guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
+        with compiled.uncompiled(patcher):
+            guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
 
 
 def make_images(
@@ -151,7 +268,7 @@ def make_images(
     for at in range(0, count, chunk):
         noise = torch.stack(
             [
-                torch.randn(shape, generator=torch.Generator().manual_seed(seed + i))
+                torch.randn(shape, generator=torch.Generator().manual_seed((seed + i) % 2**64))
                 for i in range(at, min(at + chunk, count))
             ]
         )
@@ -166,7 +283,7 @@ def make_images(
             negative,
             torch.zeros_like(noise),
             disable_pbar=True,
-            seed=seed + at,
+            seed=(seed + at) % 2**64,
         )
         latents.append(base.process_latent_in(sampled.float().cpu()))
         on_images(min(at + chunk, count))
