@@ -21,6 +21,11 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
         True,
         "rewrite 100 queries with a local language model and count what is left",
     ),
+    "contract": (
+        "tools.testing.contract",
+        False,
+        "write new nodes and inputs into tests/pack/contract.json; refuses what would break saved graphs",
+    ),
     "setup": (None, True, "only set up, so that the other commands start at once"),
 }
 EPILOG = """Environment variables:
