@@ -53,7 +53,7 @@ def guarded(handler):
         except OSError as error:
             logging.error("concept-guards: %s %.120s failed: %s", request.method, ascii(request.path), error)
             return web.json_response(
-                {"error": f"the server could not read or write its files ({error.strerror or 'unknown reason'})"},
+                {"error": f"the server could not read or write its files ({error.strerror or error})"},
                 status=507,
                 headers=PRIVATE,
             )

@@ -1,5 +1,6 @@
 """What the training scripts share: the host on sys.path, initialised weights, a resumable checkpoint, a clock."""
 
+import io
 import json
 import math
 import os
@@ -51,8 +52,11 @@ def initialise(module, generator):
 def save_checkpoint(path, **state):
     import torch
 
-    torch.save(state, path + ".tmp")
-    os.replace(path + ".tmp", path)
+    from guards import files
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    files.write(path, buffer.getvalue())
 
 
 def load_checkpoint(path):
