@@ -8,8 +8,6 @@ from ..guards.feedback.ratings import nearest_seed
 
 Feedback = io.Custom("GUARD_FEEDBACK")
 
-feedback_routes.register_with_host()
-
 
 class GuardRateImages(io.ComfyNode):
     @classmethod

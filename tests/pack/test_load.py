@@ -52,6 +52,24 @@ def test_the_host_loads_the_pack_without_a_warning(host, caplog):
     assert str(PROJECT / "web") == os.path.abspath(nodes.EXTENSION_WEB_DIRS[next(iter(nodes.EXTENSION_WEB_DIRS))])
 
 
+def test_loading_makes_the_packs_folders_known_and_keeps_those_that_a_user_named(host, monkeypatch, tmp_path):
+    import folder_paths
+    import nodes
+
+    folders = hosting.module("guards.host.folders")
+    known = {name: entry for name, entry in folder_paths.folder_names_and_paths.items() if name not in folders.FOLDERS}
+    known["concept_directions"] = ([str(tmp_path)], {".bin"})
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
+    assert asyncio.run(nodes.load_custom_node(str(PROJECT)))
+    assert asyncio.run(nodes.load_custom_node(str(PROJECT))), "a second time changes nothing"
+    paths, endings = known["concept_directions"]
+    usual = os.path.join(folder_paths.models_dir, "concept_directions")
+    assert paths == [str(tmp_path), usual, str(PROJECT / "models" / "directions")]
+    assert endings == {".bin", ".safetensors", ".pth", ".pt"}
+    assert known["LLM"] == ([os.path.join(folder_paths.models_dir, "LLM")], set())
+    assert known.keys() >= folders.FOLDERS.keys()
+
+
 def test_the_pack_adds_little_to_the_hosts_start(host_path):
     for attempt in range(3):  # a machine's hiccup is not the pack's fault, so the best of three counts
         done = subprocess.run(
