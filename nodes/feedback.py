@@ -4,7 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..guards.feedback import host_routes as feedback_routes
 from ..guards.feedback import host_sets as sets
-from ..guards.feedback.ratings import nearest_seed
+from ..guards.graph import nearest_seed
 
 Feedback = io.Custom("GUARD_FEEDBACK")
 

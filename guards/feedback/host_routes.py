@@ -21,8 +21,9 @@ from aiohttp import web
 from . import archive as feedback_zip
 from . import host_callers as callers
 from . import host_sets as feedback_sets
+from .agreement import agreement
 from .host_callers import Refusal
-from .ratings import ID, RATER, Entry, agreement, is_comparison, is_rating, is_set_name, now
+from .ratings import ID, RATER, Entry, is_comparison, is_rating, is_set_name, now
 
 PREFIX = "/concept_guards/feedback"
 MOST_JSON = 4_096

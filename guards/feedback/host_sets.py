@@ -16,8 +16,10 @@ from .. import files
 from ..host.progress import Progress
 from ..host.vision import embed
 from . import archive as feedback_zip
+from .agreement import agreement
+from .log import RatingLog
 from .pictures import Feedback, read_picture, report
-from .ratings import LOG, LONGEST_TEXT, Entry, RatingLog, agreement, is_image_name, is_set_name, now
+from .ratings import LOG, LONGEST_TEXT, Entry, is_image_name, is_set_name, now
 from .reward import NoRatings, rewards
 
 THUMBNAILS, THUMBNAIL_SIDE = ".thumbnails", 256

@@ -54,6 +54,7 @@ def test_the_host_loads_the_pack_without_a_warning(host, caplog):
 
 def test_loading_makes_the_packs_folders_known_and_keeps_those_that_a_user_named(host, monkeypatch, tmp_path):
     import folder_paths
+
     import nodes
 
     folders = hosting.module("guards.host.folders")

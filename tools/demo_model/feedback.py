@@ -60,7 +60,7 @@ def make_set(parts):
     )
     stars = oracle.load().see(images).probabilities[:, :, oracle.SHAPES.index("star")].max(1).values
     os.makedirs(SET, exist_ok=True)
-    log, errors = feedback.RatingLog(SET), 0
+    log, errors = common.host_module("guards.feedback.log").RatingLog(SET), 0
     for number, i in enumerate(order):
         name = f"{number:03}.png"
         Image.fromarray((images[i].movedim(0, -1) * 255).round().byte().numpy().astype(numpy.uint8)).save(
@@ -83,7 +83,7 @@ def make_set(parts):
 
 def rated(parts):
     """The set's latents and rewards."""
-    from guards.feedback.ratings import RatingLog
+    from guards.feedback.log import RatingLog
 
     patcher, _, vae = parts
     names = sorted(name for name in os.listdir(SET) if name.endswith(".png"))
