@@ -280,6 +280,11 @@ class Run:
         lists = [self._choose(role, entries) for role, entries in zip(roles, conds, strict=True)]
         outputs = self._outputs
         extra = []
+        if any(guard.twin for guard in self.guards) and x_in.shape != self.x.shape:
+            raise NotImplementedError(
+                "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
+                "Remove the context-window node, or choose mode 'single_pass'."
+            )
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
             if x_in.shape != self.x.shape:
                 raise NotImplementedError(

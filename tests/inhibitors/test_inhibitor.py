@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tools.testing import hosting, models
+from tools.testing.sampling import close, windows
 
 PROMPT, TARGETS = "a photo of a dog", "van gogh, weapon"
 MODES = ["single_pass", "paired"]
@@ -300,3 +301,11 @@ def test_an_adapter_of_another_family_with_as_many_layers_is_refused(gi, clip, w
     for family in ("", "sd2", "SD20"):  # the official file names none
         network.family = family
         guarded(gi, other, clip, adapter=network)
+
+
+def test_context_windows_are_followed_in_single_pass_and_refused_in_paired(gi, model, clip):
+    single, positive, _ = guarded(gi, model, clip)
+    assert close(models.sample(windows(single), positive, batch=4), models.sample(single, positive, batch=4))
+    paired, positive, _ = guarded(gi, model, clip, mode="paired")
+    with pytest.raises(NotImplementedError, match="context windows.*single_pass"):
+        models.sample(windows(paired), positive, batch=4)
