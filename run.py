@@ -24,6 +24,11 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
     ),
     "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
     "train": ("tools.demo_model", False, "make the model in the box, or what comes with it: `train --list`"),
+    "contract": (
+        "tools.testing.contract",
+        False,
+        "write new nodes and inputs into tests/pack/contract.json; refuses what would break saved graphs",
+    ),
     "setup": (None, True, "only set up, so that the other commands start at once"),
 }
 EPILOG = """Environment variables:

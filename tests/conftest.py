@@ -163,7 +163,9 @@ def host_path() -> Path:
 @pytest.fixture(scope="session")
 def host(host_path) -> Path:
     """The host's modules importable in this process (`import comfy...` inside the test, not at the top of its file)."""
-    return hosting.start()
+    started = hosting.start()
+    hosting.module("guards.host.folders").register()  # as on_load does, for tests of modules that no node has loaded
+    return started
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from .agreement import Agreement
 from .archive import MOST_PIXELS
-from .ratings import Agreement
 from .reward import Quality
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .ratings import HIGHEST, Ratings, agreement
+from .agreement import agreement
+from .ratings import HIGHEST, Ratings
 
 FEW = 10  # pictures below which a warning is given
 FOLDS = 5

@@ -16,7 +16,6 @@ import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
-from ..host import checks
 from . import host_local_folder as llm_folder
 from .decoding import BannedWords, alternating, plain_conversation, without_markup
 from .protocol import Answer, RewriterError
@@ -274,6 +273,4 @@ class LocalRewriter:
 
 def rewriter(model_name, max_length, temperature, keep_loaded=False):
     """A LocalRewriter; the model is loaded by its first answer. Raises ValueError for a name that is not on the list."""
-    checks.within(8, 2048, max_length=max_length)
-    checks.within(0.0, 2.0, temperature=temperature)
     return LocalRewriter(llm_folder.path_of(model_name), model_name, max_length, temperature, keep_loaded)

@@ -13,6 +13,7 @@ from tools.testing import rating
 from tools.testing.frontend import CLASSIC, NODES_2, FrontEnd
 
 COUNT = 12
+once = pytest.mark.parametrize("front_end", [CLASSIC], indirect=True, scope="module")  # the same code in both renderers
 GRAPH = Path(__file__).resolve().parent.parent.parent / "workflows" / "rate_images.json"
 
 
@@ -144,9 +145,8 @@ def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
     page.keyboard.press("Escape")
 
 
+@once
 def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, server = front_end.page, front_end.server
     folder = rating.make_set(server, "killed", COUNT)
     rating.open_view(page, "killed")
@@ -181,9 +181,8 @@ def rate_through_a_kill(page, server, folder, count):
     assert len(set(ids)) == len(ids), "none doubled"
 
 
+@once
 def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, server = front_end.page, front_end.server
     folder = rating.make_set(server, "reload", 4)
     rating.open_view(page, "reload")

@@ -185,6 +185,8 @@ BAD += [
         ({"rating": "3"}, 400),
         ({"rating": 1.5}, 400),
         ({"rating": [1]}, 400),
+        ({"rating": float("nan")}, 400),
+        ({"rating": float("inf")}, 400),
         ({"rater": ""}, 400),
         ({"rater": "a\nb"}, 400),
         ({"rater": "x" * 31}, 400),

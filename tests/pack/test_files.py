@@ -221,8 +221,7 @@ def flatten(tree, path=()):
 
 def test_chinese_and_english_texts_have_the_same_keys():
     files = sorted((PROJECT / "locales" / "en").glob("*.json"))
-    if not files:
-        pytest.skip("no locales yet")
+    assert files
     for path in files:
         english = flatten(json.loads(path.read_text(encoding="utf-8")))
         chinese = flatten(json.loads((PROJECT / "locales" / "zh" / path.name).read_text(encoding="utf-8")))

@@ -1,5 +1,6 @@
 """What the training scripts share: initialised weights, a resumable checkpoint, averaged weights, a clock."""
 
+import io
 import math
 import os
 import time
@@ -22,8 +23,11 @@ def initialise(module, generator):
 def save_checkpoint(path, **state):
     import torch
 
-    torch.save(state, path + ".tmp")
-    os.replace(path + ".tmp", path)
+    from guards import files
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    files.write(path, buffer.getvalue())
 
 
 def load_checkpoint(path):

@@ -8,7 +8,9 @@ import json
 import os
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+
+from guards import files
 
 from .. import PROJECT
 from . import common
@@ -36,8 +38,7 @@ def main():
         licence="MIT",
     )
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
-    save_file(tensors, args.to + ".tmp", metadata=metadata)
-    os.replace(args.to + ".tmp", args.to)
+    files.write(args.to, save(tensors, metadata))
     print(f"{args.to}: {os.path.getsize(args.to) / 1e6:.2f} MB, {about}")
 
 

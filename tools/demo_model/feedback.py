@@ -58,7 +58,7 @@ def make_set(parts):
     )
     stars = oracle.load().see(images).probabilities[:, :, oracle.SHAPES.index("star")].max(1).values
     os.makedirs(SET, exist_ok=True)
-    log, errors = feedback.RatingLog(SET), 0
+    log, errors = hosting.module("guards.feedback.log").RatingLog(SET), 0
     for number, i in enumerate(order):
         name = f"{number:03}.png"
         Image.fromarray((images[i].movedim(0, -1) * 255).round().byte().numpy().astype(numpy.uint8)).save(
@@ -81,7 +81,7 @@ def make_set(parts):
 
 def rated(parts):
     """The set's latents and rewards."""
-    RatingLog = hosting.module("guards.feedback.ratings").RatingLog
+    RatingLog = hosting.module("guards.feedback.log").RatingLog
 
     patcher, _, vae = parts
     names = sorted(name for name in os.listdir(SET) if name.endswith(".png"))

@@ -61,7 +61,9 @@ def main():
     args = parser.parse_args()
     hosting.start()
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
+
+    from guards import files
 
     from .suites import shows
 
@@ -98,8 +100,7 @@ def main():
             if given:
                 inputs = train.look(patcher, target, [[positive, {}]], [[empty, {}]], noise, args.cfg)
                 done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": torch.tensor(wanted[at : at + 64])}
-                save_file(done, args.examples + ".tmp")
-                os.replace(args.examples + ".tmp", args.examples)
+                files.write(args.examples, save(done))
                 continue
             inputs, labels = train.examples(
                 patcher,
@@ -115,8 +116,7 @@ def main():
                 cross_end=args.cross_end,
             )
             done |= {f"{key}.inputs": inputs.contiguous(), f"{key}.labels": labels.contiguous()}
-            save_file(done, args.examples + ".tmp")
-            os.replace(args.examples + ".tmp", args.examples)
+            files.write(args.examples, save(done))
             some = labels[labels < 0]
             print(
                 f"{key}: concept found in {len(some)} of {len(labels)}, scales {some.min():.2f} .. {some.median():.2f} .. "

@@ -13,9 +13,9 @@ from .plain import work
 
 @pytest.fixture(scope="session")
 def browser(chromium):
-    with pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed"
-    ).sync_playwright() as playwright:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield running
         running.close()
