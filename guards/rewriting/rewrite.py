@@ -8,7 +8,6 @@ query passes with a warning.
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass
 
@@ -27,7 +26,6 @@ LONGEST_QUERY = (
 )
 MOST_CONCEPTS = 200
 MOST_ATTEMPTS = 10
-PREFIX = "an image showing "  # how the published list begins
 
 
 class RewriteBlocked(RuntimeError):
@@ -50,18 +48,17 @@ def shipped_instruction(path=INSTRUCTION) -> str:
 
 
 def forbidden(text: str) -> list[str]:
-    """The concepts of a text (see `concepts.split`). Raises ValueError where there is none or far too many."""
-    found = split(re.sub("[，、；،;]", ",", text))
-    found = [concept[len(PREFIX) :] if concept.lower().startswith(PREFIX) else concept for concept in found]
-    if not found:
+    """The concepts of a text (see `words.lists.split`). Raises ValueError where there is none, far too many, or an unclear one."""
+    concepts = split(text)
+    if not concepts:
         raise ValueError(
             "concepts is empty: write what must not appear, such as: weapons, blood. Or connect Forbidden Concepts."
         )
-    if len(found) > MOST_CONCEPTS:
+    if len(concepts) > MOST_CONCEPTS:
         raise ValueError(
-            f"concepts names {len(found)} concepts, more than {MOST_CONCEPTS}: name the ones that matter here."
+            f"concepts names {len(concepts)} concepts, more than {MOST_CONCEPTS}: name the ones that matter here."
         )
-    return found
+    return concepts
 
 
 def conversation(instruction: str, query: str, concepts: list[str]) -> list[dict]:
