@@ -31,6 +31,9 @@ class Rules:
         text = "".join([*parts, text[end:]])
         return re.sub(r"^\s+|(?<=\s) +", "", text).rstrip(" ") if "" in right.values() else text
 
+    def release(self) -> None:
+        """Nothing is held."""
+
 
 def parse(text: str) -> Rules:
     """Rules from their text, one a line (see `words.arrows.read`). An empty right side removes the word.
