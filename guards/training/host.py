@@ -300,7 +300,14 @@ def run(model, conditionings, latents, train, beside=()):
         guider.set_cfg(1.0)
         shape = torch.zeros(latents.shape)
         with compiled.uncompiled(patcher):
-            guider.sample(shape, torch.zeros_like(shape), _Loop(train, [other.model for other in beside]), torch.ones(2), disable_pbar=True, seed=0)
+            guider.sample(
+                shape,
+                torch.zeros_like(shape),
+                _Loop(train, [other.model for other in beside]),
+                torch.ones(2),
+                disable_pbar=True,
+                seed=0,
+            )
 
 
 def make_images(

@@ -102,7 +102,9 @@ class LossScale:
         when there is no smaller scale to try."""
         for parameter in parameters:
             parameter.grad /= self.value * count
-        largest = torch.stack([parameter.grad.abs().amax() for parameter in parameters])  # one wait for the card, not one each
+        largest = torch.stack(
+            [parameter.grad.abs().amax() for parameter in parameters]
+        )  # one wait for the card, not one each
         if bool(largest.isfinite().all()):
             return True
         if self.value <= 1:
