@@ -98,8 +98,8 @@ def test_numbers_out_of_range_are_named(local):
 
 def test_greedy_answers_repeat_and_seeded_ones_do_so_by_their_seed(tiny):
     assert chat(tiny, seed=1) == chat(tiny, seed=2)
-    warm = [chat(tiny, temperature=1.5, seed=seed).text for seed in (1, 2, 3, 1)]
-    assert warm[0] == warm[3] and len(set(warm)) > 1
+    warm = [chat(tiny, temperature=1.5, seed=seed).text for seed in (1, 2, 3, 1, 2**64 + 1)]
+    assert warm[0] == warm[3] == warm[4] and len(set(warm)) > 1, "attempts count up from the largest seed too"
     answer = chat(tiny)
     assert answer.prompt_tokens == 17 and 1 <= answer.answer_tokens <= 12
 
