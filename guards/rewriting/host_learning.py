@@ -4,7 +4,7 @@ import itertools
 
 import comfy.model_management as management
 
-from ..host import checks, progress
+from ..host import progress
 from ..rewriters.protocol import ChatRewriter, RewriterError
 from . import host_samples as sample_folder
 from . import learning
@@ -23,8 +23,6 @@ async def learn(
 
     Raises ValueError for inputs that cannot be used, RewriterError where the back end fails before there is an instruction.
     """
-    checks.within(1, 50, epochs=epochs)
-    checks.within(1, 64, batch_size=batch_size)
     read = sample_folder.read(samples)
     if not any(sample.references for sample in read):
         raise ValueError(

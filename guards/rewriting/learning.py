@@ -160,7 +160,7 @@ class Learner:
 
     async def _write(self, history, number):
         answer = await self.writer.chat(
-            history, temperature=max(WARMTH, self.rewriter.temperature), seed=self.seed + number
+            history, temperature=max(WARMTH, self.rewriter.temperature), seed=(self.seed + number) % 2**64
         )
         self.answered()
         return answer.text, instruction_in(answer.text)
