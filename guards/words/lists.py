@@ -22,8 +22,9 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
     """The concepts that a text names, in order, each once (compared without case): what a person would read, see `entries`.
 
     ``text``: separated by commas, lines or other marks, in any script; # starts a note, quotes make one concept of anything.
-    ``name``: the input that it comes from, for errors. ``embeddings``: keep ``embedding:NAME`` as it is. Empty where there is nothing but notes. Raises ValueError for an entry that
-    has no word, or that may be one concept or two, with the spelling that is understood.
+    ``name``: the input that it comes from, for errors. ``embeddings``: keep ``embedding:NAME`` as it is.
+    Empty where there is nothing but notes. Raises ValueError for an entry that has no word, or that may be one concept or two, with
+    the spelling that is understood.
     """
     concepts: dict[str, str] = {}
     for line in text.splitlines():
