@@ -114,7 +114,7 @@ def test_the_node_lays_every_map_over_its_picture(demo, host):
     [
         ({"start": 0.9, "end": 0.1}, "must not come after"),
         ({"start": -1}, "start is -1"),
-        ({"concepts": ""}, "targets is empty"),
+        ({"concepts": ""}, "concept is empty"),
     ],
 )
 def test_bad_inputs_are_refused(demo, maps, wrong, message):
