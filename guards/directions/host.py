@@ -109,7 +109,6 @@ def steer(model, direction, strength, start_percent=0.0, end_percent=1.0):
     range, and strength 0, switch the guard off.
     """
     check_fit(model, direction)
-    checks.within(-100, 100, strength=strength)
     checks.percents(start_percent, end_percent)
     if strength == 0 or start_percent == end_percent:
         return model
@@ -120,7 +119,6 @@ def steer_fairly(model, directions, shares, strength, seed):
     """A clone of ``model`` that gives every image of a batch one of ``directions``; ``shares``: fractions that add up to 1."""
     for name, direction in zip("abcd", directions, strict=False):
         check_fit(model, direction, name)
-    checks.within(-100, 100, strength=strength)
     if strength == 0:
         return model
     return rail.attach(

@@ -1,10 +1,12 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
+import numbers
 from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.model_base
+from comfy_api.latest import io
 
 
 class Family(NamedTuple):
@@ -25,19 +27,32 @@ FAMILIES = {  # the host's class -> family
 }
 
 
-def finite(**values):
-    """Refuse NaN and infinity: the host's own range check lets NaN through."""
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}: give a finite number.")
+def inputs(node: type[io.ComfyNode], /, **values) -> None:
+    """Refuse numbers and choices that the node's own schema does not allow: NaN passes the host's check, and a link or a script can
+    bring anything. ``values``: input id -> value; ``checks.inputs(cls, **locals())`` at the top of ``execute`` gives all of them. Other
+    kinds of inputs, and optional ones that are None, are passed over. Raises ValueError naming the input.
+    """
+    for one in node.define_schema().inputs:
+        value = values.get(one.id)
+        if one.id not in values or (value is None and one.optional):
+            continue
+        if isinstance(one, io.Combo.Input) and value not in one.options:
+            raise ValueError(f"{one.id} is {str(value)[:100]!r}: choose one of {', '.join(map(str, one.options))}.")
+        if isinstance(one, io.Int.Input | io.Float.Input):
+            _number(one.id, value, one.min, one.max, isinstance(one, io.Int.Input))
 
 
-def within(low, high, **values):
-    """Refuse numbers out of range (a graph queued through the API can hold any)."""
-    finite(**values)
-    for name, value in values.items():
-        if not low <= value <= high:
-            raise ValueError(f"{name} is {value}: give a number from {low} to {high}.")
+def _number(name: str, value: object, low: float, high: float, whole: bool) -> None:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value}: give a finite number.")
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}: give a number from {_short(low)} to {_short(high)}.")
+    if whole and value != int(value):
+        raise ValueError(f"{name} is {value}: give a whole number.")
+
+
+def _short(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def _family(model):
@@ -66,8 +81,7 @@ def same_family(model, written, what, mend):
 
 
 def percents(start_percent, end_percent):
-    """Refuse a range that is out of bounds or the wrong way round."""
-    within(0.0, 1.0, start_percent=start_percent, end_percent=end_percent)
+    """Refuse a range that is the wrong way round."""
     if start_percent > end_percent:
         raise ValueError(
             f"start_percent is {start_percent} and end_percent {end_percent}: the range ends before it starts. Swap them."

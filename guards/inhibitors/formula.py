@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import torch
 
+from ..words.lists import split
 
-def split_targets(text):
-    """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``. Raises ValueError when nothing is left."""
-    targets = [" ".join(part.split()) for line in text.splitlines() for part in line.split(",")]
-    targets = [target for target in targets if target]
+
+def split_targets(text: str, name: str = "targets") -> list[str]:
+    """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``, see `words.lists.split`. Raises ValueError when nothing is left."""
+    targets = split(text, name)
     if not targets:
-        raise ValueError("targets is empty: name what must not appear, such as: weapon, van gogh style.")
+        raise ValueError(f"{name} is empty: name what must not appear, such as: weapon, van gogh style.")
     return targets
 
 

@@ -25,8 +25,6 @@ def guard(
     report=None,
 ):
     """(MODEL, CONDITIONING, text of the scales). Scale 0 without an adapter is off: the model itself and the plain prompt."""
-    checks.finite(scale=scale)
-    checks.within(0, 1, cross_end=cross_end, self_end=self_end)
     if not checks.is_unet(model):
         raise NotImplementedError(
             f"Growth Inhibitor works on the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}. "

@@ -82,7 +82,6 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
         raise NotImplementedError(
             f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}."
         )
-    checks.within(0, 1, start=start, end=end)
     if start > end:
         raise ValueError(f"start_percent is {start}, end_percent {end}: the start must not come after the end.")
     if samples.ndim != 4:

@@ -14,7 +14,8 @@ import comfy.sample
 import safetensors.torch
 import torch
 
-from ..host import checks, folders, rail
+from .. import files
+from ..host import checks, rail
 from ..judging import host as judges
 from ..judging import host_clip as vision
 from ..training import host as training
@@ -235,7 +236,7 @@ def _collect(model, clip, lines, names, shown, recipe, path, tick):
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            folders.write(path, safetensors.torch.save(kept))
+            files.write(path, safetensors.torch.save(kept))
     return kept
 
 

@@ -70,7 +70,6 @@ def guard(model, query, rewritten, ratio):
     """
     checks.conditioning(query, "query")
     checks.conditioning(rewritten, "rewritten")
-    checks.within(0.0, 1.0, ratio=ratio)
     if ratio == 0:
         return model, rewritten
     if ratio == 1:
