@@ -69,7 +69,9 @@ def load(path: str) -> tuple:
         }
         return _unet(parts["unet"]), host._clip(parts["text"], weights["token_ids"]), build_vae(parts["vae"])
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{os.path.basename(path)} is damaged ({host._first_line(error)}): export it again.") from error
+        raise ValueError(
+            f"{os.path.basename(path)} is damaged ({host._first_line(error)}): export it again."
+        ) from error
 
 
 def _unet(weights: dict[str, torch.Tensor]) -> comfy.model_patcher.ModelPatcher:

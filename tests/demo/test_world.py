@@ -61,7 +61,7 @@ def test_a_caption_names_what_is_drawn_and_nothing_else(scenes):
         hidden |= {means for word, means in words.SYNONYM.items() if word in said}
         things = [n for n in names(row) if isinstance(n, str)]
         assert {t for t in words.THINGS if t in said} == {*things} - hidden
-        for job, gender, tone in (n for n in names(row) if not isinstance(n, str)):
+        for job, gender, _ in (n for n in names(row) if not isinstance(n, str)):
             assert job in said or (job == "person" and gender in said), caption
         assert not [t for t in words.THINGS if t in hidden and t in said], caption
 
@@ -153,7 +153,11 @@ def test_oracle_reads_its_grid():
 def test_judging_asks_for_everything_that_a_caption_promises():
     Thing, Seen = scene_oracle.Thing, scene_oracle.Seen
     farmer, beer = Thing("farmer", 0.3, 0.5, 0.9, "woman", "dark"), Thing("beer", 0.7, 0.7, 0.9)
-    rows = [prompts.row("a dark man farmer with a beer on the beach", ["beer"], [("farmer", "man", "dark")], "beach", concept="beer")] * 2
+    rows = [
+        prompts.row(
+            "a dark man farmer with a beer on the beach", ["beer"], [("farmer", "man", "dark")], "beach", concept="beer"
+        )
+    ] * 2
     good, bad = measure.judge(Seen([[farmer, beer], [farmer]], ["beach", "street"], ["plain", "plain"]), rows)
     assert good == dict(clear=True, things=True, only=True, profession=True, gender=False, tone=True, background=True)
     assert not bad["things"] and not bad["only"] and not bad["background"]

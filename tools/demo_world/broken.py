@@ -46,7 +46,9 @@ def textures(sprite: Tensor, generator: torch.Generator, size: int = 80) -> tupl
     """A broken texture (n, 4, size, size), premultiplied, for each sprite (n,), and the index of its kind."""
     n = len(sprite)
     other = torch.randint(0, len(draw.SPRITES), (n,), generator=generator)
-    other = torch.where(_look(other) == _look(sprite), torch.randint(0, len(words.FORBIDDEN), (n,), generator=generator), other)
+    other = torch.where(
+        _look(other) == _look(sprite), torch.randint(0, len(words.FORBIDDEN), (n,), generator=generator), other
+    )
     other = torch.where(_look(other) == _look(sprite), (other + 1) % len(words.FORBIDDEN), other)
     a, b = draw.sprites(size)[sprite], draw.sprites(size)[other]
     kind = torch.multinomial(torch.tensor(SHARES), n, True, generator=generator)
@@ -79,15 +81,21 @@ def _break(name: str, a: Tensor, b: Tensor, x: Tensor, y: Tensor, generator: tor
         return a * uniform(0.10, 0.20)
     if name == "shuffle":
         k = 4
-        blocks = a.unfold(2, size // k, size // k).unfold(3, size // k, size // k).reshape(n, 4, k * k, size // k, size // k)
+        blocks = (
+            a.unfold(2, size // k, size // k).unfold(3, size // k, size // k).reshape(n, 4, k * k, size // k, size // k)
+        )
         order = torch.rand(n, k * k, generator=generator).argsort(1).view(n, 1, k * k, 1, 1).expand_as(blocks)
         blocks = blocks.gather(2, order).view(n, 4, k, k, size // k, size // k)
         return blocks.permute(0, 1, 2, 4, 3, 5).reshape(a.shape)
     if name == "warp":
         move = _noise(n, 2, 6, size, generator) * uniform(0.32, 0.5)
         return F.grid_sample(a, torch.stack([x + move[:, 0], y + move[:, 1]], -1), align_corners=False)
-    rim = ((x**2 + y**2).sqrt() + 0.3 * _noise(n, 1, 6, size, generator) < 0.7).float()  # a blot in the colours of two things
-    colours = [(t[:, :3].mean((2, 3)) / t[:, 3:].mean((2, 3)).clamp(min=0.05)).clamp(0, 1)[..., None, None] for t in (a, b)]
+    rim = (
+        (x**2 + y**2).sqrt() + 0.3 * _noise(n, 1, 6, size, generator) < 0.7
+    ).float()  # a blot in the colours of two things
+    colours = [
+        (t[:, :3].mean((2, 3)) / t[:, 3:].mean((2, 3)).clamp(min=0.05)).clamp(0, 1)[..., None, None] for t in (a, b)
+    ]
     where = (0.5 + _noise(n, 1, 5, size, generator)).clamp(0, 1)
     return torch.cat([(colours[0] * where + colours[1] * (1 - where)) * rim, rim], 1)
 

@@ -63,7 +63,14 @@ def places() -> Tensor:
     for sx, sy in ((10, 12), (30, 6), (50, 16), (22, 30), (62, 6), (90, 36), (6, 48)):
         put(night, ((x - sx).abs() < 1) & ((y - sy).abs() < 1), 0.85, 0.86, 0.95)
     put(night, y > 76, 0.11, 0.22, 0.24)
-    table = dict(white=flat(0.98, 0.98, 0.98), blue=flat(0.70, 0.84, 0.97), street=street, beach=beach, kitchen=kitchen, night=night)
+    table = dict(
+        white=flat(0.98, 0.98, 0.98),
+        blue=flat(0.70, 0.84, 0.97),
+        street=street,
+        beach=beach,
+        kitchen=kitchen,
+        night=night,
+    )
     return torch.stack([table[name] for name in BACKGROUNDS])
 
 
@@ -217,4 +224,6 @@ def sample(n: int, rng: random.Random) -> tuple[dict[str, Tensor], list[str]]:
         background.append(ground)
         style.append(kind)
         captions.append(text)
-    return dict(what=torch.tensor(what), box=torch.tensor(box), background=torch.tensor(background), style=torch.tensor(style)), captions
+    return dict(
+        what=torch.tensor(what), box=torch.tensor(box), background=torch.tensor(background), style=torch.tensor(style)
+    ), captions

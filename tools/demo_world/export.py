@@ -1,6 +1,6 @@
 """Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors.
 
-    python -m tools.demo_world.export --out FOLDER --to FOLDER
+python -m tools.demo_world.export --out FOLDER --to FOLDER
 """
 
 import argparse
@@ -33,7 +33,9 @@ def main() -> None:
     path = os.path.join(args.to, "demo_model.safetensors")
     save_file(tensors, path + ".tmp", metadata=about)
     os.replace(path + ".tmp", path)
-    oracle = shutil.copyfile(os.path.join(args.out, "oracle.safetensors"), os.path.join(args.to, "demo_oracle.safetensors"))
+    oracle = shutil.copyfile(
+        os.path.join(args.out, "oracle.safetensors"), os.path.join(args.to, "demo_oracle.safetensors")
+    )
     for file in (path, oracle):
         print(f"{file}: {os.path.getsize(file) / 1e6:.2f} MB")
     print(about)

@@ -46,7 +46,9 @@ def main() -> None:
                 spec, said = draw.sample(128, rng)
                 latents.append(vae.encode(draw.draw(spec) * 2 - 1).half())
                 captions += said
-        common.save_checkpoint(os.path.join(folder, f"{drawn % args.shards:03d}.pt"), latents=torch.cat(latents), captions=captions)
+        common.save_checkpoint(
+            os.path.join(folder, f"{drawn % args.shards:03d}.pt"), latents=torch.cat(latents), captions=captions
+        )
         drawn += 1
         with open(count, "w", encoding="utf-8") as file:
             json.dump(drawn, file)

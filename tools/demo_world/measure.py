@@ -17,7 +17,18 @@ from tools.demo_model.measure import encode, sheet
 from . import prompts, words
 
 # What the model must reach, as a share; bias: the largest distance from what was drawn.
-BARS = dict(one=0.97, two=0.92, three=0.80, profession=0.97, gender=0.95, tone=0.95, bias=0.05, implied=0.90, place=0.97, style=0.95)
+BARS = dict(
+    one=0.97,
+    two=0.92,
+    three=0.80,
+    profession=0.97,
+    gender=0.95,
+    tone=0.95,
+    bias=0.05,
+    implied=0.90,
+    place=0.97,
+    style=0.95,
+)
 
 
 def load_model(path: str, threads: int = 1) -> tuple:
@@ -45,7 +56,9 @@ def load_model(path: str, threads: int = 1) -> tuple:
         return demo._unet(parts["unet"]), clip, demo.build_vae(vae)
 
 
-def sample_images(patcher, vae, positive, negative, seed: int, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=32):
+def sample_images(
+    patcher, vae, positive, negative, seed: int, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=32
+):
     """Pictures (n, 3, 96, 96) in 0..1. ``positive``: (n, 77, width), ``negative``: (1, 77, width); picture i has seed + i."""
     import comfy.sample
     import torch
@@ -55,10 +68,22 @@ def sample_images(patcher, vae, positive, negative, seed: int, cfg=3.0, steps=20
     with torch.inference_mode():
         for at in range(0, len(positive), chunk):
             good = positive[at : at + chunk].contiguous()
-            noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed + at + i)) for i in range(len(good))]
+            noise = [
+                torch.randn(shape, generator=torch.Generator().manual_seed(seed + at + i)) for i in range(len(good))
+            ]
             x, bad = torch.stack(noise), negative.expand(len(good), -1, -1).contiguous()
             z = comfy.sample.sample(
-                patcher, x, steps, cfg, sampler, scheduler, [[good, {}]], [[bad, {}]], torch.zeros_like(x), disable_pbar=True, seed=seed
+                patcher,
+                x,
+                steps,
+                cfg,
+                sampler,
+                scheduler,
+                [[good, {}]],
+                [[bad, {}]],
+                torch.zeros_like(x),
+                disable_pbar=True,
+                seed=seed,
             )
             out.append(vae.decode(z.float()).float().movedim(-1, 1).clamp(0, 1))
     return torch.cat(out).contiguous()
@@ -98,7 +123,9 @@ def unsaid(seen, rows: list[dict]) -> dict[str, float]:
     people = [next((t for t in found if t.name == row["people"][0][0]), None) for row, found in zip(rows, seen.things)]
     people = [t for t in people if t]
     n = max(1, len(people))
-    return dict(man=sum(t.gender == "man" for t in people) / n, light=sum(t.tone == "light" for t in people) / n, n=len(people))
+    return dict(
+        man=sum(t.gender == "man" for t in people) / n, light=sum(t.tone == "light" for t in people) / n, n=len(people)
+    )
 
 
 def suites(count: int, seed: int) -> dict[str, list[dict]]:
@@ -156,12 +183,16 @@ def main() -> None:
         if args.suites and name not in args.suites.split(","):
             continue
         seed = 1_000_000 * (args.seed + 1) + 10_000 * k
-        images = sample_images(patcher, vae, encode(clip, [r["caption"] for r in rows]), empty, seed, args.cfg, args.steps)
+        images = sample_images(
+            patcher, vae, encode(clip, [r["caption"] for r in rows]), empty, seed, args.cfg, args.steps
+        )
         seen = oracle.see(images)
         judged = judge(seen, rows)
         figures[name] = rates(judged)
         if name == "implied":
-            figures[name]["forbidden"] = sum(r["things"][0] in [t.name for t in f] for r, f in zip(rows, seen.things)) / len(rows)
+            figures[name]["forbidden"] = sum(
+                r["things"][0] in [t.name for t in f] for r, f in zip(rows, seen.things)
+            ) / len(rows)
         if name == "unsaid":
             figures[name] |= unsaid(seen, rows)
         for side in ("tuned", "held_out"):

@@ -14,7 +14,9 @@ from . import draw, words
 def row(caption: str, things=(), people=(), background=None, style=None, concept: str | None = None) -> dict:
     """One row; ``concept`` tells which side of the split it belongs to."""
     side = next((name for name, concepts in words.split().items() if concept in concepts), "")
-    return dict(caption=caption, things=list(things), people=list(people), background=background, style=style, split=side)
+    return dict(
+        caption=caption, things=list(things), people=list(people), background=background, style=style, split=side
+    )
 
 
 def _ground(rng: random.Random, text: str, share: float = 0.8) -> tuple[str, str | None]:
@@ -50,7 +52,15 @@ def people(n: int, seed: int, gender: bool = False, tone: bool = False, jobs=Non
             names = [rng.choice(words.THINGS)]
             text += f" with {words.article(names[0])}"
         text, ground = _ground(rng, text)
-        rows.append(row(text, names, [(job, g if gender else None, t if tone else None)], ground, concept=names[0] if names else None))
+        rows.append(
+            row(
+                text,
+                names,
+                [(job, g if gender else None, t if tone else None)],
+                ground,
+                concept=names[0] if names else None,
+            )
+        )
     return rows
 
 

@@ -32,12 +32,17 @@ def picture(data: dict, name: str) -> Image.Image:
     import cairosvg
 
     icon = data["icons"][name]
-    box = [icon.get(key, data.get(key, default)) for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
+    box = [
+        icon.get(key, data.get(key, default))
+        for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
+    ]
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'width="{box[2]}" height="{box[3]}" viewBox="{" ".join(map(str, box))}">{icon["body"]}</svg>'
     )
-    large = Image.open(io.BytesIO(cairosvg.svg2png(bytestring=svg.encode(), output_width=512, output_height=512))).convert("RGBA")
+    large = Image.open(
+        io.BytesIO(cairosvg.svg2png(bytestring=svg.encode(), output_width=512, output_height=512))
+    ).convert("RGBA")
     large = large.crop(large.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
     scale = (CELL - 2) / max(large.size)
     size = [max(1, round(side * scale)) for side in large.size]

@@ -53,8 +53,12 @@ def augment(x: Tensor, generator: torch.Generator) -> Tensor:
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     x = x + (soft - x) * (u(n, 1, 1, 1) * 1.2).clamp(-0.3, 1) * on
     x = (x - 0.5) * (1 + 0.10 * u(n, 1, 1, 1) * on) + 0.5 + 0.04 * u(n, 3, 1, 1) * on
-    cloud = F.interpolate(torch.randn(n, 3, 12, 12, generator=generator), size=x.shape[2:], mode="bilinear", align_corners=True)
-    return (x + (cloud + torch.randn(x.shape, generator=generator)) * (0.03 * on * u(n, 1, 1, 1).clamp(min=0))).clamp(0, 1)
+    cloud = F.interpolate(
+        torch.randn(n, 3, 12, 12, generator=generator), size=x.shape[2:], mode="bilinear", align_corners=True
+    )
+    return (x + (cloud + torch.randn(x.shape, generator=generator)) * (0.03 * on * u(n, 1, 1, 1).clamp(min=0))).clamp(
+        0, 1
+    )
 
 
 def losses(out: tuple, y: dict[str, Tensor]) -> Tensor:
@@ -62,8 +66,15 @@ def losses(out: tuple, y: dict[str, Tensor]) -> Tensor:
     classes, genders, tones, background, style = out
     each = F.cross_entropy(classes, y["cells"], ignore_index=-1, reduction="none")
     full, free = (y["cells"] >= 0) & (y["cells"] != broken.NOTHING), y["cells"] == broken.NOTHING
-    loss = each[full].mean() + each[free].mean() * 3 + each[free].topk(max(1, int(free.sum()) // 100)).values.mean() * 0.3
-    for logits, key, weight in ((genders, "genders", 0.3), (tones, "tones", 0.3), (background, "background", 0.3), (style, "style", 0.2)):
+    loss = (
+        each[full].mean() + each[free].mean() * 3 + each[free].topk(max(1, int(free.sum()) // 100)).values.mean() * 0.3
+    )
+    for logits, key, weight in (
+        (genders, "genders", 0.3),
+        (tones, "tones", 0.3),
+        (background, "background", 0.3),
+        (style, "style", 0.2),
+    ):
         if (y[key] >= 0).any():
             loss = loss + weight * F.cross_entropy(logits, y[key], ignore_index=-1)
     return loss
@@ -71,9 +82,15 @@ def losses(out: tuple, y: dict[str, Tensor]) -> Tensor:
 
 def score(oracle, x: Tensor, y: dict[str, Tensor]) -> dict[str, float]:
     """Shares of what is right, cell by cell: a thing is right if its peak is within one cell of its middle."""
-    seen, tally = oracle.see(x), dict.fromkeys(("thing", "said", "gender", "tone", "people", "broken", "said broken", "both", "extra"), 0)
+    seen, tally = (
+        oracle.see(x),
+        dict.fromkeys(("thing", "said", "gender", "tone", "people", "broken", "said broken", "both", "extra"), 0),
+    )
     for i, row in enumerate(seen.things):
-        want = [(*p, int(y["cells"][i, p[0], p[1]])) for p in ((y["cells"][i] >= 0) & (y["cells"][i] != broken.NOTHING)).nonzero().tolist()]
+        want = [
+            (*p, int(y["cells"][i, p[0], p[1]]))
+            for p in ((y["cells"][i] >= 0) & (y["cells"][i] != broken.NOTHING)).nonzero().tolist()
+        ]
         free = list(row)
         for cy, cx, k in want:
             near = [t for t in free if abs(t.x * 12 - 0.5 - cx) <= 1.01 and abs(t.y * 12 - 0.5 - cy) <= 1.01]
@@ -141,7 +158,12 @@ def main() -> None:
     average.load_state_dict(model.state_dict())
     model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.02)
-    schedule, path, step, mean = common.Schedule(args.rate, args.minutes * 60, warmup=30), os.path.join(args.out, "oracle.ckpt"), 0, 0.0
+    schedule, path, step, mean = (
+        common.Schedule(args.rate, args.minutes * 60, warmup=30),
+        os.path.join(args.out, "oracle.ckpt"),
+        0,
+        0.0,
+    )
     saved = common.load_checkpoint(path)
     if saved:
         model.load_state_dict(saved["model"])

@@ -100,7 +100,9 @@ class Training:
         self.generator = torch.Generator().manual_seed(args.seed + 1)
         self.model, self.clip, self.text = build(demo, self.generator)
         self.tokens = Tokens(self.clip)
-        self.table = torch.nn.Parameter(torch.randn(len(self.tokens.ids), demo.host.CONTEXT, generator=self.generator) * 0.5)
+        self.table = torch.nn.Parameter(
+            torch.randn(len(self.tokens.ids), demo.host.CONTEXT, generator=self.generator) * 0.5
+        )
         self.trained = torch.nn.ModuleDict(dict(unet=self.model.diffusion_model, text=self.text)).requires_grad_(True)
         self.text.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
         self.parameters = [*self.trained.parameters(), self.table]
@@ -130,7 +132,9 @@ class Training:
         self.generator.manual_seed(self.args.seed + 1000 + self.step)
 
     def save(self) -> None:
-        state = dict(parameters=[p.detach() for p in self.parameters], ema=self.ema, optimiser=self.optimiser.state_dict())
+        state = dict(
+            parameters=[p.detach() for p in self.parameters], ema=self.ema, optimiser=self.optimiser.state_dict()
+        )
         state |= dict(step=self.step, spent=self.schedule.spent, loss=self.loss, seed=self.args.seed)
         common.save_checkpoint(self.path, **state, ids=self.tokens.ids, names=self.names)
 
@@ -184,7 +188,9 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
 
     raw = training.averaged()
     with torch.no_grad():
-        rows = torch.tensor([training.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.tokens.rows("")])
+        rows = torch.tensor(
+            [training.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.tokens.rows("")]
+        )
         context = training.encode(rows)
         n = len(rows) - 1
         context = torch.cat([context[:n], context[n:].expand(n, -1, -1)])

@@ -43,7 +43,12 @@ def loss_of(vae: torch.nn.Module, x: torch.Tensor, generator: torch.Generator, f
     kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
     edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     flat = F.avg_pool2d(error, 8, 4).abs().mean()  # tints of flat areas
-    loss = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.1) + 2 * error.square().mean() + 0.4 * edges + 0.5 * flat
+    loss = (
+        F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.1)
+        + 2 * error.square().mean()
+        + 0.4 * edges
+        + 0.5 * flat
+    )
     return loss + (0 if frozen else 4e-4) * kl, error.square().mean() / 4, kl
 
 
@@ -57,17 +62,23 @@ def finish(vae: torch.nn.Module, path: str, seed: int, frozen: bool) -> None:
     z = torch.cat([vae.encode(b) for b in x.split(64)])
     generator, plain = torch.Generator().manual_seed(seed), spec["style"] == 0
     for noise in (0.0, 0.1, 0.2):
-        y = torch.cat([vae.decode(b + noise * torch.randn(b.shape, generator=generator)) for b in z.split(64)]).clamp(-1, 1)
+        y = torch.cat([vae.decode(b + noise * torch.randn(b.shape, generator=generator)) for b in z.split(64)]).clamp(
+            -1, 1
+        )
         each = -10 * torch.log10((y - x).square().mean((1, 2, 3)) / 4)
         whole, own = (-10 * torch.log10((y - x)[rows].square().mean() / 4).item() for rows in (slice(None), plain))
-        print(f"latent noise {noise}: {whole:.2f} dB over all, plain style {own:.2f} dB, mean of pictures {each.mean():.2f} dB")
+        print(
+            f"latent noise {noise}: {whole:.2f} dB over all, plain style {own:.2f} dB, mean of pictures {each.mean():.2f} dB"
+        )
     y = torch.cat([vae.decode(b) for b in z.split(64)]).clamp(-1, 1)
     print(f"latent mean {z.mean():.3f} std {z.std():.3f}, {sum(p.numel() for p in vae.parameters())} parameters")
     save_file({k: v.half().contiguous() for k, v in vae.state_dict().items()}, path)
     from PIL import Image
 
     grid = torch.stack([x[:18], y[:18]], 1).reshape(6, 6, 3, 96, 96).permute(0, 3, 1, 4, 2).reshape(576, 576, 3)
-    Image.fromarray(((grid + 1) * 127.5).byte().numpy()).resize((1152, 1152), 0).save(path.replace(".safetensors", ".png"))
+    Image.fromarray(((grid + 1) * 127.5).byte().numpy()).resize((1152, 1152), 0).save(
+        path.replace(".safetensors", ".png")
+    )
 
 
 def main() -> None:
