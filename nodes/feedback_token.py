@@ -9,6 +9,7 @@ from ..guards.host import checks, folders
 from ..guards.host.progress import Progress, glimpse
 from ..guards.inversion import host as inversion
 from ..guards.inversion import host_token as feedback_token
+from ..guards.training import host as training
 from ..guards.training import loop as discovery
 from ..guards.training.plot import plot
 
@@ -105,12 +106,9 @@ class GuardInvertFeedback(io.ComfyNode):
         start_text="",
         overwrite=False,
     ):
-        checks.within(1, 16, tokens=tokens)
-        checks.within(1, 100000, steps=steps)
-        checks.within(0.000001, 1, learning_rate=learning_rate)
-        checks.within(1, 64, batch_size=batch_size)
-        checks.within(0, 100, contrast=contrast)
+        checks.inputs(cls, **locals())
         inversion.widths(clip)
+        training.check(model, "Invert Feedback")
         path = feedback_token.path_for(name, overwrite)
         progress = Progress(steps, cls.hidden.unique_id)
         progress.at(0, "encoding the rated pictures")

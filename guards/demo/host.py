@@ -67,8 +67,8 @@ def build_unet(dtype=torch.float32):
     return comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType.V_PREDICTION)
 
 
-def build_clip(embedding_directory=None):
-    """The host's CLIP object around a narrow text encoder; weights are not initialised."""
+def build_clip(embedding_directory=None, disable_dynamic=False):
+    """The host's CLIP object around a narrow text encoder; weights are not initialised. ``disable_dynamic``: without dynamic VRAM."""
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     tokenizer = functools.partial(
         comfy.sd1_clip.SDTokenizer, embedding_size=CONTEXT
@@ -78,6 +78,9 @@ def build_clip(embedding_directory=None):
         embedding_directory=embedding_directory,
         model_options={"clip_l_model_config": TEXT},
         tokenizer_data={"clip_l_tokenizer_class": tokenizer},
+        **(
+            {"disable_dynamic": True} if disable_dynamic else {}
+        ),  # unknown to older hosts, which have no dynamic VRAM either
     )
 
 
@@ -109,35 +112,55 @@ def load(path=PATH):
     if not os.path.exists(path):
         raise FileNotFoundError(f"The demo model is missing: {os.path.normpath(path)}. {mend}")
     try:
-        weights = safetensors.torch.load_file(path)
-        parts = {
-            part: {key[len(part) + 1 :]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
-            for part in ("unet", "text", "vae")
-        }
-        return _unet(parts["unet"]), _clip(parts["text"], weights["token_ids"]), build_vae(parts["vae"])
+        parts, ids = _read(path)
+        model, clip, vae = _unet(parts["unet"]), _clip(parts["text"], ids), build_vae(parts["vae"])
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
         raise ValueError(
             f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}"
         ) from error
+    # How the host makes a second one whose weights it does not stream: trainings and some nodes of others need it.
+    model.cached_patcher_init = (_load_unet, (path,))
+    clip.patcher.cached_patcher_init = (_load_text, (path,))
+    return model, clip, vae
+
+
+def _read(path):
+    """({part: state dict}, token ids) of the file."""
+    weights = safetensors.torch.load_file(path)
+    parts = {
+        part: {key[len(part) + 1 :]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
+        for part in ("unet", "text", "vae")
+    }
+    return parts, weights["token_ids"]
+
+
+def _load_unet(path, disable_dynamic=False):
+    return _unet(_read(path)[0]["unet"], disable_dynamic)
+
+
+def _load_text(path, disable_dynamic=False):
+    parts, ids = _read(path)
+    return _clip(parts["text"], ids, disable_dynamic).patcher
 
 
 def _first_line(error):
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _unet(weights):
+def _unet(weights, disable_dynamic=False):
     model = build_unet(
         comfy.model_management.unet_dtype(model_params=4_000_000, supported_dtypes=[torch.float16, torch.float32])
     )
     model.diffusion_model.load_state_dict(weights)
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    plain = comfy.model_patcher.ModelPatcher
+    patcher = plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
     return patcher(model.to(offload_device), load_device=load_device, offload_device=offload_device)
 
 
-def _clip(weights, ids):
-    clip = build_clip(folder_paths.get_folder_paths("embeddings"))
+def _clip(weights, ids, disable_dynamic=False):
+    clip = build_clip(folder_paths.get_folder_paths("embeddings"), disable_dynamic)
     text = clip.cond_stage_model.clip_l.transformer
     table = weights.pop("table")
     ids = ids.long()
@@ -145,6 +168,5 @@ def _clip(weights, ids):
     rows[ids[ids >= 0]] = table[ids >= 0]
     weights = {**weights, "embeddings.token_embedding.weight": rows}
     text.text_model.load_state_dict(weights)
-    with torch.no_grad():
-        text.text_projection.weight.copy_(torch.eye(CONTEXT))
+    text.text_projection.load_state_dict({"weight": torch.eye(CONTEXT)})
     return clip

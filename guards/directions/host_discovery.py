@@ -37,7 +37,7 @@ def discover(
     keep=(),
     keep_weight=1.0,
     on_step=lambda done, result, preview: None,
-):
+) -> discovery.Result:
     """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
 
     ``keep``: (CONDITIONING, latents) pairs of prompts whose predictions are held where they are without the direction (ours).
@@ -48,15 +48,7 @@ def discover(
     channels = middle_channels(model)
     checks.conditioning(base, "base")
     size = middle_size(model, latents)
-    values = torch.zeros(channels, *(size if per_place else ()))
-    if start is not None:
-        check_fit(model, start, "start")
-        values = (
-            fitted(start.values, *size)[0].expand(channels, *size)
-            if per_place
-            else start.values.reshape(channels, -1).mean(1)
-        )
-    result = None
+    values, result = _start_values(model, start, channels, size if per_place else None), None
 
     def train(denoise, device):
         sampling, kind = model.get_model_object("model_sampling"), training.prediction(model)
@@ -82,12 +74,25 @@ def discover(
             on_step(done, latest, lambda: _preview(denoise, sampling, latest.values.to(device), latents, settings.seed))
 
         keeps = [task(f"keep {i}", images, settings.seed + i, keep_weight) for i, (_, images) in enumerate(keep)]
-        discovery.discover(task("positive", latents, settings.seed), keeps, values.clone(), settings, device, watch)
+        positive = task("positive", latents, settings.seed)
+        discovery.discover(positive, keeps, values.clone(), settings, device, watch, training.is_half(model))
 
-    with training.stoppable("Discover Direction", lambda: result is not None):
-        prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
+    training.check(model, "Discover Direction")
+    prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
+    with training.stoppable("Discover Direction", lambda: result is not None), training.trainable(model) as model:
         training.run(model, {"positive": base, "negative": negative, **prompts}, latents[: settings.batch_size], train)
+    assert result is not None  # else the run ended with an error, which has been raised
     return result
+
+
+def _start_values(model, start, channels, size):
+    """What training begins from: zeros, or the Direction ``start``. (channels, h, w) for a ``size``, else (channels,)."""
+    if start is None:
+        return torch.zeros(channels, *(size or ()))
+    check_fit(model, start, "start")
+    if size is None:
+        return start.values.reshape(channels, -1).mean(1)
+    return fitted(start.values, *size)[0].expand(channels, *size)
 
 
 def _adding(direction, scales=None):

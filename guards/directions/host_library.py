@@ -5,8 +5,6 @@ from . import files as direction_files
 
 FOLDER = "concept_directions"
 
-folders.register(FOLDER, direction_files.EXTENSIONS, shipped="directions")
-
 
 def load(file, concept=""):
     """A direction of a listed file. Raises FileNotFoundError or ValueError naming the input."""

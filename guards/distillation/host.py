@@ -10,7 +10,7 @@ import torch
 
 from ..host import checks
 from ..training import host as training
-from ..training import loop as discovery
+from ..training import loop
 from . import formula as distillation
 
 PART = "attn2"
@@ -26,18 +26,16 @@ class Result:
 
 
 def parameters(model):
-    """Name in the UNet -> (table, key) of every cross-attention parameter. Raises ValueError for models without such blocks."""
+    """Name in the UNet -> (layer, weight or bias) of every cross-attention parameter. Raises ValueError for models without such blocks."""
     if not checks.is_unet(model):
         raise ValueError(
             f"{checks.model_name(model)} has no UNet with cross-attention blocks, which Distil Away a Concept trains (SD1.x, "
             "SD2.x and SDXL have them). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model."
         )
     found = {}
-    for name, part in model.model.diffusion_model.named_modules():
+    for name, part in checks.network(model).named_modules():
         if PART in name.split("."):
-            found |= {
-                f"{name}.{key}": (part._parameters, key) for key, value in part._parameters.items() if value is not None
-            }
+            found |= {f"{name}.{key}": (part, key) for key, value in part._parameters.items() if value is not None}
     return found
 
 
@@ -51,16 +49,35 @@ def latent_shape(model, width, height):
 
 
 @contextlib.contextmanager
-def changed(tables, changes, of):
-    """Within it the parameters are their own plus the student's or the teacher's change."""
-    kept = {name: table[key] for name, (table, key) in tables.items()}
+def changed(layers, changes, of):
+    """Within it the layers compute with their parameters plus the student's or the teacher's change.
+
+    The change is computed beside the weights, in float32: fp8 knows no sum, bf16 would swallow a small change, and nothing is copied.
+    """
+    hooks = []
     try:
-        for name, (table, key) in tables.items():
-            table[key] = kept[name] + changes[name].value(of).to(kept[name])
+        for name, (layer, key) in layers.items():
+            hooks.append(layer.register_forward_hook(_beside(changes[name], of, key)))
         yield
     finally:
-        for name, (table, key) in tables.items():
-            table[key] = kept[name]
+        for hook in hooks:
+            hook.remove()
+
+
+def _beside(change, of, key):
+    """A forward hook of a linear layer that adds what a change of its weight or bias adds to its output."""
+
+    def add(layer, inputs, output):
+        parts = getattr(change, of)
+        if key == "bias":
+            addition = parts[0]
+        else:
+            addition = inputs[0].float()
+            for part in reversed(parts):
+                addition = torch.nn.functional.linear(addition, part)
+        return output + addition.to(output.dtype)
+
+    return add
 
 
 def joined(concepts):
@@ -69,97 +86,128 @@ def joined(concepts):
     return [[torch.cat([tensor for tensor, _ in concepts], 1), options]]
 
 
-def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None, keep=()):
+def distil(
+    model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None, keep=()
+) -> Result:
     """Train the change of the cross-attention parameters. Returns a Result; the model comes out as it was.
 
     ``concepts``: CONDITIONING, each entry one concept. ``shape``: (c, h, w) of a latent. ``start``: a LORA_MODEL of an earlier run to go on
     from. ``keep``: CONDITIONING, each entry a prompt for which the student is held to what the model predicted before (ours); with it the
     empty prompt is held as well. ``on_step(done, result, preview)`` may raise the host's interruption: what has been learnt so far is then
-    the result.
+    the result. Raises ValueError for models, prompts and starts that do not fit, and for a gradient that is no finite number.
     """
     checks.conditioning(concepts, "concept")
     checks.conditioning(empty, "empty")
     if keep:
         checks.conditioning(keep, "keep")
     parameters(model)
+    training.check(model, "Distil Away a Concept")
     prompts = {"empty": empty, "all": joined(concepts)} | {f"concept {i}": [entry] for i, entry in enumerate(concepts)}
     held = [f"keep {i}" for i in range(len(keep))]
     prompts |= {role: [entry] for role, entry in zip(held, keep, strict=True)}
     result = None
 
-    def train(denoise, device):
-        nonlocal result
-        tables = parameters(model)
-        sampling, kind = model.get_model_object("model_sampling"), training.prediction(model)
-        sigmas = comfy.samplers.calculate_sigmas(sampling, "ddim_uniform", settings.sample_steps).to(device)
-        generator, keeping = (torch.Generator().manual_seed(settings.seed + i) for i in range(2))
-        draw = random.Random(settings.seed)
-        earlier = from_lora(start, tables) if start is not None else {}
-        changes = {
-            name: distillation.Change(table[key].shape, settings.rank, generator, table[key].device, earlier.get(name))
-            for name, (table, key) in tables.items()
-        }
-        result, pictures = Result(changes), {}
-        trained = [part for change in changes.values() for part in change.student]
-        optimiser = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=1e-4)
+    with (
+        training.stoppable("Distil Away a Concept", lambda: result is not None and bool(result.losses)),
+        training.trainable(model) as model,
+    ):
 
-        @torch.no_grad()
-        def sample(role, count, seed_noise):
-            """``count`` guided steps from pure noise: plain DDIM, which is Euler in noise levels."""
+        def train(denoise, device):
+            nonlocal result
+            run = _Training(model, shape, settings, start, denoise, device)
+            result = run.result
+            on_step(0, result, run.preview)
+            for step in range(1, settings.steps + 1):
+                run.step(step, len(concepts), held)
+                on_step(step, result, run.preview)
 
-            def guided(x, sigma):
-                comfy.model_management.throw_exception_if_processing_interrupted()
-                prompted, without = denoise(x, sigma, (role, "empty"))
-                return without + settings.guidance * (prompted - without)
-
-            return training.euler(sampling, sigmas[: count + 1], seed_noise.to(device), guided)
-
-        def preview():
-            noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
-            with changed(tables, changes, "teacher"):
-                return sample("concept 0", settings.sample_steps, noise).cpu()
-
-        def hold(role, level):
-            """The gradient of keeping one prompt's prediction where it was; a graph of its own, so that it takes no more memory."""
-            if role not in pictures:
-                noise = torch.randn(max(settings.batch_size, PICTURES), *shape, generator=keeping)
-                pictures[role] = sample(role, settings.sample_steps, noise)
-            chosen = torch.randperm(len(pictures[role]), generator=keeping)[: settings.batch_size]
-            noise = torch.randn(settings.batch_size, *shape, generator=keeping).to(device)
-            x = discovery.noised(pictures[role][chosen.to(device)], noise, level, kind == "flow")
-            with torch.no_grad():
-                target = denoise(x, level, role)
-            with changed(tables, changes, "student"):
-                (settings.keep_weight * discovery.errors(denoise(x, level, role), target, level, kind)).sum().backward()
-
-        on_step(0, result, preview)
-        for step in range(1, settings.steps + 1):
-            sampled, learnt = distillation.roles(settings.roles, step - 1, len(concepts))
-            stop = distillation.stop_step(settings.times, settings.sample_steps, draw)
-            with changed(tables, changes, "teacher"):
-                x = sample(sampled, stop, torch.randn(settings.batch_size, *shape, generator=generator))
-            level = sigmas[stop].expand(len(x))
-            with changed(tables, changes, "student"):
-                with torch.no_grad():
-                    target = denoise(x, level, "empty")
-                losses = discovery.errors(denoise(x, level, learnt), target, level, kind)
-                optimiser.zero_grad(set_to_none=True)
-                losses.sum().backward()
-            if held and settings.keep_weight:
-                hold([*held, "empty"][(step - 1) % (len(held) + 1)], level)
-            for part in trained:
-                part.grad /= len(losses)
-            if not bool(torch.nn.utils.clip_grad_norm_(trained, 1.0).isfinite()):
-                raise FloatingPointError(f"the gradient is no finite number at step {step}")
-            optimiser.step()
-            for change in changes.values():
-                change.follow(settings.average)
-            result.losses.append((step, losses.detach().mean().item()))
-            on_step(step, result, preview)
-
-    with training.stoppable("Distil Away a Concept", lambda: result is not None and bool(result.losses)):
         training.run(model, prompts, torch.zeros(settings.batch_size, *shape), train)
+    assert result is not None  # else the run ended with an error, which has been raised
     return result
+
+
+class _Training:
+    """One distillation under way: the changes of student and teacher, the optimiser, the draws."""
+
+    def __init__(self, model, shape, settings, start, denoise, device):
+        self.shape, self.settings, self.denoise, self.device = shape, settings, denoise, device
+        self.layers = parameters(model)
+        self.sampling, self.kind = model.get_model_object("model_sampling"), training.prediction(model)
+        self.sigmas = comfy.samplers.calculate_sigmas(self.sampling, "ddim_uniform", settings.sample_steps).to(device)
+        self.generator, self.keeping = (torch.Generator().manual_seed((settings.seed + i) % 2**64) for i in range(2))
+        self.draw = random.Random(settings.seed)
+        earlier = from_lora(start, self.layers) if start is not None else {}
+        self.changes = {
+            name: distillation.Change(
+                getattr(layer, key).shape, settings.rank, self.generator, device, earlier.get(name)
+            )
+            for name, (layer, key) in self.layers.items()
+        }
+        self.result, self.pictures = Result(self.changes), {}
+        self.trained = [part for change in self.changes.values() for part in change.student]
+        self.optimiser = torch.optim.AdamW(self.trained, settings.learning_rate, weight_decay=1e-4)
+        self.scale = loop.LossScale(training.is_half(model))
+
+    def changed(self, of):
+        return changed(self.layers, self.changes, of)
+
+    @torch.no_grad()
+    def sample(self, role, count, noise):
+        """Latents after ``count`` guided steps from pure ``noise`` (n, c, h, w): plain DDIM, which is Euler in noise levels."""
+
+        def guided(x, sigma):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            prompted, without = self.denoise(x, sigma, (role, "empty"))
+            return without + self.settings.guidance * (prompted - without)
+
+        return training.euler(self.sampling, self.sigmas[: count + 1], noise.to(self.device), guided)
+
+    def preview(self):
+        """Latents (3, c, h, w) that the teacher makes of the first concept."""
+        noise = torch.randn(3, *self.shape, generator=torch.Generator().manual_seed(1))
+        with self.changed("teacher"):
+            return self.sample("concept 0", self.settings.sample_steps, noise).cpu()
+
+    def errors(self, x, level, role, target):
+        return loop.errors(self.denoise(x, level, role), target, level, self.kind)
+
+    def hold(self, role, level):
+        """The gradient of keeping one prompt's prediction where it was; a graph of its own, so that it takes no more memory."""
+        count = self.settings.batch_size
+        if role not in self.pictures:
+            noise = torch.randn(max(count, PICTURES), *self.shape, generator=self.keeping)
+            self.pictures[role] = self.sample(role, self.settings.sample_steps, noise)
+        chosen = torch.randperm(len(self.pictures[role]), generator=self.keeping)[:count]
+        noise = torch.randn(count, *self.shape, generator=self.keeping).to(self.device)
+        x = loop.noised(self.pictures[role][chosen.to(self.device)], noise, level, self.kind == "flow")
+        with torch.no_grad():
+            target = self.denoise(x, level, role)
+        with self.changed("student"):
+            self.scale.backward(self.settings.keep_weight * self.errors(x, level, role, target))
+
+    def step(self, step, concepts, held):
+        """One step of the optimiser. ``concepts``: how many there are; ``held``: roles of prompts that must stay."""
+        settings = self.settings
+        sampled, learnt = distillation.roles(settings.roles, step - 1, concepts)
+        stop = distillation.stop_step(settings.times, settings.sample_steps, self.draw)
+        with self.changed("teacher"):
+            noise = torch.randn(settings.batch_size, *self.shape, generator=self.generator)
+            x = self.sample(sampled, stop, noise)
+        level = self.sigmas[stop].expand(len(x))
+        with self.changed("student"):
+            with torch.no_grad():
+                target = self.denoise(x, level, "empty")
+            losses = self.errors(x, level, learnt, target)
+            self.optimiser.zero_grad(set_to_none=True)
+            self.scale.backward(losses)
+        if held and settings.keep_weight:
+            self.hold([*held, "empty"][(step - 1) % (len(held) + 1)], level)
+        if self.scale.finish(self.trained, len(losses), step):
+            torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+            self.optimiser.step()
+            for change in self.changes.values():
+                change.follow(settings.average)
+        self.result.losses.append((step, losses.detach().mean().item()))
 
 
 def to_lora(changes):
@@ -175,10 +223,10 @@ def to_lora(changes):
     return tensors
 
 
-def from_lora(lora, tables):
+def from_lora(lora, layers):
     """The parts of each parameter's change in a LORA_MODEL that ``to_lora`` made. Raises ValueError if it is another kind of file."""
     found = {}
-    for name in tables:
+    for name in layers:
         path, kind = name.rsplit(".", 1)
         pair = [lora.get(f"diffusion_model.{path}.lora_{side}.weight") for side in "BA"]
         full = lora.get(f"diffusion_model.{path}.{'diff_b' if kind == 'bias' else 'diff'}")

@@ -21,8 +21,9 @@ from aiohttp import web
 from . import archive as feedback_zip
 from . import host_callers as callers
 from . import host_sets as feedback_sets
+from .agreement import agreement
 from .host_callers import Refusal
-from .ratings import ID, RATER, Entry, agreement, is_comparison, is_rating, is_set_name, now
+from .ratings import ID, RATER, RATER_IN_BROWSERS, Entry, is_comparison, is_rating, is_set_name, now
 
 PREFIX = "/concept_guards/feedback"
 MOST_JSON = 4_096
@@ -53,7 +54,7 @@ def guarded(handler):
         except OSError as error:
             logging.error("concept-guards: %s %.120s failed: %s", request.method, ascii(request.path), error)
             return web.json_response(
-                {"error": f"the server could not read or write its files ({error.strerror or 'unknown reason'})"},
+                {"error": f"the server could not read or write its files ({error.strerror or error})"},
                 status=507,
                 headers=PRIVATE,
             )
@@ -106,6 +107,7 @@ async def show_set(request):
             "set": request.match_info["set"],
             "concept": _concept(ratings, images),
             "raters": ratings.raters(),
+            "rater_rule": RATER_IN_BROWSERS,
             "pictures": [
                 {"image": image, "concept": _concept(ratings, [image]), "ratings": given.get(image, {})}
                 for image in images

@@ -1,59 +1,87 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
+import numbers
+from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
 import comfy.model_base
+from comfy_api.latest import io
 
-SHORT = {
-    "SD15": "sd1",
-    "SD20": "sd2",
-    "SD21UnclipL": "sd2",
-    "SD21UnclipH": "sd2",
-    "SDXL": "sdxl",
-    "SDXLRefiner": "sdxl-refiner",
-    "DemoModelConfig": "demo",
-}  # as the pack's own files name them
-FAMILIES = {
-    "SD15": "Stable Diffusion 1.x",
-    "SD20": "Stable Diffusion 2.x",
-    "SD21UnclipL": "Stable Diffusion 2.x unCLIP",
-    "SD21UnclipH": "Stable Diffusion 2.x unCLIP",
-    "SDXL": "SDXL",
-    "SDXLRefiner": "SDXL refiner",
-    "DemoModelConfig": "demo",
+
+class Family(NamedTuple):
+    """How the pack's own files name a family of models, and how people do."""
+
+    short: str
+    name: str
+
+
+FAMILIES = {  # the host's class -> family
+    "SD15": Family("sd1", "Stable Diffusion 1.x"),
+    "SD20": Family("sd2", "Stable Diffusion 2.x"),
+    "SD21UnclipL": Family("sd2", "Stable Diffusion 2.x unCLIP"),
+    "SD21UnclipH": Family("sd2", "Stable Diffusion 2.x unCLIP"),
+    "SDXL": Family("sdxl", "SDXL"),
+    "SDXLRefiner": Family("sdxl-refiner", "SDXL refiner"),
+    "DemoModelConfig": Family("demo", "demo"),
 }
 
 
-def finite(**values):
-    """Refuse NaN and infinity: the host's own range check lets NaN through."""
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}: give a finite number.")
+def inputs(node: type[io.ComfyNode], /, **values) -> None:
+    """Refuse numbers and choices that the node's own schema does not allow: NaN passes the host's check, and a link or a script can
+    bring anything. ``values``: input id -> value; ``checks.inputs(cls, **locals())`` at the top of ``execute`` gives all of them. Other
+    kinds of inputs, and optional ones that are None, are passed over. Raises ValueError naming the input.
+    """
+    for one in node.define_schema().inputs:
+        value = values.get(one.id)
+        if one.id not in values or (value is None and one.optional):
+            continue
+        if isinstance(one, io.Combo.Input) and value not in one.options:
+            raise ValueError(f"{one.id} is {str(value)[:100]!r}: choose one of {', '.join(map(str, one.options))}.")
+        if isinstance(one, io.Int.Input | io.Float.Input):
+            _number(one.id, value, one.min, one.max, isinstance(one, io.Int.Input))
 
 
-def within(low, high, **values):
-    """Refuse numbers out of range (a graph queued through the API can hold any)."""
-    finite(**values)
-    for name, value in values.items():
-        if not low <= value <= high:
-            raise ValueError(f"{name} is {value}: give a number from {low} to {high}.")
+def _number(name: str, value: object, low: float, high: float, whole: bool) -> None:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value}: give a finite number.")
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}: give a number from {_short(low)} to {_short(high)}.")
+    if whole and value != int(value):
+        raise ValueError(f"{name} is {value}: give a whole number.")
+
+
+def _short(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def _family(model):
+    kinds = (kind.__name__ for kind in type(model.model.model_config).__mro__)
+    return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), None)
 
 
 def model_name(model):
     """A plain name for a MODEL's family, for messages."""
-    kinds = (kind.__name__ for kind in type(model.model.model_config).__mro__)
-    return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), type(model.model).__name__)
+    found = _family(model)
+    return found.name if found else type(model.model).__name__
 
 
 def family(model):
     """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger."""
-    return next((SHORT[kind.__name__] for kind in type(model.model.model_config).__mro__ if kind.__name__ in SHORT), "")
+    found = _family(model)
+    return found.short if found else ""
+
+
+def same_family(model, written, what, mend):
+    """Refuse a file whose ``written`` family (short, or the host's class as early files have it) is not the MODEL's. Where either is not
+    known nothing is said. ``what`` begins the message, ``mend`` ends it. Raises ValueError."""
+    short = FAMILIES[written].short if written in FAMILIES else written
+    if short and family(model) and short != family(model):
+        raise ValueError(f"{what} on {short} models, this is {model_name(model)}: {mend}")
 
 
 def percents(start_percent, end_percent):
-    """Refuse a range that is out of bounds or the wrong way round."""
-    within(0.0, 1.0, start_percent=start_percent, end_percent=end_percent)
+    """Refuse a range that is the wrong way round."""
     if start_percent > end_percent:
         raise ValueError(
             f"start_percent is {start_percent} and end_percent {end_percent}: the range ends before it starts. Swap them."
@@ -111,6 +139,12 @@ def needs_pooled(base):
     return type(base).encode_adm is not comfy.model_base.BaseModel.encode_adm
 
 
+def network(model):
+    """A MODEL's diffusion model as it is written, also where torch.compile was put over it."""
+    found = model.model.diffusion_model
+    return getattr(found, "_orig_mod", found)
+
+
 def is_unet(model):
     """Whether a MODEL has the UNet with a middle block that SD1.x, SD2.x and SDXL share."""
-    return isinstance(model.model.diffusion_model, comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)
+    return isinstance(network(model), comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)

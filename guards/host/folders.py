@@ -9,15 +9,25 @@ from ..files import MODELS, is_plain
 SHIPPED = os.fspath(MODELS)
 
 
-def register(folder, extensions, shipped=None):
-    """Make ``models/<folder>`` known to the host (folders that a user named in extra_model_paths.yaml stay), and beside it a folder
-    of the pack's own, whose files are listed as well."""
-    paths, known = folder_paths.folder_names_and_paths.get(folder, ([], set()))
-    paths = list(paths)
-    for path in (os.path.join(folder_paths.models_dir, folder), shipped and os.path.join(SHIPPED, shipped)):
-        if path and path not in paths:
-            paths.append(path)
-    folder_paths.folder_names_and_paths[folder] = (paths, set(known) | set(extensions))
+FOLDERS = {  # in models/ -> the endings that the host lists (none: all), and which of the pack's own folders belongs to it
+    "concept_adapters": ({".safetensors", ".pth", ".pt"}, ""),
+    "concept_directions": ({".safetensors", ".pth", ".pt"}, "directions"),
+    "concept_guards_samples": (set(), ""),
+    "embeddings": ({".safetensors"}, "embeddings"),
+    "LLM": (set(), ""),
+}
+
+
+def register() -> None:
+    """Make the pack's folders of models known to the host, once, when it loads the pack. Folders that a user named in
+    extra_model_paths.yaml stay, and come first."""
+    for folder, (extensions, shipped) in FOLDERS.items():
+        paths, known = folder_paths.folder_names_and_paths.get(folder, ([], set()))
+        paths = list(paths)
+        for path in (os.path.join(folder_paths.models_dir, folder), shipped and os.path.join(SHIPPED, shipped)):
+            if path and path not in paths:
+                paths.append(path)
+        folder_paths.folder_names_and_paths[folder] = (paths, set(known) | extensions)
 
 
 def files(folder):
@@ -59,25 +69,6 @@ def new_file(folder, filename, extension, overwrite=False):
         )
     os.makedirs(os.path.dirname(path), exist_ok=True)
     return path
-
-
-def write(path, data):
-    """Write bytes to a file, whole or not at all. The libraries' own writers would make it readable for its owner alone."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(
-            f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
-            "the file open elsewhere?"
-        ) from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
 
 
 def fingerprint(folder, name):

@@ -1,5 +1,7 @@
 """What a long node shows while it works: its bar, a line of text, a picture now and then; and that it heeds the stop button."""
 
+import logging
+
 import comfy.model_management
 import comfy.utils
 import latent_preview
@@ -57,19 +59,38 @@ def pictures(latents, latent_format, device, vae=None):
     """Latents (n, c, h, w), in the model's own scale, as quick PIL pictures: by the host's previewer, else by ``vae``; else none."""
     previewer = latent_preview.get_previewer(device, latent_format)
     if previewer is not None:
+        latents = latents.to(device)  # the host's decoders lie there
         return [previewer.decode_latent_to_preview_image("JPEG", latent[None])[1] for latent in latents]
-    if vae is None:
+    if vae is None or not _fits(vae, latents):
         return []
     decoded = vae.decode(latent_format.process_out(latents)).float().clamp(0, 1).cpu().numpy()
     return [Image.fromarray((image * 255).astype(np.uint8)) for image in decoded]
+
+
+def _fits(vae, latents):
+    """Whether the VAE decodes these without ComfyUI unloading another model, such as the one in training, to make room."""
+    management, needed = comfy.model_management, vae.memory_used_decode(latents.shape, vae.vae_dtype)
+    if management.is_device_cpu(vae.patcher.load_device):
+        return True
+    weights = vae.patcher.model_size() - vae.patcher.loaded_size()
+    room = max(management.minimum_inference_memory(), needed + management.extra_reserved_memory())
+    return management.get_free_memory(vae.patcher.load_device) > 1.1 * weights + room
 
 
 def glimpse(done, steps, preview, model, vae=None):
     """A strip of what ``preview()`` samples (latents), some eight times in a training of ``steps``; None at the other steps."""
     if not done or done % max(steps // PREVIEWS, 25):
         return None
-    with torch.no_grad():
-        return strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
+    try:
+        with torch.no_grad():
+            latents = preview()
+        with torch.inference_mode():  # as nodes run: what is loaded here is for them too
+            return strip(pictures(latents, model.model.latent_format, model.load_device, vae))
+    except comfy.model_management.InterruptProcessingException:
+        raise
+    except Exception as error:  # a preview is no reason to lose a training
+        logging.warning("No preview: %s", error)
+        return None
 
 
 def strip(images):

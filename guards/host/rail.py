@@ -11,8 +11,12 @@ What a guard can ask for, in the order in which it happens in every evaluation o
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
   correct  an addition to the prediction, made from the predictions by role
   commit   called once when the sampler has finished a step
-Rows are known by role (the guider's own names: positive, negative, ...), never by position.
+Rows are known by role (the guider's own names: positive, negative, ...), never by position. To strangers, who know two kinds of rows,
+one of ours looks like the unconditional's.
 """
+
+import contextlib
+from contextvars import ContextVar
 
 import comfy.model_patcher
 import comfy.sampler_helpers
@@ -20,9 +24,10 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import twins
+from . import compiled, strangers, twins
+from .strangers import KEY, SLOTS, TILES
 
-KEY = "concept_guards"
+_running = ContextVar(f"{KEY}_running", default=False)
 
 
 class Guard:
@@ -50,10 +55,12 @@ class Guard:
         return ()
 
     def correct(self, run, state, predictions):
-        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32."""
+        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32. Not asked in an
+        evaluation for which the guard wants nothing."""
 
     def commit(self, state):
-        """The sampler has finished a step: make this step's last candidate state the current one."""
+        """Once a step, after its main evaluation: make the last candidate state the current one. Samplers with a second evaluation in
+        a step make it at a lower noise level, so it sees the new state, as the next step at that level does."""
 
 
 def attach(model, guard):
@@ -62,8 +69,23 @@ def attach(model, guard):
     options = patched.model_options.setdefault("transformer_options", {})
     if KEY not in options:
         patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, _outer_sample)
+        # In the options, where a guider finds it that prepares the model without sampling it as its own.
+        add_wrapper_with_key(
+            WrappersMP.PREPARE_SAMPLING, KEY, _prepare_sampling, patched.model_options, is_model_options=True
+        )
     options[KEY] = (*options.get(KEY, ()), guard)
     return patched
+
+
+def _prepare_sampling(executor, model, *args, **kwargs):
+    """A guarded model gets ready for sampling: refuse where no guarded run is on, since the guards would do nothing."""
+    if not _running.get() and KEY in model.model_options.get("transformer_options", {}):
+        raise ValueError(
+            "Concept Guards: a guarded MODEL is sampled where its guards have no effect. With Dual Model CFG Guider, connect the guarded "
+            "MODEL to 'model': the positive prompt is what is guarded. A sampler of another pack that goes round ComfyUI's own cannot "
+            "be guarded: use KSampler or SamplerCustomAdvanced."
+        )
+    return executor(model, *args, **kwargs)
 
 
 def _outer_sample(
@@ -79,15 +101,26 @@ def _outer_sample(
     **kwargs,
 ):
     run = Run(executor.class_obj, sampler, sigmas)
+    if not run.guards:
+        raise ValueError(
+            "Concept Guards: a node between the guard and the sampler has thrown away what the guard had put into the MODEL, so it would "
+            "do nothing. Put the guard's node after it, right before the sampler."
+        )
     twin = twins.Twin(noise, seed) if any(guard.twin for guard in run.guards) else None
+    token = _running.set(True)
     try:
         run.batch = noise.shape[0]
         run.start()
         callback = run.counting(callback)
-        if twin is not None:
-            return twin.sample(executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs)
-        return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
+        patching = any(type(guard).patch is not Guard.patch for guard in run.guards)
+        with compiled.uncompiled(run.guider.model_patcher) if patching else contextlib.nullcontext():
+            if twin is not None:
+                return twin.sample(
+                    executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs
+                )
+            return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, **kwargs)
     finally:
+        _running.reset(token)
         run.close()
 
 
@@ -105,11 +138,15 @@ class Run:
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
         self.x = self.sigma = None  # of the evaluation under way
         self._level = None
-        self.slots = ()  # roles of the lists under way, as the host's ``cond_or_uncond`` counts them
+        self.slots = ()  # roles of the lists under way, as the host counts them
+        self._shown = ()  # roles of the lists under way, as strangers count them
+        self._count = None  # latents of the evaluation under way, twins counted
         self.batch = None  # latents of the user's, twins not counted
         self._outputs = None  # name -> denoised, of the evaluation under way
         self._committed = -1
-        self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER)
+        # dpm_fast calls back once in three evaluations, whatever the number of steps.
+        name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
+        self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER) and "dpm_fast" not in name
 
     # -- what guards use ---------------------------------------------------------------------------------------------
 
@@ -131,6 +168,8 @@ class Run:
         guider = self.guider
         if hasattr(guider, "cfg1"):  # DualCFGGuider
             return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
+        if isinstance(guider.cfg, list | tuple):  # guiders of other packs that have one for every step
+            return guider.cfg[min(self.step, len(guider.cfg) - 1)]
         return guider.cfg
 
     @property
@@ -148,13 +187,20 @@ class Run:
         self.added.append(name)
         return name
 
+    def add_always(self, role):
+        """The first entry of ``role``'s conditioning once more, without its timestep range; the name as of ``add``."""
+        entry = self.guider.conds[role][0]
+        left_out = ("cross_attn", "model_conds", "uuid", "start_percent", "end_percent")
+        options = {key: value for key, value in entry.items() if key not in left_out}
+        return self.add([[entry.get("cross_attn"), {"prompt_type": "negative", **options}]])
+
     def native(self, role, entry):
         """Whether an entry was in ``role``'s list from the start: the host copies areas from one list to the others."""
         return entry.get("uuid") in self._natives.get(role, ())
 
     def live(self, name):
         """Whether any entry of a conditioning is within its timestep range now (else its prediction is void)."""
-        for entry in self.guider.conds[name]:
+        for entry in self._choose(name, self.guider.conds[name]):
             start, end = entry.get("timestep_start"), entry.get("timestep_end")
             if (start is None or self.sigma[0] <= start) and (end is None or self.sigma[0] >= end):
                 return True
@@ -162,13 +208,20 @@ class Run:
 
     def rows(self, total, extra, role="positive"):
         """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
-        slots = extra["cond_or_uncond"]
-        count = total // len(slots)
-        return [
-            (slice(i * count, (i + 1) * count), uuid)
-            for i, (slot, uuid) in enumerate(zip(slots, extra["uuids"], strict=True))
-            if self.slots[slot] == role
-        ]
+        numbers, tiles = extra["cond_or_uncond"], extra.get(TILES, 1)
+        if SLOTS in extra:
+            roles = [self.slots[slot] for slot in extra[SLOTS]]
+        else:  # no row is ours, or a pack made the options anew, without what it does not know
+            roles = [self._shown[number] if number < len(self._shown) else None for number in numbers]
+        uuids = extra.get("uuids") or [None] * len(numbers)
+        count = total // (len(roles) * tiles)
+        found = []
+        for tile in range(tiles):
+            for i, uuid in enumerate(uuids):
+                start = (tile * len(roles) + i) * count
+                if roles[i] == role:
+                    found.append((slice(start, start + count), uuid))
+        return found
 
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
@@ -177,6 +230,7 @@ class Run:
         options = self.guider.model_options
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self._counting_tiles, options, is_model_options=True)
         for guard, state in zip(self.guards, self.states, strict=True):
             guard.patch(self, state, options["transformer_options"])
 
@@ -187,10 +241,11 @@ class Run:
         self.states, self.x, self.sigma, self._outputs = [], None, None, None
 
     def counting(self, callback):
-        """The run's callback with a commit before it: a step is over exactly when the sampler calls back."""
+        """The run's callback with a commit before it: an evaluation is a step's main one exactly when the sampler calls back after it."""
 
         def call(step, x0, x, total):
-            self._commit()
+            if self._calls_back:
+                self._commit()
             if callback is not None:
                 callback(step, x0, x, total)
 
@@ -201,21 +256,26 @@ class Run:
             guard.commit(state)
 
     def predict(self, executor, x, timestep, model_options={}, seed=None):  # noqa: B006 - the host's own signature
-        if not self._calls_back:  # a foreign sampler may never call back: go by its noise level
+        if not self._calls_back:  # a foreign sampler may never do: go by its noise level
             self.sigma, self._level = timestep, None
             if self.step > self._committed >= 0:
                 self._commit()
             self._committed = self.step
         self.x, self.sigma, self._level = x, timestep, None
-        for guard, state in zip(self.guards, self.states, strict=True):
+        try:
+            return self._predict(executor, x, timestep, model_options, seed)
+        finally:
+            self.x = self._outputs = None
+
+    def _predict(self, executor, x, timestep, model_options, seed):
+        guards = list(zip(self.guards, self.states, strict=True))
+        for guard, state in guards:
             guard.prepare(self, state, lambda: executor(x, timestep, model_options, seed))
-        wanted = {
-            name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)
-        }
+        wants = [tuple(guard.wants(self, state)) for guard, state in guards]
+        wanted = dict.fromkeys(name for names in wants for name in names)
         if not wanted:
-            self._outputs = None
             return executor(x, timestep, model_options, seed)
-        self._outputs = dict.fromkeys(wanted)
+        self._outputs = wanted
         denoised = executor(x, timestep, model_options, seed)
         missing = [name for name in wanted if self._outputs[name] is None]
         if missing:  # a guider that left out a role in every batch: one more pass
@@ -223,40 +283,80 @@ class Run:
             outs = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, timestep, model_options)
             self._outputs.update(zip(missing, outs, strict=True))
         predictions, self._outputs = self._outputs, None
-        for guard, state in zip(self.guards, self.states, strict=True):
-            addition = guard.correct(self, state, predictions)
+        for (guard, state), names in zip(guards, wants, strict=True):
+            addition = guard.correct(self, state, predictions) if names else None
             if addition is not None:
                 denoised = denoised + addition
         return denoised
 
     def evaluate(self, executor, model, conds, x_in, timestep, model_options):
         """CALC_COND_BATCH: pick live entries; on the first call of an evaluation, add the wanted conditionings."""
+        asked = self.x is not None
+        if not asked:  # a pack that asks for predictions of its own between the sampler's
+            self.x, self.sigma, self._level = x_in, timestep, None
+        try:
+            return self._evaluate(executor, model, conds, x_in, timestep, model_options)
+        finally:
+            self.slots = self._shown = ()
+            if not asked:
+                self.x = None
+
+    def _evaluate(self, executor, model, conds, x_in, timestep, model_options):
         roles = [self._role(entries) for entries in conds]
         lists = [self._choose(role, entries) for role, entries in zip(roles, conds, strict=True)]
-        outputs = self._outputs
-        extra = []
+        outputs, extra = self._outputs, []
+        if x_in.shape != self.x.shape:
+            self._refuse_windows(outputs is not None and "positive" in roles)
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
-            if x_in.shape != self.x.shape:
-                raise NotImplementedError(
-                    "Concept Guards: this guard corrects whole latents and cannot follow context windows (long "
-                    "videos). Remove the context-window node, or use Prompt Intervention or Rewrite Prompt, which "
-                    "work there."
-                )
             waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
-            lists += [self._choose(name, self.guider.conds[name]) for name in extra]
-        self.slots = roles + extra
-        try:
-            out = executor(model, lists, x_in, timestep, model_options)
-        finally:
-            self.slots = ()
+        # Before the unconditional's: a batch is joined from the last list to the first, and neighbours take the first row that is a 1.
+        at = roles.index(self.unconditional) if self.unconditional in roles else len(roles)
+        lists[at:at] = [self._choose(name, self.guider.conds[name]) for name in extra]
+        self.slots, self._shown, self._count = [*roles[:at], *extra, *roles[at:]], roles, x_in.shape[0]
+        if extra:
+            ours = at if at < len(roles) else 1
+            numbers = [*range(at), *[ours] * len(extra), *range(at, len(roles))]
+            lists, model_options = strangers.disguised(lists, numbers, model_options)
+        names = self.slots
+        out = executor(model, lists, x_in, timestep, model_options)
         if outputs is not None:
-            for name, prediction in zip(roles + extra, out, strict=True):
-                if (
-                    name in outputs and outputs[name] is None
-                ):  # the first of an evaluation: later ones are perturbed (PAG, SAG)
+            for name, prediction in zip(names, out, strict=True):
+                # The first of an evaluation: later ones are perturbed (PAG, SAG).
+                if name in outputs and outputs[name] is None:
                     outputs[name] = prediction
-        return out[: len(conds)]
+        return [*out[:at], *out[at + len(extra) :]]
+
+    def _refuse_windows(self, corrected):
+        """Raises NotImplementedError where a guard needs whole latents; ``corrected``: one that corrects the prediction is on."""
+        if any(guard.twin for guard in self.guards):
+            raise NotImplementedError(
+                "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
+                "Remove the context-window node, or choose mode 'single_pass'."
+            )
+        if corrected:
+            raise NotImplementedError(
+                "Concept Guards: this guard corrects whole latents and cannot follow context windows (long videos). Remove the "
+                "context-window node, or use Prompt Intervention or Rewrite Prompt, which work there."
+            )
+
+    def _counting_tiles(
+        self,
+        executor,
+        x,
+        t,
+        c_concat=None,
+        c_crossattn=None,
+        control=None,
+        transformer_options={},  # noqa: B006 - the host's own signature
+        **kwargs,
+    ):
+        """APPLY_MODEL: packs that cut the picture into tiles repeat all rows, tile after tile."""
+        slots = transformer_options.get("cond_or_uncond")
+        tiles = x.shape[0] // (len(slots) * self._count) if slots and self._count else 1
+        if tiles > 1:
+            transformer_options = {**transformer_options, TILES: tiles}
+        return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
 
     def _choose(self, role, entries):
         if entries:

@@ -8,16 +8,20 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import asdict, dataclass, fields
 
 import comfy.sample
 import safetensors.torch
 import torch
 
-from ..host import folders, rail
+from .. import files
+from ..host import checks, rail
 from ..judging import host as judges
+from ..judging import host_clip as vision
+from ..training import host as training
 from . import formula as inhibitors
-from . import host as growth_inhibitor
 from . import host_text as inhibitor_text
+from .host_single_pass import SinglePass
 
 
 class Probe:
@@ -89,9 +93,7 @@ def _run(
 ):
     """(inputs, latents) of one sampling run with a scale for each picture."""
     probe = Probe(scales)
-    guarded = rail.attach(
-        model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, cross_end, variant=variant)
-    )
+    guarded = rail.attach(model, SinglePass(target, 0.0, probe, cross_end, variant))
     with torch.inference_mode():
         latents = comfy.sample.sample(
             guarded,
@@ -137,78 +139,83 @@ def parse(prompts, labelled):
     return found
 
 
-def train(
-    model,
-    clip,
-    vae,
-    prompts,
-    targets,
-    judge,
-    *,
-    images=4,
-    size=512,
-    steps=20,
-    cfg=7.0,
-    strongest=-4.0,
-    rounds=4,
-    epochs=2000,
-    cover=0.9,
-    seed=0,
-    cross_end=0.8,
-    batch=16,
-    folder=None,
-    tick=None,
-    **sources,
-):
+@dataclass(frozen=True)
+class Recipe:
+    """How examples are made: pictures a prompt, their side in pixels, sampling steps and guidance; the strongest scale that is tried, how
+    often the search for the weakest one that works is halved, the share of steps in which the inhibitor acts, prompts in one batch."""
+
+    images: int = 4
+    size: int = 512
+    steps: int = 20
+    cfg: float = 7.0
+    strongest: float = -4.0
+    rounds: int = 4
+    seed: int = 0
+    cross_end: float = 0.8
+    batch: int = 16
+
+
+def train(model, clip, vae, prompts, targets, judge, *, epochs=2000, cover=0.9, folder=None, tick=None, **settings):
     """(Adapter, losses, report). Examples are kept in ``folder`` after every batch: the same settings go on where they stopped.
 
-    ``judge``: a name in judges.NAMES; ``sources``: what judges.make takes for it. ``tick(done, total)`` is called after every
-    sampling run and may raise to stop.
+    ``judge``: a name in judges.NAMES; ``settings``: those of Recipe, and what judges.make takes for the judge. ``epochs``, ``cover``: of
+    ``learn``. ``tick(done, total)`` is called after every sampling run and may raise to stop. Raises ValueError for prompts, targets and
+    judges that do not fit, and where the concept is in none of the pictures.
     """
+    recipe = Recipe(**{field.name: settings.pop(field.name) for field in fields(Recipe) if field.name in settings})
     names = inhibitors.split_targets(targets)
     lines = parse(prompts, judge == judges.LABELS)
     if judge != judges.LABELS and len(names) != 1:
         raise ValueError("targets: a judge looks for one concept; name one target, or choose judge 'labels'.")
-    target = inhibitor_text.target(clip, names)
-    shown = judges.make(judge, vae, names[0], clip, **sources)
-    rows = [(text, label, seed * 100_003 + number) for number, (text, label) in enumerate(lines * images)]
-    key = _key(
-        model,
-        lines,
-        names,
-        images,
-        size,
-        steps,
-        cfg,
-        strongest,
-        rounds,
-        seed,
-        cross_end,
-        [judge] if shown is None else shown.key,
-    )
+    shown = judges.make(judge, vae, names[0], clip, **settings)
+    key = _key(model, clip, lines, names, asdict(recipe), [judge] if shown is None else shown.key)
     path = os.path.join(folder, key + ".safetensors") if folder else None
-    kept = safetensors.torch.load_file(path) if path and os.path.exists(path) else {}
-    empty = inhibitor_text.prompt(clip, "")[0]
-    latent = (model.get_model_object("latent_format").latent_channels, size // 8, size // 8)
-    batches = _batches(rows, clip, batch)
-    runs = 1 if shown is None else rounds + 2
-    done, total = 0, runs * len(batches)
+    kept = _collect(model, clip, lines, names, shown, recipe, path, tick)
+    scores = None
+    if shown is not None:
+        scores = torch.cat([value for name, value in kept.items() if name.endswith(".scores")], 1)
+        if not (scores[0] > shown.threshold).any():
+            raise ValueError(
+                f"The judge found {names[0]!r} in none of the {scores.shape[1]} pictures (highest score {scores[0].max():.2f}, "
+                f"threshold {shown.threshold:g}), so there is nothing to learn: give prompts that show it, or with judge 'clip "
+                "vision' other words in judge_text and judge_against."
+            )
+    adapter, losses, report = learn(kept, epochs, cover, recipe.seed)
+    adapter.family = checks.family(model) or type(model.model.model_config).__name__
+    return adapter, losses, report if shown is None else f"{report}; {judges.report(shown, judge, scores)}"
 
-    def step():
+
+def _collect(model, clip, lines, names, shown, recipe, path, tick):
+    """{"<batch>.inputs", "<batch>.labels", "<batch>.scores"}: all examples, those that ``path`` holds already among them."""
+    # Clones: Windows does not let a file be replaced that is still mapped.
+    kept = safetensors.torch.load_file(path) if path and os.path.exists(path) else {}
+    kept = {name: value.clone() for name, value in kept.items()}
+    target, empty = inhibitor_text.target(clip, names), inhibitor_text.prompt(clip, "")[0]
+    rows = [(text, label, recipe.seed * 100_003 + number) for number, (text, label) in enumerate(lines * recipe.images)]
+    side = recipe.size // training.latent_scale(model)
+    latent = (model.get_model_object("latent_format").latent_channels, side, side)
+    batches = _batches(rows, clip, recipe.batch)
+    runs = 1 if shown is None else recipe.rounds + 2
+    done = 0
+
+    def step(count=1):
         nonlocal done
-        done += 1
+        done += count
         if tick is not None:
-            tick(done, total)
+            tick(done, runs * len(batches))
 
     for number, (part, positive) in enumerate(batches):
         if f"{number}.labels" in kept:
-            done += runs - 1
-            step()
+            step(runs)
             continue
-        noise = torch.stack([torch.randn(latent, generator=torch.Generator().manual_seed(one)) for _, _, one in part])
+        noise = torch.stack(
+            [torch.randn(latent, generator=torch.Generator().manual_seed(seed % 2**64)) for _, _, seed in part]
+        )
         if shown is None:
-            found = look(model, target, positive, [empty], noise, cfg)
-            labels = torch.tensor([label for _, label, _ in part])
+            found, labels = (
+                look(model, target, positive, [empty], noise, recipe.cfg),
+                torch.tensor([row[1] for row in part]),
+            )
             step()
         else:
             found, labels = examples(
@@ -218,28 +225,19 @@ def train(
                 [empty],
                 noise,
                 shown,
-                cfg=cfg,
-                steps=steps,
-                strongest=strongest,
-                rounds=rounds,
-                cross_end=cross_end,
+                cfg=recipe.cfg,
+                steps=recipe.steps,
+                strongest=recipe.strongest,
+                rounds=recipe.rounds,
+                cross_end=recipe.cross_end,
                 tick=step,
             )
             kept[f"{number}.scores"] = judges.first_and_strongest(shown)
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
-            os.makedirs(folder, exist_ok=True)
-            folders.write(path, safetensors.torch.save(kept))
-    scores = None if shown is None else torch.cat([kept[f"{number}.scores"] for number in range(len(batches))], 1)
-    if shown is not None and not (scores[0] > shown.threshold).any():
-        raise ValueError(
-            f"The judge found {names[0]!r} in none of the {scores.shape[1]} pictures (highest score {scores[0].max():.2f}, "
-            f"threshold {shown.threshold:g}), so there is nothing to learn: give prompts that show it, or with judge 'clip "
-            "vision' other words in judge_text and judge_against."
-        )
-    adapter, losses, report = learn(kept, epochs, cover, seed)
-    adapter.family = type(model.model.model_config).__name__
-    return adapter, losses, report if shown is None else f"{report}; {judges.report(shown, judge, scores)}"
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            files.write(path, safetensors.torch.save(kept))
+    return kept
 
 
 def learn(kept, epochs=2000, cover=0.9, seed=0):
@@ -283,9 +281,26 @@ def _batches(rows, clip, size):
     return [(part, joined(part)) for part in parts]
 
 
-def _key(model, *settings):
-    """A name for one set of examples: its settings and a trace of the model's weights."""
-    weights = next(iter(model.model.diffusion_model.parameters())).detach().float().sum().item()
-    return hashlib.sha256(json.dumps([type(model.model).__name__, f"{weights:.6g}", *settings]).encode()).hexdigest()[
-        :16
-    ]
+def _key(model, clip, *settings):
+    """A name for one set of examples: its settings, and traces of the model's and the text encoder's weights and LoRAs."""
+    traces = [type(model.model).__name__, *vision.trace(checks.network(model)), *_patches(model)]
+    traces += [*vision.trace(clip.cond_stage_model), *_patches(clip.patcher), clip.layer_idx]
+    return hashlib.sha256(json.dumps([*traces, *settings]).encode()).hexdigest()[:16]
+
+
+def _patches(patcher):
+    """Texts that change with the weight patches of a MODEL or CLIP (LoRAs and the like): their places, strengths and numbers."""
+    found = []
+    for place in sorted(patcher.patches, key=str):
+        for strength, patch, strength_model, *_ in patcher.patches[place]:
+            numbers = [f"{part.detach().float().sum().item():.6g}" for part in _tensors(patch)]
+            found.append(f"{place} {strength} {strength_model} {' '.join(numbers)}")
+    return found
+
+
+def _tensors(patch):
+    """The tensors of a weight patch: the host's adapters hold them in ``weights``, other kinds are nested tuples."""
+    patch = getattr(patch, "weights", patch)
+    if isinstance(patch, torch.Tensor):
+        return [patch]
+    return [tensor for part in patch for tensor in _tensors(part)] if isinstance(patch, tuple | list) else []

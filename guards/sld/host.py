@@ -7,23 +7,13 @@ import torch
 from ..host import checks, rail
 from . import formula as sld
 
-# What the safety concept must share with the prompt, or the difference of the two would hold more than their meaning.
-SHARED = (
-    "control",
-    "control_apply_to_uncond",
-    "gligen",
-    "width",
-    "height",
-    "crop_w",
-    "crop_h",
-    "target_width",
-    "target_height",
-    "guidance",
-    "reference_latents",
-    "concat_latent_image",
-    "concat_mask",
-    "concat_image",
-    "noise_augmentation",
+# What carries a conditioning's text, area, or time: its own. All else (reference pictures, ControlNets, sizes, hooks ...) the safety
+# concept shares with the prompt, or the difference of the two would hold more than their meaning.
+OWN = frozenset(
+    """cross_attn pooled_output attention_mask t5xxl_ids t5xxl_weights text_input_ids conditioning_llama3 conditioning_mt5xl
+    attention_mask_mt5xl conditioning_byt5small conditioning_lyrics lyrics_strength cross_attn_controlnet unprocessed_ltxav_embeds
+    reference_latents_text_embeds minimax_token_tags area strength set_area_to_bounds mask mask_strength default start_percent
+    end_percent clip_start_percent clip_end_percent timestep_start timestep_end uuid model_conds prompt_type""".split()
 )
 
 
@@ -43,9 +33,8 @@ class SafeLatentDiffusion(rail.Guard):
                 "with CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
             )
         checks.same_encoder(run.model, self.concept, "safety_concept", positive)
-        shared = {key: positive[0][key] for key in SHARED if positive[0].get(key) is not None}
-        own = {key for _, options in self.concept for key in options}
-        shared = {key: value for key, value in shared.items() if key not in own}
+        own = OWN.union(*(options for _, options in self.concept))
+        shared = {key: value for key, value in positive[0].items() if key not in own and not key.startswith("guard_")}
         concept = run.add(self.concept, prompt_type="negative", **shared)
         unconditional = run.unconditional
         if unconditional is None:
@@ -62,21 +51,23 @@ class SafeLatentDiffusion(rail.Guard):
                 "the negative prompt empty (or use it for other things): the guard does its work."
             )
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
-        return _State(concept, unconditional, partial)
+        ends = any(
+            entry.get("start_percent") or entry.get("end_percent", 1.0) < 1 for entry in run.guider.conds[unconditional]
+        )
+        return _State(concept, unconditional, run.add_always(unconditional) if ends else None, partial)
 
     def wants(self, run, state):
         settings = self.settings
         needed = run.scale != 0 and (settings.always or settings.needed(run.step))
-        state.wanted = needed and run.live(state.concept)
-        return ("positive", state.unconditional, state.concept) if state.wanted else ()
+        if not (needed and run.live(state.concept) and run.live("positive")):
+            return ()
+        return "positive", state.base(run), state.concept
 
     def correct(self, run, state, predictions):
-        if not state.wanted:
-            return None
         x, sigma = run.x, run.sigma.view(-1, *[1] * (run.x.ndim - 1))
         if sigma.shape[0] == 1:
             sigma = sigma.expand(x.shape[0], *sigma.shape[1:])
-        positive, unconditional, concept = (predictions[n] for n in ("positive", state.unconditional, state.concept))
+        positive, unconditional, concept = (predictions[n] for n in ("positive", state.base(run), state.concept))
         eps = [(x - d).float() / sigma for d in (positive, unconditional, concept)]
         if state.partial:  # outside its area or mask the host leaves the prediction at exactly zero
             eps[2] = torch.where((concept != 0).any(dim=1, keepdim=True), eps[2], eps[1])
@@ -93,10 +84,14 @@ class SafeLatentDiffusion(rail.Guard):
 class _State:
     """Of one sampling run. Every evaluation proposes a memory (momentum, similarity); the one that ends a step is kept."""
 
-    def __init__(self, concept, unconditional, partial):
+    def __init__(self, concept, unconditional, always, partial):
         self.concept, self.unconditional, self.partial = concept, unconditional, partial
+        self.always = always  # the negative without its timestep range, if it has one
         self.memory = self.candidate = None
-        self.wanted = False
+
+    def base(self, run):
+        """What the concept is measured from now: where the negative prompt has ended, the host's prediction for it is zero."""
+        return self.unconditional if self.always is None or run.live(self.unconditional) else self.always
 
 
 def _same(conditioning, entries):

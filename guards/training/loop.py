@@ -55,7 +55,7 @@ class Examples:
 
     def __init__(self, images: Tensor, times: int, seed: int, weights: Tensor | None = None):
         self.images, self.times, self.weights = images, times, weights
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed % 2**64)
         self.order = torch.empty(0, dtype=torch.long)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,6 +86,33 @@ class Examples:
         return x0, torch.randn(x0.shape, generator=generator), times
 
 
+class LossScale:
+    """Gradients of models that compute in fp16, multiplied on the way so that the small ones do not vanish (Micikevicius et al., ICLR
+    2018, arXiv 1710.03740). ``half``: whether the model does; other types are left alone."""
+
+    def __init__(self, half: bool):
+        self.value = 4096.0 if half else 1.0
+
+    def backward(self, losses: Tensor) -> None:
+        """Add the gradient of the sum of ``losses`` (n,), multiplied by ``value``."""
+        (losses.sum() * self.value).backward()
+
+    def finish(self, parameters: list[Tensor], count: int, step: int) -> bool:
+        """Make the gradients the mean's of ``count`` losses. False: they overflowed, so leave this step out. Raises FloatingPointError
+        when there is no smaller scale to try."""
+        for parameter in parameters:
+            parameter.grad /= self.value * count
+        largest = torch.stack(
+            [parameter.grad.abs().amax() for parameter in parameters]
+        )  # one wait for the card, not one each
+        if bool(largest.isfinite().all()):
+            return True
+        if self.value <= 1:
+            raise FloatingPointError(f"the gradient is no finite number at step {step}")
+        self.value /= 2
+        return False
+
+
 @dataclass(frozen=True)
 class Task:
     """What is minimised: ``error(values, x0, noise, times)`` gives the loss image by image, with a gradient to ``values``."""
@@ -95,14 +122,18 @@ class Task:
     weight: float = 1.0
 
 
-def discover(task: Task, keeps: list[Task], start: Tensor, settings: Settings, device, on_step: Callable) -> Result:
+def discover(
+    task: Task, keeps: list[Task], start: Tensor, settings: Settings, device, on_step: Callable, half: bool = False
+) -> Result:
     """Train one vector, (C, H, W) or (C,), from ``start``; the best one by the loss on fixed examples is kept.
 
     ``keeps``: tasks of which one takes its turn in each step beside ``task`` (ours: what must stay as it is). ``on_step(done, result)``
-    is called after every step and may raise to stop: ``result`` holds the best so far, so keep the reference.
+    is called after every step and may raise to stop: ``result`` holds the best so far, so keep the reference. ``half``: the model
+    computes in fp16. Raises FloatingPointError where the gradient is no finite number.
     """
     values = start.detach().clone().to(device, torch.float32).requires_grad_(True)
     optimiser = torch.optim.Adam([values], settings.learning_rate)
+    scale = LossScale(half)
     every = max(settings.steps // 40, 10)
     size = settings.batch_size
     fixed = [
@@ -128,17 +159,15 @@ def discover(task: Task, keeps: list[Task], start: Tensor, settings: Settings, d
         losses = task.error(values, *task.examples.draw(size))
         optimiser.zero_grad(set_to_none=True)
         # A sum, not the mean: with half precision weights the mean's tiny gradients would vanish.
-        losses.sum().backward()
+        scale.backward(losses)
         loss = losses.detach().mean().item()
         if keeps:
             keep = keeps[step % len(keeps)]
             kept = keep.weight * keep.error(values, *keep.examples.draw(size))
-            kept.sum().backward()
+            scale.backward(kept)
             loss += kept.detach().mean().item()
-        values.grad /= size
-        if not bool(torch.isfinite(values.grad).all()):
-            raise FloatingPointError(f"the gradient is no finite number at step {step}")
-        optimiser.step()
+        if scale.finish([values], size, step):
+            optimiser.step()
         result.losses.append((step, loss))
         if step % every == 0 or step == settings.steps:
             check(step)

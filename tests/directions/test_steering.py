@@ -5,7 +5,7 @@ import torch
 
 from tools.testing import hosting, models
 from tools.testing.models import CONCEPT, NEGATIVE, OTHER, POSITIVE
-from tools.testing.sampling import beside, close, guider, sld
+from tools.testing.sampling import beside, close, guider, sld, windows
 
 pytestmark = pytest.mark.both_hosts
 CHANNELS, SIZE = 64, 4
@@ -272,3 +272,11 @@ def test_steering_leaves_conditioning_and_the_concept_untouched(tiny):
     before = [POSITIVE[0][0].clone(), CONCEPT[0][0].clone()]
     models.sample(steer(tiny))
     assert torch.equal(before[0], POSITIVE[0][0]) and torch.equal(before[1], CONCEPT[0][0])
+
+
+def test_sides_go_on_from_one_context_window_to_the_next(tiny):
+    host_side = hosting.module("guards.directions.host")
+    shares = hosting.module("guards.directions.fairness").parse_shares("3:1", 2)
+    fair = host_side.steer_fairly(tiny, [a_direction(1), a_direction(2)], shares, 2.0, 5)
+    whole = models.sample(fair, batch=8)
+    assert close(models.sample(windows(fair), batch=8), whole)

@@ -37,8 +37,10 @@ def test_loss_and_gradient_are_those_of_an_independent_computation(host):
     generator = torch.Generator().manual_seed(4)
     x, time = torch.randn(2, 4, 16, 16, generator=generator), 400
     concept, empty = (twins.text(words, twins.NARROW.context) for words in ("a star", ""))
-    tables = host_side.parameters(pair.model)
-    changes = {name: pure.Change(table[key].shape, 4, generator, "cpu") for name, (table, key) in tables.items()}
+    layers = host_side.parameters(pair.model)
+    changes = {
+        name: pure.Change(getattr(layer, key).shape, 4, generator, "cpu") for name, (layer, key) in layers.items()
+    }
     for change in changes.values():
         with torch.no_grad():
             change.student[0].normal_(0, 0.05, generator=generator)

@@ -129,3 +129,33 @@ def test_the_nodes_train_inside_inference_mode_and_draw_the_loss(demo, host):
         nodes.GuardSaveAdapter.execute(adapter, "trained")
         loaded = nodes.GuardLoadAdapter.execute("trained.safetensors")
     assert (loaded.args if hasattr(loaded, "args") else loaded.result)[0].features == 12
+
+
+def test_examples_of_one_model_are_not_taken_for_those_of_it_with_another_lora_or_text_encoder(train, demo):
+    """Labels found without a LoRA would be wrong with it."""
+    import comfy.sd
+
+    model, clip, _ = demo
+    name = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q"
+    lora = {f"{name}.lora_B.weight": torch.ones(128, 1), f"{name}.lora_A.weight": torch.ones(1, 128)}
+    text = "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1"
+    text_lora = {f"{text}.lora_B.weight": torch.ones(256, 1), f"{text}.lora_A.weight": torch.ones(1, 96)}
+
+    def with_lora(strength, factor=1.0):
+        changed = {key: value * factor for key, value in lora.items()}
+        return comfy.sd.load_lora_for_models(model, None, changed, strength, 0.0)[0]
+
+    patched_clip = comfy.sd.load_lora_for_models(None, clip, text_lora, 0.0, 1.0)[1]
+    skipping = clip.clone()
+    skipping.clip_layer(-2)
+    keys = {
+        "plain": train._key(model, clip, "settings"),
+        "lora": train._key(with_lora(1.0), clip, "settings"),
+        "weaker": train._key(with_lora(0.5), clip, "settings"),
+        "another": train._key(with_lora(1.0, 2.0), clip, "settings"),
+        "text": train._key(model, patched_clip, "settings"),
+        "layer": train._key(model, skipping, "settings"),
+    }
+    assert patched_clip.patcher.patches, "the LoRA does not fit the text encoder: a test of nothing"
+    assert len(set(keys.values())) == len(keys), keys
+    assert train._key(with_lora(1.0), clip, "settings") == keys["lora"], "a stopped training would begin again"

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tools.testing import hosting, models
+from tools.testing.sampling import close, windows
 
 PROMPT, TARGETS = "a photo of a dog", "van gogh, weapon"
 MODES = ["single_pass", "paired"]
@@ -285,3 +286,26 @@ def test_the_aligned_variant_looks_once_more_where_steps_are_few(gi, model, clip
         patched, positive, _ = guarded(gi, counted.model, clip, variant="aligned")
         models.sample(patched, positive, steps=steps)
         assert len(counted.calls) == steps + extra
+
+
+@pytest.mark.parametrize("written", ["sd1", "SD15"])
+def test_an_adapter_of_another_family_with_as_many_layers_is_refused(gi, clip, written):
+    """SD1.x and SD2.x both have 16 cross-attention layers; early files name the host's class."""
+    other = models.sd2()
+    network = adapter(len(hosting.module("guards.host.attention").blocks(other.model.diffusion_model)))
+    network.family = written
+    with pytest.raises(
+        ValueError, match="adapter was trained on sd1 models, this is Stable Diffusion 2.x.*Train Scale Adapter"
+    ):
+        guarded(gi, other, clip, adapter=network)
+    for family in ("", "sd2", "SD20"):  # the official file names none
+        network.family = family
+        guarded(gi, other, clip, adapter=network)
+
+
+def test_context_windows_are_followed_in_single_pass_and_refused_in_paired(gi, model, clip):
+    single, positive, _ = guarded(gi, model, clip)
+    assert close(models.sample(windows(single), positive, batch=4), models.sample(single, positive, batch=4))
+    paired, positive, _ = guarded(gi, model, clip, mode="paired")
+    with pytest.raises(NotImplementedError, match="context windows.*single_pass"):
+        models.sample(windows(paired), positive, batch=4)

@@ -5,6 +5,7 @@ import torch
 
 from tools.testing import hosting, models
 from tools.testing.models import NEGATIVE, OTHER, POSITIVE
+from tools.testing.sampling import close, windows
 
 pytestmark = pytest.mark.both_hosts
 QUERY, REWRITTEN = POSITIVE, OTHER
@@ -214,3 +215,11 @@ def test_bad_input_is_named(tiny):
             tin(tiny, ratio=ratio)
     with pytest.raises(ValueError, match="query is empty"):
         tin(tiny, query=[])
+
+
+def test_a_context_window_is_given_its_own_part_of_the_conditioning(tiny):
+    """Lists of one window die with it, and the next one's may lie in the same place of memory."""
+    query, rewritten = (models.conditioning(seed, batch=6) for seed in (11, 12))
+    model, conditioning = tin(tiny, query, rewritten, 0.5)
+    whole = models.sample(model, conditioning, batch=6)
+    assert close(models.sample(windows(model), conditioning, batch=6), whole)

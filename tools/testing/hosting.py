@@ -87,6 +87,7 @@ def node_classes() -> dict[str, type]:
         extension = entry.comfy_entrypoint()
         if asyncio.iscoroutine(extension):
             extension = await extension
+        await extension.on_load()
         return await extension.get_node_list()
 
     classes = asyncio.run(collect())

@@ -1,0 +1,228 @@
+"""Partly loaded models, small number types and attention without backward: a training learns the right thing, or refuses by name."""
+
+import contextlib
+import logging
+
+import pytest
+import torch
+
+from tools.testing import emulation, hosting, models
+from tools.testing.models import CONCEPT, NEGATIVE
+
+from .trainings import close, discover, distil, invert, picture
+
+TRAININGS = {"distil": distil, "discover": discover, "invert": invert}
+
+
+@pytest.fixture
+def plain(host):
+    return models.sd1()
+
+
+@pytest.fixture
+def clip(host):
+    return models.clip()
+
+
+def cosine(a, b):
+    a, b = (torch.cat([t.flatten().float() for t in (one[name] for name in sorted(a))]) for one in (a, b))
+    return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+
+
+def test_sampling_a_partly_loaded_model_is_right_and_its_gradients_are_not(plain):
+    """What the emulation is for: without care a training on it goes wrong without a word."""
+    rail, training = hosting.module("guards.host.rail"), hosting.module("guards.training.host")
+    expected = models.sample(plain)
+    with emulation.shared_buffers():
+        model = emulation.legacy(models.sd1)
+        assert close(models.sample(model), expected)
+        assert model.model.model_lowvram and rail and training
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_a_training_on_a_partly_loaded_model_learns_what_it_learns_on_a_whole_one(plain, clip, train):
+    with torch.inference_mode():
+        expected = train(plain, clip)
+    with emulation.shared_buffers(), torch.inference_mode():
+        model = emulation.legacy(models.sd1)
+        before = models.sample(model)
+        actual = train(model, clip)
+        assert all(close(actual[name], value, 1e-4) for name, value in expected.items())
+        assert torch.equal(models.sample(model), before), "the user's model was changed"
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_a_training_may_be_what_loads_the_model_first(plain, clip, train):
+    with torch.inference_mode():
+        expected = train(plain, clip)
+    with emulation.shared_buffers(), torch.inference_mode():
+        actual = train(emulation.legacy(models.sd1), clip)
+    assert all(close(actual[name], value, 1e-4) for name, value in expected.items())
+
+
+def test_a_text_encoder_on_the_same_tight_card_does_not_push_the_model_out(plain, clip):
+    """ComfyUI makes room for whatever is loaded, and loads an encoder whenever it encodes; what it unloads loses its LoRAs."""
+    apply = hosting.module("guards.distillation.host").apply
+    with torch.inference_mode():
+        lora = distil(plain)
+        expected = invert(apply(plain, lora), clip)[""]
+    with emulation.shared_buffers(), torch.inference_mode():
+        model, encoder = apply(emulation.legacy(models.sd1), lora), emulation.legacy_clip(models.clip)
+        before = models.sample(model)
+        assert close(invert(model, encoder)[""], expected, 1e-4)
+        assert torch.equal(models.sample(model), before)
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_a_training_whose_model_is_unloaded_keeps_what_was_learnt_and_the_model_as_it_was(plain, clip, train, caplog):
+    """Another pack frees memory in mid-training; the model has a LoRA, which the host takes out when it unloads."""
+    import comfy.model_management
+
+    host_side = hosting.module("guards.distillation.host")
+
+    def unload(done, *_):
+        if done == 2:
+            comfy.model_management.free_memory(1e30, emulation.DEVICE)
+
+    with torch.inference_mode():
+        lora = distil(plain)
+    with emulation.shared_buffers(), torch.inference_mode(), caplog.at_level(logging.WARNING):
+        model = emulation.legacy(models.sd1)
+        bare, guarded = models.sample(model), models.sample(host_side.apply(model, lora))
+        train(host_side.apply(model, lora), clip, on_step=unload)
+        assert "ran out" in caplog.text
+        assert torch.equal(models.sample(model), bare)
+        assert torch.equal(models.sample(host_side.apply(model, lora)), guarded)
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_a_host_that_may_not_load_the_whole_model_refuses_to_train(clip, train):
+    with emulation.shared_buffers(novram=True), torch.inference_mode():
+        model = emulation.legacy(models.sd1)
+        before = models.sample(model)
+        with pytest.raises(ValueError, match="without --novram"):
+            train(model, clip)
+        assert torch.equal(models.sample(model), before)
+
+
+@pytest.mark.parametrize("kind", ["sld", "intervention", "direction", "inhibitor single_pass", "inhibitor paired"])
+def test_a_guard_on_a_partly_loaded_model_makes_the_same_picture(plain, clip, kind):
+    expected = picture(kind, plain, clip)
+    with emulation.shared_buffers():
+        assert close(picture(kind, emulation.legacy(models.sd1), clip), expected)
+
+
+def fp8():
+    """Weights in fp8, computed in float32, as the host's --fp8_e4m3fn-unet has them."""
+    model = models.sd1()
+    model.model.manual_cast_dtype = torch.float32
+    for part in model.model.diffusion_model.modules():
+        if hasattr(part, "comfy_cast_weights"):
+            part.comfy_cast_weights = True
+            for value in (part.weight, part.bias):
+                if value is not None and value.ndim > 1:
+                    value.data = value.data.to(torch.float8_e4m3fn)
+    return model
+
+
+def rounded():
+    """The same numbers in float32."""
+    model = models.sd1()
+    for part in model.model.diffusion_model.modules():
+        if hasattr(part, "comfy_cast_weights") and part.weight is not None and part.weight.ndim > 1:
+            part.weight.data = part.weight.data.to(torch.float8_e4m3fn).float()
+    return model
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_a_training_on_fp8_weights_learns_what_their_numbers_teach(clip, host, train):
+    with torch.inference_mode():
+        model = fp8()
+        before = {name: value.view(torch.uint8).clone() for name, value in model.model.named_parameters()}
+        expected, actual = train(rounded(), clip), train(model, clip)
+    assert all(close(actual[name], value, 1e-4) for name, value in expected.items())
+    assert all(torch.equal(value.view(torch.uint8), before[name]) for name, value in model.model.named_parameters())
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_training_in_half_precision_goes_the_same_way(plain, clip, train, dtype):
+    with torch.inference_mode():
+        expected, actual = train(plain, clip), train(models.sd1(dtype=dtype), clip)
+    assert all(bool(torch.isfinite(value).all()) for value in actual.values())
+    assert cosine(actual, expected) > 0.98
+
+
+def test_quantized_weights_are_refused_before_the_first_step(plain, clip, monkeypatch):
+    from comfy.quant_ops import QuantizedTensor
+
+    assert QuantizedTensor.__name__ == "QuantizedTensor"
+    layer = plain.model.diffusion_model.out[2]
+    stand_in = type("QuantizedTensor", (torch.nn.Parameter,), {})(layer.weight.data, requires_grad=False)
+    monkeypatch.setitem(layer._parameters, "weight", stand_in)
+    for train in TRAININGS.values():
+        with torch.inference_mode(), pytest.raises(ValueError, match="(?s)quantized.*fp16, bf16 or plain fp8"):
+            train(plain, clip)
+
+
+def test_training_goes_round_an_attention_without_backward(plain, monkeypatch):
+    import comfy.ldm.modules.attention as attention
+
+    class Sage(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, q, k, v, heads):
+            return attention.attention_pytorch(q, k, v, heads)
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise AssertionError("no backward")
+
+    @attention.wrap_attn
+    def sage(q, k, v, heads, *_, **__):
+        return Sage.apply(q, k, v, heads)
+
+    with torch.inference_mode():
+        expected = distil(plain)
+        monkeypatch.setattr(attention, "optimized_attention", sage)
+        actual = distil(plain)
+    assert all(close(actual[name], value) for name, value in expected.items())
+
+
+def test_out_of_memory_keeps_what_was_learnt_and_says_so(plain, caplog):
+    host_side, loop = (hosting.module(f"guards.{name}") for name in ("directions.host_discovery", "training.loop"))
+    latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def step(done, result, preview):
+        if done == 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        result = host_side.discover(plain, CONCEPT, NEGATIVE, latents, loop.Settings(12, 0.1, 2), on_step=step)
+    assert len(result.losses) == 6 and "batch_size" in caplog.text
+
+
+def test_out_of_memory_at_the_start_names_the_mend(plain):
+    training = hosting.module("guards.training.host")
+    with pytest.raises(RuntimeError, match="Distil.*batch_size"), training.stoppable("Distil", lambda: False):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_preview_that_fails_does_not_end_the_training(plain, caplog):
+    progress = hosting.module("guards.host.progress")
+
+    def preview():
+        raise RuntimeError("Expected all tensors to be on the same device")
+
+    with caplog.at_level(logging.WARNING):
+        assert progress.glimpse(25, 100, preview, plain) is None
+    assert "same device" in caplog.text
+
+
+def test_stop_during_a_preview_still_stops(plain):
+    import comfy.model_management
+
+    def preview():
+        raise comfy.model_management.InterruptProcessingException
+
+    with pytest.raises(comfy.model_management.InterruptProcessingException), contextlib.suppress(RuntimeError):
+        hosting.module("guards.host.progress").glimpse(25, 100, preview, plain)
