@@ -1,7 +1,6 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
-import numbers
 from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
