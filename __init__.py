@@ -8,6 +8,14 @@ WEB_DIRECTORY = "./web"
 
 
 class ConceptGuards(ComfyExtension):
+    async def on_load(self):
+        """The one moment when the pack makes folders and routes known to the host: importing its modules changes nothing."""
+        from .guards.feedback import host_routes
+        from .guards.host import folders
+
+        folders.register()
+        host_routes.register_with_host()
+
     async def get_node_list(self):
         from . import nodes
 

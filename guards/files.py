@@ -1,6 +1,11 @@
-"""The pack's own models, and names that are a file's or a folder's on every system, and never of another place."""
+"""The pack's own models; names that are a file's or a folder's on every system, and never of another place; and how files are written."""
 
+from __future__ import annotations
+
+import os
 import re
+import secrets
+import time
 from pathlib import Path
 
 MODELS = Path(__file__).resolve().parent.parent / "models"  # what the pack ships
@@ -12,6 +17,7 @@ RESERVED = {
     "nul",
     *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
 }  # Windows' devices
+PATIENCE = 2.0 if os.name == "nt" else 0.0  # seconds: there, a file that somebody is reading cannot be replaced
 PLAIN = re.compile(r"[^\W_][\w\-. ()+]*")
 
 
@@ -29,3 +35,40 @@ def is_plain(name: object, longest: int) -> bool:
         and not name.endswith((".", " "))
         and not is_device(name)
     )
+
+
+def write(path: str | os.PathLike, data: bytes) -> None:
+    """Write bytes to a file, whole or not at all: on the disk when this returns, and never seen half written, however many threads and
+    processes write the same file at once (one of them wins). Raises OSError naming the file and what may be the matter.
+
+    The new file is made beside the old one, as ``open`` makes files and not for its owner alone, as ``tempfile`` does.
+    """
+    path = os.fspath(path)
+    temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _replace(temporary, path)
+        except BaseException:
+            if os.path.exists(temporary):
+                os.remove(temporary)
+            raise
+    except OSError as error:
+        raise OSError(
+            f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
+            "the file open elsewhere?"
+        ) from error
+
+
+def _replace(source: str, target: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Which prompt stands behind a socket of a queued graph: for the record in what is made from it."""
+"""What stands behind a socket of a queued graph, prompt and seed: for the record in what is made from it."""
 
 from __future__ import annotations
 
@@ -24,3 +24,21 @@ def _texts(graph: dict, link, depth: int, seen: set) -> list[str]:
     if own:
         return own
     return [text for value in inputs.values() for text in _texts(graph, value, depth - 1, seen)]
+
+
+def nearest_seed(graph: dict | None, node: str) -> int | None:
+    """The seed of the sampler nearest upstream of ``node`` in an API graph; None where there is none or it comes over a wire."""
+    wave, seen = [str(node)], set()
+    while wave:
+        following = []
+        for key in wave:
+            inputs = ((graph or {}).get(key) or {}).get("inputs") or {}
+            for name in ("seed", "noise_seed"):
+                if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
+                    return inputs[name]
+            for value in inputs.values():
+                if isinstance(value, list) and len(value) == 2 and str(value[0]) not in seen:
+                    seen.add(str(value[0]))
+                    following.append(str(value[0]))
+        wave = following
+    return None

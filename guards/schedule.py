@@ -2,9 +2,10 @@
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 
-def step_index(sigmas, sigma, tolerance=1e-5):
+def step_index(sigmas: Sequence[float], sigma: float, tolerance: float = 1e-5) -> int:
     """The executed step whose noise level ``sigma`` belongs to.
 
     ``sigmas``: the run's schedule as floats, falling (n steps have n + 1 levels, the last often 0), or rising where a picture is turned
@@ -21,6 +22,9 @@ def step_index(sigmas, sigma, tolerance=1e-5):
     return min(max(at_or_above - 1, 0), max(len(sigmas) - 2, 0))
 
 
-def switch_step(ratio, steps):
-    """The first executed step that no longer satisfies ``i < ratio * steps`` (0.23 of 20 steps: 5)."""
+def switch_step(ratio: float, steps: int) -> int:
+    """The first executed step, 0 .. ``steps``, that no longer satisfies ``i < ratio * steps`` (0.23 of 20 steps: 5).
+
+    ``ratio``: 0 to 1. A millionth of a step is forgiven, so that 0.7 of 10 steps is 7 in floats as well.
+    """
     return min(steps, max(0, math.ceil(ratio * steps - 1e-6)))

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..guards.host import progress
+from ..guards.host import checks, progress
 from ..guards.inhibitors import heat
 from ..guards.inhibitors import host_map as concept_map
 
@@ -71,6 +71,7 @@ class GuardConceptMap(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, clip, text, concept, latent, levels, start_percent, end_percent, layers, seed, image=None):
+        checks.inputs(cls, **locals())
         found = concept_map.maps(
             model,
             clip,

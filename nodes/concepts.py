@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..guards.host import checks
 from ..guards.words.lists import PRESETS, compose
 
 
@@ -35,6 +36,7 @@ class GuardForbiddenConcepts(io.ComfyNode):
 
     @classmethod
     def execute(cls, preset, concepts):
+        checks.inputs(cls, **locals())
         return io.NodeOutput(compose(preset, concepts))
 
 

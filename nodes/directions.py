@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from ..guards import files
 from ..guards.directions import fairness
 from ..guards.directions import files as direction_files
 from ..guards.directions import host as directions
@@ -74,7 +75,7 @@ class GuardSaveDirection(io.ComfyNode):
     @classmethod
     def execute(cls, direction, filename, overwrite=False):
         path = folders.new_file(library.FOLDER, filename, ".safetensors", overwrite)
-        folders.write(path, direction_files.content(direction))
+        files.write(path, direction_files.content(direction))
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {direction.concept} as {library.FOLDER}/{filename}"))
 
 
@@ -104,7 +105,7 @@ class GuardCombineDirections(io.ComfyNode):
 
     @classmethod
     def execute(cls, a, b, weight_a, weight_b):
-        checks.within(-100, 100, weight_a=weight_a, weight_b=weight_b)
+        checks.inputs(cls, **locals())
         return io.NodeOutput(combine(a, b, weight_a, weight_b))
 
 
@@ -154,6 +155,7 @@ class GuardSteerDirection(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, direction, strength, start_percent, end_percent):
+        checks.inputs(cls, **locals())
         return io.NodeOutput(directions.steer(model, direction, strength, start_percent, end_percent))
 
 
@@ -213,7 +215,7 @@ class GuardFairSteer(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, a, b, c=None, d=None, shares="", strength=1.0, seed=0, images=64):
-        checks.within(1, 4096, images=images)
+        checks.inputs(cls, **locals())
         sides = [side for side in (a, b, c, d) if side is not None]
         parts = fairness.parse_shares(shares, len(sides))
         guarded = directions.steer_fairly(model, sides, parts, strength, seed)

@@ -189,18 +189,14 @@ class GuardDiscoverDirection(io.ComfyNode):
         keep=None,
         keep_weight=10.0,
     ):
+        checks.inputs(cls, **locals())
         if recipe == PAPER:
             images, steps, learning_rate, batch_size = 1000, 2500, 0.1, 8
         middle_channels(model)
         if not name.strip() or len(name) > 100:
             raise ValueError("name: give the direction a name of at most 100 characters, such as no-violence.")
-        checks.within(1, 10000, images=images)
-        checks.within(1, 100000, steps=steps)
-        checks.within(0.00001, 10, learning_rate=learning_rate)
-        checks.within(1, 256, batch_size=batch_size)
         for socket, conditioning in (("target", target), ("base", base), ("negative", negative)):
             checks.conditioning(conditioning, socket)
-        checks.within(0, 10000, keep_weight=keep_weight)
         training.check(model, "Discover Direction")
         given, held = latents is not None, [[entry] for entry in keep or ()]
         each = max(images // max(len(held), 1), min(images, batch_size))  # pictures for every prompt that is kept
@@ -224,7 +220,7 @@ class GuardDiscoverDirection(io.ComfyNode):
                 batch_size,
             )
 
-        if given:
+        if latents is not None:
             x0 = model.model.process_latent_in(latents["samples"].float().cpu())
             checks.latents(model, x0, "latents")
         else:

@@ -145,13 +145,7 @@ class GuardSelfDistill(io.ComfyNode):
         keep=None,
         keep_weight=1.0,
     ):
-        checks.within(1, 100000, steps=steps)
-        checks.within(1e-8, 1, learning_rate=learning_rate)
-        checks.within(0, 256, rank=rank)
-        checks.within(1, 64, batch_size=batch_size)
-        checks.within(2, 1000, sample_steps=sample_steps)
-        checks.within(0, 0.99999, average=average)
-        checks.within(0, 10000, keep_weight=keep_weight)
+        checks.inputs(cls, **locals())
         progress = Progress(steps, cls.hidden.unique_id)
 
         def show(done, result, preview):

@@ -4,11 +4,9 @@ from comfy_api.latest import io, ui
 
 from ..guards.feedback import host_routes as feedback_routes
 from ..guards.feedback import host_sets as sets
-from ..guards.feedback.ratings import nearest_seed
+from ..guards.graph import nearest_seed
 
 Feedback = io.Custom("GUARD_FEEDBACK")
-
-feedback_routes.register_with_host()
 
 
 class GuardRateImages(io.ComfyNode):

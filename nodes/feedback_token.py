@@ -106,11 +106,7 @@ class GuardInvertFeedback(io.ComfyNode):
         start_text="",
         overwrite=False,
     ):
-        checks.within(1, 16, tokens=tokens)
-        checks.within(1, 100000, steps=steps)
-        checks.within(0.000001, 1, learning_rate=learning_rate)
-        checks.within(1, 64, batch_size=batch_size)
-        checks.within(0, 100, contrast=contrast)
+        checks.inputs(cls, **locals())
         inversion.widths(clip)
         training.check(model, "Invert Feedback")
         path = feedback_token.path_for(name, overwrite)

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..guards.host import progress
+from ..guards.host import checks, progress
 from ..guards.inhibitors import host as growth_inhibitor
 from ..guards.inhibitors import host_adapters as adapters
 from ..guards.inhibitors import host_training as train_adapter
@@ -122,6 +122,7 @@ class GuardGrowthInhibitor(io.ComfyNode):
         reading="code",
         variant="aligned",
     ):
+        checks.inputs(cls, **locals())
         node = cls.hidden.unique_id if cls.hidden else None
         return io.NodeOutput(
             *growth_inhibitor.guard(
@@ -339,6 +340,7 @@ class GuardTrainAdapter(io.ComfyNode):
         threshold=0.5,
         cross_end=0.8,
     ):
+        checks.inputs(cls, **locals())
         adapter, losses, report = train_adapter.train(
             model,
             clip,

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..guards.host import checks
 from ..guards.intervention import host as prompt_intervention
 
 
@@ -40,6 +41,7 @@ class GuardPromptIntervention(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, query, rewritten, ratio):
+        checks.inputs(cls, **locals())
         return io.NodeOutput(*prompt_intervention.guard(model, query, rewritten, ratio))
 
 

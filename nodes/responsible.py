@@ -64,7 +64,7 @@ class GuardResponsiblePrompt(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, prompt, mapping, strength, seed, remove_words):
-        checks.within(-100, 100, strength=strength)
+        checks.inputs(cls, **locals())
         rules = responsible.parse_rules(mapping)
         found, rest = responsible.find(prompt, rules)
         lines = []

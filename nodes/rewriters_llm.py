@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..guards.host import checks
 from ..guards.rewriters import host_clip as host_llm
 from ..guards.rewriters import host_local as local_llm
 from ..guards.rewriters import host_local_folder as llm_folder
@@ -52,6 +53,7 @@ class GuardRewriterHost(io.ComfyNode):
 
     @classmethod
     def execute(cls, clip, max_length, temperature):
+        checks.inputs(cls, **locals())
         return io.NodeOutput(host_llm.rewriter(clip, max_length, temperature))
 
 
@@ -90,6 +92,7 @@ class GuardRewriterLocal(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name, max_length, temperature, keep_loaded=False):
+        checks.inputs(cls, max_length=max_length, temperature=temperature)  # model_name has an error of its own
         return io.NodeOutput(local_llm.rewriter(model_name, max_length, temperature, keep_loaded))
 
 

@@ -118,15 +118,10 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
         variant="published",
         strength=2.0,
     ):
+        checks.inputs(cls, **locals())
         if variant == "aligned":
-            checks.within(0, 20, strength=strength)
             settings = sld.ALIGNED[preset] if preset != "custom" else sld.Aligned(strength)
         elif preset == "custom":
-            checks.within(0, 100000, guidance_scale=guidance_scale)
-            checks.within(0, 10000, warmup_steps=warmup_steps)
-            checks.within(-10, 10, threshold=threshold)
-            checks.within(0, 1, momentum_scale=momentum_scale)
-            checks.within(0, 0.999, momentum_beta=momentum_beta)
             settings = sld.Settings(guidance_scale, warmup_steps, threshold, momentum_scale, momentum_beta)
         else:
             settings = sld.PRESETS[preset]

@@ -34,7 +34,7 @@ class Steer(rail.Guard):
                 return h, skip
             steered = h
             for rows, _ in run.rows(h.shape[0], extra):
-                addition = self.steer(run, state, h[rows][: run.batch])
+                addition = self.steer(run, state, h[rows][: run.batch], extra)
                 if addition is not None:
                     steered = h.clone() if steered is h else steered
                     steered[rows][: run.batch] += addition
@@ -42,17 +42,31 @@ class Steer(rail.Guard):
 
         options.setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, add)
 
-    def steer(self, run, state, rows):
-        """What to add to ``rows``, (images, channels, height, width), now; None outside the range."""
+    def steer(self, run, state, rows, extra):
+        """What to add to ``rows``, (images, channels, height, width), now; None outside the range. ``extra``: a patch's extra options."""
         if state.limits and not state.limits[0] >= run.level >= state.limits[1]:
             return None
-        key = (rows.shape, rows.dtype, rows.device)
+        images = _images(rows.shape[0], extra) if self.shares else ()
+        key = (rows.shape, rows.dtype, rows.device, images)
         if key not in state.moved:  # once a run, unless areas make blocks of several sizes
             values = [self.strength * fitted(d.values, *rows.shape[-2:]) for d in self.directions]
             if self.shares:
-                values = [values[side] for side in assign(self.shares, rows.shape[0], self.seed)]
+                sides = assign(self.shares, max(images) + 1, self.seed)
+                values = [values[sides[image]] for image in images]
             state.moved[key] = torch.cat(values).to(rows)
         return state.moved[key]
+
+
+def _images(count, extra):
+    """Which images of the run's batch ``count`` rows are: all in order, or those of the host's context window along the batch."""
+    window = extra.get("context_window")
+    if getattr(window, "dim", None) != 0 or len(window.index_list) > count:
+        return tuple(range(count))
+    images = list(window.index_list)
+    anchor = getattr(window, "causal_anchor_index", None)
+    if anchor is not None and anchor >= 0:
+        images.insert(0, anchor)
+    return tuple(images) if len(images) == count else tuple(range(count))
 
 
 class _State:
@@ -95,7 +109,6 @@ def steer(model, direction, strength, start_percent=0.0, end_percent=1.0):
     range, and strength 0, switch the guard off.
     """
     check_fit(model, direction)
-    checks.within(-100, 100, strength=strength)
     checks.percents(start_percent, end_percent)
     if strength == 0 or start_percent == end_percent:
         return model
@@ -106,7 +119,6 @@ def steer_fairly(model, directions, shares, strength, seed):
     """A clone of ``model`` that gives every image of a batch one of ``directions``; ``shares``: fractions that add up to 1."""
     for name, direction in zip("abcd", directions, strict=False):
         check_fit(model, direction, name)
-    checks.within(-100, 100, strength=strength)
     if strength == 0:
         return model
     return rail.attach(

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..host import folders
+from .. import files
 from ..host.progress import Progress
 from ..host.vision import embed
 from . import archive as feedback_zip
+from .agreement import agreement
+from .log import RatingLog
 from .pictures import Feedback, read_picture, report
-from .ratings import LOG, LONGEST_TEXT, Entry, RatingLog, agreement, is_image_name, is_set_name, now
+from .ratings import LOG, LONGEST_TEXT, Entry, is_image_name, is_set_name, now
 from .reward import NoRatings, rewards
 
 THUMBNAILS, THUMBNAIL_SIDE = ".thumbnails", 256
@@ -32,7 +34,7 @@ def base() -> str:
 
 def shipped() -> str:
     """The pack's own sets; they can be loaded, not rated."""
-    return os.path.join(folders.SHIPPED, "feedback")
+    return os.fspath(files.MODELS / "feedback")
 
 
 def names(place=None) -> list[str]:
@@ -123,7 +125,7 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
         name = hashlib.sha256(data).hexdigest()[:20] + ".png"
         target = os.path.join(path, name)
         if not os.path.exists(target):
-            folders.write(target, data)
+            files.write(target, data)
         entries.append(Entry(name, prompt, seed, concept, time=now()))
         progress.at(place + 1)
     log(path).append(entry for entry in {entry.image: entry for entry in entries}.values() if entry.image not in known)
@@ -152,9 +154,9 @@ def thumbnail(path: str, image: str) -> str:
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{image} cannot be read") from error
         small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-        temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-        small.save(temporary, "JPEG", quality=82)
-        os.replace(temporary, target)
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=82)
+        files.write(target, buffer.getvalue())
     return target
 
 

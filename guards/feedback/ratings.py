@@ -1,5 +1,5 @@
-"""Feedback sets: pictures that people have rated. The contract of Human Feedback Inversion (arXiv 2407.21032) leaves the store open;
-this is ours: a folder of PNGs and one ``ratings.jsonl`` that is only ever appended to.
+"""What people say about pictures, line by line. Human Feedback Inversion (arXiv 2407.21032) leaves the store open; this is ours: a folder
+of PNGs and one ``ratings.jsonl`` (see log.py).
 
 Every line is a JSON object: image, prompt, seed, concept, rater, rating, time, and where needed other and id.
 
@@ -11,11 +11,8 @@ Every line is a JSON object: image, prompt, seed, concept, rater, rating, time, 
 from __future__ import annotations
 
 import json
-import os
 import re
-import threading
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from ..files import is_device, is_plain
@@ -25,6 +22,7 @@ LOWEST, HIGHEST = 0, 4
 COMPARISONS = (0, 0.5, 1)
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ()+]{0,95}\.png")
 RATER = re.compile(r"[^\W_][\w\-. ]{0,29}")
+RATER_IN_BROWSERS = r"[\p{L}\p{N}][\p{L}\p{N}_\-. ]{0,29}"  # the same rule for a browser, which the pages are sent
 ID = re.compile(r"[A-Za-z0-9\-]{8,64}")
 LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000  # characters of a prompt or concept; bytes of a line
 
@@ -98,6 +96,13 @@ def is_comparison(value: object) -> bool:
     return value is None or (type(value) in (int, float) and value in COMPARISONS)
 
 
+def _put(table: dict, key: tuple, rating: float | None) -> None:
+    """The newest goes last; a rating that was taken back goes."""
+    table.pop(key, None)
+    if rating is not None:
+        table[key] = rating
+
+
 @dataclass
 class Ratings:
     """What the lines so far add up to."""
@@ -111,6 +116,7 @@ class Ratings:
     damaged: int = 0
 
     def add(self, entry: Entry | None) -> None:
+        """Count one line, in the order of the file; None is a damaged one. A line whose id is known changes nothing."""
         if entry is None:
             self.damaged += 1
             return
@@ -124,14 +130,11 @@ class Ratings:
             return
         if entry.other:
             swapped = entry.other < entry.image
-            key = (*sorted((entry.image, entry.other)), entry.rater)
+            first, second = sorted((entry.image, entry.other))
             rating = 1 - entry.rating if swapped and entry.rating is not None else entry.rating
-            table = self.compared
+            _put(self.compared, (first, second, entry.rater), rating)
         else:
-            key, rating, table = (entry.image, entry.rater), entry.rating, self.given
-        table.pop(key, None)  # the newest goes last
-        if rating is not None:
-            table[key] = rating
+            _put(self.given, (entry.image, entry.rater), entry.rating)
 
     def raters(self) -> list[str]:
         """Everyone whose word counts, by name."""
@@ -145,137 +148,6 @@ class Ratings:
         return found
 
 
-class RatingLog:
-    """One set's ``ratings.jsonl``, shared by all threads of a process.
-
-    ``append`` returns when the lines are on the disk. A line that a killed process left half written is closed off by the next
-    append and then counts as damaged, never as a rating; nothing is ever removed.
-    """
-
-    def __init__(self, folder: str):
-        self.path = os.path.join(folder, LOG)
-        self.lock = threading.Lock()
-        self._forget()
-
-    def _forget(self):
-        self.ratings, self._read, self._file = Ratings(), 0, None
-
-    def read(self) -> Ratings:
-        """Everything so far. Do not change it, and do not keep it across an append by another thread: see ``snapshot``."""
-        with self.lock:
-            self._catch_up()
-            return self.ratings
-
-    def snapshot(self) -> Ratings:
-        """A copy for calculating with."""
-        with self.lock:
-            self._catch_up()
-            now = self.ratings
-            return Ratings(dict(now.filed), dict(now.given), dict(now.compared), set(), now.damaged)
-
-    def append(self, entries: Iterable[Entry]) -> int:
-        """Write entries and wait until they are on the disk; those whose id is known are left out. How many were written."""
-        with self.lock:
-            self._catch_up()
-            fresh = {
-                entry.id or index: entry
-                for index, entry in enumerate(entries)
-                if not entry.id or entry.id not in self.ratings.ids
-            }
-            if fresh:
-                _append(self.path, b"".join(entry.line() for entry in fresh.values()))
-                self._catch_up()
-            return len(fresh)
-
-    def _catch_up(self) -> None:
-        """Take in what was appended since, by us or by another process. A last line without its end waits for it."""
-        try:
-            with open(self.path, "rb") as file:
-                state = os.fstat(file.fileno())
-                if self._file is not None and (
-                    self._file != (state.st_dev, state.st_ino) or state.st_size < self._read
-                ):
-                    self._forget()  # another file has taken its place
-                self._file = (state.st_dev, state.st_ino)
-                file.seek(self._read)
-                data = file.read()
-        except FileNotFoundError:
-            self._forget()
-            return
-        end = data.rfind(b"\n") + 1
-        for line in data[:end].split(b"\n")[:-1]:
-            if line.strip():
-                self.ratings.add(parse(line))
-        self._read += end
-
-
-def _append(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size:
-            os.lseek(descriptor, size - 1, os.SEEK_SET)
-            if os.read(descriptor, 1) != b"\n":
-                data = b"\n" + data  # a killed server's half line: close it off
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def now() -> str:
     """The time of a line: UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far raters agree on the pictures that at least two have rated.
-
-    ``alpha``: Krippendorff's, with squared differences: 1 is perfect, 0 no better than chance; None where it is not defined (nothing
-    rated twice, or every rating the same). ``within_one``: the share of pairs of ratings at most one step apart.
-    """
-
-    pictures: int = 0
-    alpha: float | None = None
-    within_one: float | None = None
-
-
-def agreement(by_image: dict[str, dict[str, int]]) -> Agreement:
-    """The agreement of ratings given as image -> rater -> rating (K. Krippendorff, *Content Analysis*, 2004, chapter 11)."""
-    units = [list(ratings.values()) for ratings in by_image.values() if len(ratings) > 1]
-    if not units:
-        return Agreement()
-    pairs = [abs(a - b) for unit in units for index, a in enumerate(unit) for b in unit[:index]]
-    values = [value for unit in units for value in unit]
-    count = len(values)
-    observed = sum(2 * _spread(unit) / (len(unit) - 1) for unit in units) / count
-    expected = 2 * _spread(values) / (count * (count - 1))
-    return Agreement(
-        len(units), 1 - observed / expected if expected else None, sum(pair <= 1 for pair in pairs) / len(pairs)
-    )
-
-
-def _spread(values: list[int]) -> float:
-    """The sum of squared differences over all unordered pairs."""
-    return len(values) * sum(value * value for value in values) - sum(values) ** 2
-
-
-def nearest_seed(graph: dict | None, node: str) -> int | None:
-    """The seed of the sampler nearest upstream of ``node`` in an API graph; None where there is none or it comes over a wire."""
-    wave, seen = [str(node)], set()
-    while wave:
-        following = []
-        for key in wave:
-            inputs = ((graph or {}).get(key) or {}).get("inputs") or {}
-            for name in ("seed", "noise_seed"):
-                if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
-                    return inputs[name]
-            for value in inputs.values():
-                if isinstance(value, list) and len(value) == 2 and str(value[0]) not in seen:
-                    seen.add(str(value[0]))
-                    following.append(str(value[0]))
-        wave = following
-    return None

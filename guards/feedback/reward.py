@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .ratings import HIGHEST, Ratings, agreement
+from .agreement import agreement
+from .ratings import HIGHEST, Ratings
 
 FEW = 10  # pictures below which a warning is given
 FOLDS = 5
@@ -292,6 +293,7 @@ def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, 
         )
         if best is None or total < best[0]:
             best = (total, quality)
+    assert best is not None
     return best[1].ridge, best[1]
 
 

@@ -9,24 +9,34 @@ from ..files import MODELS, is_plain
 SHIPPED = os.fspath(MODELS)
 
 
-def register(folder, extensions, shipped=None):
-    """Make ``models/<folder>`` known to the host (folders that a user named in extra_model_paths.yaml stay), and beside it a folder
-    of the pack's own, whose files are listed as well."""
-    paths, known = folder_paths.folder_names_and_paths.get(folder, ([], set()))
-    paths = list(paths)
-    for path in (os.path.join(folder_paths.models_dir, folder), shipped and os.path.join(SHIPPED, shipped)):
-        if path and path not in paths:
-            paths.append(path)
-    folder_paths.folder_names_and_paths[folder] = (paths, set(known) | set(extensions))
+FOLDERS = {  # in models/ -> the endings that the host lists (none: all), and which of the pack's own folders belongs to it
+    "concept_adapters": ({".safetensors", ".pth", ".pt"}, ""),
+    "concept_directions": ({".safetensors", ".pth", ".pt"}, "directions"),
+    "concept_guards_samples": (set(), ""),
+    "embeddings": ({".safetensors"}, "embeddings"),
+    "LLM": (set(), ""),
+}
 
 
-def files(folder):
+def register() -> None:
+    """Make the pack's folders of models known to the host, once, when it loads the pack. Folders that a user named in
+    extra_model_paths.yaml stay, and come first."""
+    for folder, (extensions, shipped) in FOLDERS.items():
+        paths, known = folder_paths.folder_names_and_paths.get(folder, ([], set()))
+        paths = list(paths)
+        for path in (os.path.join(folder_paths.models_dir, folder), shipped and os.path.join(SHIPPED, shipped)):
+            if path and path not in paths:
+                paths.append(path)
+        folder_paths.folder_names_and_paths[folder] = (paths, set(known) | extensions)
+
+
+def files(folder: str) -> list[str]:
     """The names in a registered folder, for a drop-down list; never empty, which the front end cannot show."""
     return folder_paths.get_filename_list(folder) or [f"put files into models/{folder}"]
 
 
-def find(folder, name, what):
-    """The path of a listed file. Raises FileNotFoundError naming the folder."""
+def find(folder: str, name: str, what: str) -> str:
+    """The path of a listed file; ``what``: the input that names it. Raises FileNotFoundError naming the folder."""
     path = folder_paths.get_full_path(folder, name)
     if path is None:
         raise FileNotFoundError(
@@ -36,7 +46,7 @@ def find(folder, name, what):
     return path
 
 
-def plain_name(filename, extension):
+def plain_name(filename: str, extension: str) -> str:
     """``filename`` without its extension. Raises ValueError for names that could land elsewhere or that some system refuses."""
     name = filename.strip()
     name = name[: -len(extension)] if name.lower().endswith(extension) else name
@@ -48,7 +58,7 @@ def plain_name(filename, extension):
     return name
 
 
-def new_file(folder, filename, extension, overwrite=False):
+def new_file(folder: str, filename: str, extension: str, overwrite: bool = False) -> str:
     """The path for saving ``filename`` (a bare name) in the first of a registered folder's places. Raises ValueError for names that
     could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
     name = plain_name(filename, extension)
@@ -61,30 +71,11 @@ def new_file(folder, filename, extension, overwrite=False):
     return path
 
 
-def write(path, data):
-    """Write bytes to a file, whole or not at all. The libraries' own writers would make it readable for its owner alone."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(
-            f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
-            "the file open elsewhere?"
-        ) from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-
-
-def fingerprint(folder, name):
+def fingerprint(folder: str, name: str) -> str:
     """``stamp`` of a listed file."""
     return stamp(folder_paths.get_full_path(folder, name))
 
 
-def stamp(path):
+def stamp(path: str | None) -> str:
     """Changes when a file or folder does, so that the host's cache never serves an older one."""
     return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if path and os.path.exists(path) else "missing"

@@ -8,23 +8,21 @@ import folder_paths
 import safetensors
 import safetensors.torch
 
+from .. import files
 from ..host import folders
 from . import formula as inhibitors
 
 FOLDER, FORMAT, SHIPPED = "concept_adapters", "concept-guards.adapter/1", "demo_adapter.safetensors (shipped)"
-SUFFIXES = {".safetensors", ".pth", ".pt"}
 SHIPPED_PATH = os.path.join(folders.SHIPPED, "demo_adapter.safetensors")
 
 
 def names():
     """All adapters by name, the shipped one first."""
-    folders.register(FOLDER, SUFFIXES)
     return [SHIPPED, *folder_paths.get_filename_list(FOLDER)]
 
 
 def load(name):
     """The Adapter of a name. Raises ValueError or FileNotFoundError, saying what is wrong with which file."""
-    folders.register(FOLDER, SUFFIXES)
     return read(SHIPPED_PATH if name == SHIPPED else folders.find(FOLDER, name, "adapter_name"))
 
 
@@ -55,7 +53,6 @@ def save(adapter, filename, folder=None, settings=None, replace=False):
     """Write an adapter to models/concept_adapters; returns its path. Never leaves the folder, never overwrites unasked."""
     name = folders.plain_name(filename, ".safetensors")
     if folder is None:
-        folders.register(FOLDER, SUFFIXES)
         folder = folder_paths.folder_names_and_paths[FOLDER][0][0]
     os.makedirs(folder, exist_ok=True)
     path, number = os.path.join(folder, name + ".safetensors"), 1
@@ -69,7 +66,7 @@ def save(adapter, filename, folder=None, settings=None, replace=False):
         "measured": "injected" if adapter.injected else "plain",
         "settings": json.dumps(settings or {}),
     }
-    folders.write(
+    files.write(
         path, safetensors.torch.save({key: value.contiguous() for key, value in adapter.state_dict().items()}, metadata)
     )
     return path
@@ -87,5 +84,4 @@ def relative(path):
 
 def fingerprint(name):
     """Changes when the file does."""
-    folders.register(FOLDER, SUFFIXES)
     return folders.stamp(SHIPPED_PATH) if name == SHIPPED else folders.fingerprint(FOLDER, name)

@@ -14,13 +14,14 @@ import comfy.sample
 import safetensors.torch
 import torch
 
-from ..host import checks, folders, rail
+from .. import files
+from ..host import checks, rail
 from ..judging import host as judges
 from ..judging import host_clip as vision
 from ..training import host as training
 from . import formula as inhibitors
-from . import host as growth_inhibitor
 from . import host_text as inhibitor_text
+from .host_single_pass import SinglePass
 
 
 class Probe:
@@ -92,9 +93,7 @@ def _run(
 ):
     """(inputs, latents) of one sampling run with a scale for each picture."""
     probe = Probe(scales)
-    guarded = rail.attach(
-        model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, cross_end, variant=variant)
-    )
+    guarded = rail.attach(model, SinglePass(target, 0.0, probe, cross_end, variant))
     with torch.inference_mode():
         latents = comfy.sample.sample(
             guarded,
@@ -237,7 +236,7 @@ def _collect(model, clip, lines, names, shown, recipe, path, tick):
         kept |= {f"{number}.inputs": found.contiguous(), f"{number}.labels": labels.contiguous()}
         if path:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            folders.write(path, safetensors.torch.save(kept))
+            files.write(path, safetensors.torch.save(kept))
     return kept
 
 

@@ -20,20 +20,9 @@ DORMANT = dict(start_percent=1.0, end_percent=1.0)  # from sigma 0 to sigma 0: n
 class PromptIntervention(rail.Guard):
     """Serves every tagged conditioning of a run; each entry carries its own ratio."""
 
-    def begin(self, run):
-        return {}  # id of a list -> (switch steps, passed -> live entries)
-
     def choose(self, run, state, role, entries):
-        if id(entries) not in state:  # lists live as long as the run, so their ids are unique
-            switches = {_switch(run, entry) for entry in entries if TAG in entry}
-            state[id(entries)] = switches, {}
-        switches, chosen = state[id(entries)]
-        if not switches:
-            return entries
-        passed = sum(run.step >= switch for switch in switches)
-        if passed not in chosen:
-            chosen[passed] = _live(run, role, entries)
-        return chosen[passed]
+        """Each time anew: context windows hand in entries of their own, cut to the window."""
+        return _live(run, role, entries) if any(TAG in entry for entry in entries) else entries
 
 
 def _switch(run, entry):
@@ -81,7 +70,6 @@ def guard(model, query, rewritten, ratio):
     """
     checks.conditioning(query, "query")
     checks.conditioning(rewritten, "rewritten")
-    checks.within(0.0, 1.0, ratio=ratio)
     if ratio == 0:
         return model, rewritten
     if ratio == 1:

@@ -95,7 +95,7 @@ def invert(
     start,
     contrast_weight=0.0,
     on_step=lambda done, result, preview: None,
-):
+) -> discovery.Result:
     """Train a word's vectors on rated pictures. Returns a discovery.Result whose values are (n, sum of widths).
 
     ``latents``: (n, c, h, w) in the model's own scale; ``rewards``: (n,) in 0..1; ``empty``: CONDITIONING of the empty prompt; ``start``:
@@ -142,6 +142,7 @@ def invert(
         training.trainable_clip(clip) as clip,
     ):
         training.run(model, {"positive": empty}, latents[: settings.batch_size], train, [clip.patcher])
+    assert result is not None  # else the run ended with an error, which has been raised
     return result
 
 

@@ -7,13 +7,12 @@ import folder_paths
 import safetensors.torch
 import torch
 
+from .. import files
 from ..host import folders
 from . import host as inversion
 
 FOLDER = "embeddings"
 EXTENSION = ".safetensors"
-
-folders.register(FOLDER, {EXTENSION}, shipped=FOLDER)  # the demo model's word comes with the pack
 
 
 def path_for(name, overwrite=False):
@@ -32,7 +31,7 @@ def save(path, clip, values, info):
         f"clip_{key}": part.float().contiguous()
         for key, part in inversion.split(inversion.widths(clip), values).items()
     }
-    folders.write(path, safetensors.torch.save(tensors, {"format": "concept-guards.token/1", **info}))
+    files.write(path, safetensors.torch.save(tensors, {"format": "concept-guards.token/1", **info}))
     folder_paths.filename_list_cache.pop(FOLDER, None)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import comfy.model_management as management
 import torch
 
-from ..host import checks
 from .decoding import plain_conversation, without_markup
 from .protocol import Answer, RewriterError
 
@@ -57,7 +56,7 @@ class HostRewriter:
                 top_p=0.95,
                 min_p=0.05,
                 repetition_penalty=1.0,
-                seed=seed,
+                seed=seed % 2**64,
             )
         except (AttributeError, NotImplementedError, TypeError) as error:
             raise RewriterError(f"{self.name}: this CLIP cannot write text ({error}). {CAN}") from error
@@ -75,8 +74,6 @@ class HostRewriter:
 
 def rewriter(clip, max_length, temperature):
     """A HostRewriter. Raises ValueError for a CLIP that cannot write text."""
-    checks.within(8, 2048, max_length=max_length)
-    checks.within(0.0, 2.0, temperature=temperature)
     if clip is None:
         raise ValueError(f"clip is empty: this checkpoint has no text encoder. {CAN}")
     if not can_write(clip):

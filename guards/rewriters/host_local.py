@@ -16,7 +16,6 @@ import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
-from ..host import checks
 from . import host_local_folder as llm_folder
 from .decoding import BannedWords, alternating, plain_conversation, without_markup
 from .protocol import Answer, RewriterError
@@ -224,6 +223,7 @@ def _seeded(seed, device):
     card = getattr(torch, device.type, None) if device.type in ("cuda", "xpu", "mps") else None
     at = () if device.type == "mps" else (device,)  # of which there is one
     state, on_card = torch.default_generator.get_state(), card.get_rng_state(*at) if card else None
+    seed %= 2**64  # later attempts count up from the seed
     try:
         torch.default_generator.manual_seed(seed)
         if card:
@@ -274,6 +274,4 @@ class LocalRewriter:
 
 def rewriter(model_name, max_length, temperature, keep_loaded=False):
     """A LocalRewriter; the model is loaded by its first answer. Raises ValueError for a name that is not on the list."""
-    checks.within(8, 2048, max_length=max_length)
-    checks.within(0.0, 2.0, temperature=temperature)
     return LocalRewriter(llm_folder.path_of(model_name), model_name, max_length, temperature, keep_loaded)

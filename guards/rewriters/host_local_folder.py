@@ -12,8 +12,7 @@ DEPTH = 3  # folders below models/LLM that are looked into
 
 
 def places():
-    """The folders of this host's language models; the usual one is added (not made) when nobody has named it."""
-    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    """The folders of this host's language models that are there."""
     return [place for place in folder_paths.get_folder_paths(FOLDER) if os.path.isdir(place)]
 
 

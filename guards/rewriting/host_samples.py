@@ -16,7 +16,6 @@ LARGEST = 20_000_000  # bytes
 
 def _found():
     """Name -> path."""
-    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     found = {INCLUDED + name: os.path.join(folders.SHIPPED, name) for name in FILES}
     for place in folder_paths.get_folder_paths(FOLDER):
         for folder, inside, files in os.walk(place):

@@ -7,14 +7,13 @@ that only imply a concept serve the first end alone: a silly one among them cost
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from ..words.forms import STOP_WORDS
 from ..words.watch import Watch, words_of
 from .answers import LONGEST, plain, said
@@ -169,18 +168,13 @@ class Memory:
         for (name, concept), words in self._known.items():
             rows.setdefault(name, {})[concept] = {"same": list(words.same), "shows": list(words.shows)}
         data = json.dumps({"format": FORMAT, "rewriters": rows}, ensure_ascii=False, indent=1)
-        partial = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=self.path.parent, prefix=".synonyms-", suffix=".part")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(data)
-            os.replace(partial, self.path)
+            files.write(self.path, data.encode())
             status = self.path.stat()
             self._stamp = (status.st_mtime_ns, status.st_size)
         except OSError:  # a read-only folder: memory alone serves
-            if partial and os.path.exists(partial):
-                os.unlink(partial)
+            pass
 
 
 def _stored(entry):

@@ -13,6 +13,7 @@ from tools.testing import rating
 from tools.testing.frontend import CLASSIC, NODES_2, FrontEnd
 
 COUNT = 12
+once = pytest.mark.parametrize("front_end", [CLASSIC], indirect=True, scope="module")  # the same code in both renderers
 GRAPH = Path(__file__).resolve().parent.parent.parent / "workflows" / "rate_images.json"
 
 
@@ -144,9 +145,26 @@ def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
     page.keyboard.press("Escape")
 
 
+def test_the_keyboard_keeps_its_place_in_the_list_when_a_run_files_pictures(front_end):
+    page, name = front_end.page, f"place-{front_end.renderer[:2]}"
+    rating.make_set(front_end.server, name, 2)
+    rating.open_view(page, name)
+    page.keyboard.press("Escape")
+    page.locator(f"{rating.VIEW}[open]").wait_for(state="detached")
+    page.evaluate(
+        """(name) => {
+            window.oldRow = [...document.querySelectorAll(".cg-tab .cg-open")].find((row) => row.textContent === name);
+            window.oldRow.focus();
+            app.api.dispatchEvent(new CustomEvent("concept_guards.filed", { detail: { set: "another" } }));
+        }""",
+        name,
+    )
+    page.wait_for_function("() => !window.oldRow.isConnected")
+    assert page.evaluate("() => document.activeElement.textContent") == name
+
+
+@once
 def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, server = front_end.page, front_end.server
     folder = rating.make_set(server, "killed", COUNT)
     rating.open_view(page, "killed")
@@ -181,9 +199,8 @@ def rate_through_a_kill(page, server, folder, count):
     assert len(set(ids)) == len(ids), "none doubled"
 
 
+@once
 def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, server = front_end.page, front_end.server
     folder = rating.make_set(server, "reload", 4)
     rating.open_view(page, "reload")
@@ -197,6 +214,50 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     rating.open_view(page, "reload")
     rating.wait_for_progress(page, "2 of 4")
     assert [(line["image"], line["rating"]) for line in rating.lines(folder)] == [("0000.png", 4), ("0001.png", 1)]
+    page.keyboard.press("Escape")
+
+
+def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
+    if front_end.renderer != CLASSIC:
+        pytest.skip("the same code; once is enough")
+    page, folder = front_end.page, rating.make_set(front_end.server, "patient", 2)
+    rating.open_view(page, folder.name)
+    page.route("**/ratings", lambda route: route.abort())
+    page.evaluate("""() => {
+        const wait = window.setTimeout;
+        window.pauses = [];
+        window.restore = () => { window.setTimeout = wait; };
+        window.setTimeout = (act, pause, ...rest) => {
+            if (pause >= 500 && String(act).includes("[native code]")) { window.pauses.push(pause); pause = 1; }
+            return wait(act, pause, ...rest);
+        };
+    }""")
+    page.keyboard.press("4")
+    page.wait_for_function("() => window.pauses.length >= 7")
+    assert page.evaluate("() => { window.restore(); return window.pauses.slice(0, 7) }") == [
+        *(500, 1000, 2000, 4000, 8000, 10_000, 10_000)
+    ]
+    page.unroute("**/ratings")
+    rating.wait_for_progress(page, "1 of 2")
+    page.keyboard.press("Escape")
+
+
+def test_a_nickname_is_judged_by_the_servers_rule_before_anything_is_sent(front_end):
+    if front_end.renderer != CLASSIC:
+        pytest.skip("the same code; once is enough")
+    page, folder = front_end.page, rating.make_set(front_end.server, "nicknames", 2)
+    rating.open_view(page, folder.name)
+    for name, good in (("-ann", False), ("a/b", False), ("Zoë 2", True), ("王", True)):
+        page.locator(".cg-rater").fill(name)
+        page.locator(".cg-rater").press("Enter")
+        page.keyboard.press("3")
+        if good:
+            rating.wait_for_progress(page, "1 of 2")
+        else:
+            assert "nickname" in page.locator(f"{rating.VIEW} .cg-status").inner_text()
+    assert [line["rater"] for line in rating.lines(folder)] == ["Zoë 2", "王"]
+    page.locator(".cg-rater").fill("me")
+    page.locator(".cg-rater").press("Enter")
     page.keyboard.press("Escape")
 
 

@@ -1,17 +1,23 @@
 """Ratings as lines on the disk: what counts, what survives a killed server, how far raters agree."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
+import unicodedata
 
 import pytest
 
 from tools.testing import hosting
 
 feedback = hosting.module("guards.feedback.ratings")
-Entry, RatingLog = feedback.Entry, feedback.RatingLog
+agreement, RatingLog = (
+    hosting.module("guards.feedback.agreement").agreement,
+    hosting.module("guards.feedback.log").RatingLog,
+)
+nearest_seed, Entry = hosting.module("guards.graph").nearest_seed, feedback.Entry
 
 
 def rated(image, rating, rater="ann", **more):
@@ -89,7 +95,7 @@ def test_threads_that_append_at_the_same_time_lose_nothing(tmp_path):
 WRITER = """
 import importlib.util, sys, types
 package = types.ModuleType("g"); package.__path__ = [sys.argv[1]]; sys.modules["g"] = package
-import importlib; feedback = importlib.import_module("g.feedback.ratings")
+import importlib; feedback = importlib.import_module("g.feedback.log")
 log = feedback.RatingLog(sys.argv[2])
 for index in range(100000):
     log.append([feedback.Entry(f"{index}.png", "p" * 200, 1, "star", "ann", index % 5)])
@@ -134,6 +140,13 @@ def test_what_was_confirmed_before_a_kill_is_there_after_it(tmp_path):
         b'{"image":1}',
         b'{"image":"a.png","prompt":7}',
         b'{"image":"a.png","rater":"ann","rating":0.25,"other":"b.png"}',
+        b'{"image":"a.png","rater":"ann","rating":NaN}',
+        b'{"image":"a.png","rater":"ann","rating":Infinity,"other":"b.png"}',
+        b'{"image":"a.png","rater":"ann","rating":NaN,"other":"b.png"}',
+        b'{"image":"a.png","rater":"ann","rating":1e999,"other":"b.png"}',
+        b'{"image":"a.png","seed":NaN}',
+        b'{"image":"a.png","seed":18446744073709551616}',
+        b'{"image":"a.png","seed":' + b"9" * 10_000 + b"}",
         b"[" * 100_000,
         b'"\xff"',
     ],
@@ -180,15 +193,15 @@ def test_agreement_is_krippendorffs_alpha():
     values = [0, 0, 4, 4, 1, 2, 3, 3]
     expected = sum((a - b) ** 2 for a in values for b in values) / (8 * 7)
     observed = 2 * (1 - 2) ** 2 / 8
-    found = feedback.agreement(given)
+    found = agreement(given)
     assert found.pictures == 4 and found.within_one == 1
     assert found.alpha == pytest.approx(1 - observed / expected)
 
 
 def test_agreement_without_doubles_or_differences_is_not_defined():
-    assert feedback.agreement({}).alpha is None
-    assert feedback.agreement({"a": {"x": 1}}).alpha is None
-    assert feedback.agreement({"a": {"x": 2, "y": 2}, "b": {"x": 2, "y": 2}}).alpha is None
+    assert agreement({}).alpha is None
+    assert agreement({"a": {"x": 1}}).alpha is None
+    assert agreement({"a": {"x": 2, "y": 2}, "b": {"x": 2, "y": 2}}).alpha is None
 
 
 def test_the_seed_of_the_nearest_sampler_is_found():
@@ -198,6 +211,17 @@ def test_the_seed_of_the_nearest_sampler_is_found():
         "3": {"inputs": {"seed": 42, "model": ["4", 0]}},
         "4": {"inputs": {"seed": 9}},
     }
-    assert feedback.nearest_seed(graph, "1") == 42
-    assert feedback.nearest_seed({"1": {"inputs": {"images": ["1", 0]}}}, "1") is None
-    assert feedback.nearest_seed(None, "1") is None
+    assert nearest_seed(graph, "1") == 42
+    assert nearest_seed({"1": {"inputs": {"images": ["1", 0]}}}, "1") is None
+    assert nearest_seed(None, "1") is None
+
+
+def test_browsers_are_sent_the_nickname_rule_that_the_server_goes_by():
+    """Python's classes of characters in the browsers' words: letters and digits are the Unicode categories L and N."""
+    first, rest = re.fullmatch(r"\[(.+?)\]\[(.+?)\]\{0,29\}", feedback.RATER_IN_BROWSERS).groups()
+    assert (first, rest) == (r"\p{L}\p{N}", r"\p{L}\p{N}_\-. ")
+    for code in range(0x110000):
+        character = chr(code)
+        known = unicodedata.category(character)[0] in "LN"
+        assert bool(feedback.RATER.fullmatch(character)) == known, hex(code)
+        assert bool(feedback.RATER.fullmatch("a" + character)) == (known or character in "_-. "), hex(code)

@@ -83,16 +83,6 @@ def caller(host):
 
 
 @pytest.fixture
-def user(host, tmp_path):
-    import folder_paths
-
-    before = folder_paths.get_user_directory()
-    folder_paths.set_user_directory(str(tmp_path / "user"))
-    yield tmp_path / "user"
-    folder_paths.set_user_directory(before)
-
-
-@pytest.fixture
 def images(user, sets):
     """A set "stars" of four pictures."""
     pictures = torch.rand(4, 16, 16, 3, generator=torch.Generator().manual_seed(1))
@@ -121,6 +111,7 @@ def test_a_rating_is_on_the_disk_when_the_page_hears_of_it(caller, images, user)
     assert [picture["image"] for picture in state["pictures"]] == images
     assert [picture["ratings"] for picture in state["pictures"]] == [{"ann": 3}, {}, {}, {}]
     assert len(state["comparisons"]) == 1 and state["raters"] == ["ann"] and state["concept"] == "star"
+    assert state["rater_rule"].startswith(r"[\p{L}\p{N}]"), "the page judges nicknames by the server's rule"
     assert "private" not in json.dumps(state), "raters do not see the prompt"
     assert caller.get(PLACE)[1]["sets"] == [{"set": "stars", "pictures": 4, "concept": "star", "raters": ["ann"]}]
 
@@ -184,6 +175,8 @@ BAD += [
         ({"rating": "3"}, 400),
         ({"rating": 1.5}, 400),
         ({"rating": [1]}, 400),
+        ({"rating": float("nan")}, 400),
+        ({"rating": float("inf")}, 400),
         ({"rater": ""}, 400),
         ({"rater": "a\nb"}, 400),
         ({"rater": "x" * 31}, 400),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tools.testing import hosting, models
+from tools.testing.sampling import close, windows
 
 PROMPT, TARGETS = "a photo of a dog", "van gogh, weapon"
 MODES = ["single_pass", "paired"]
@@ -17,11 +18,6 @@ def gi(host):
 @pytest.fixture(scope="module")
 def texts(host):
     return hosting.module("guards.inhibitors.host_text")
-
-
-@pytest.fixture(scope="module")
-def clip(host):
-    return models.clip()
 
 
 @pytest.fixture(scope="module")
@@ -247,17 +243,9 @@ def test_an_adapter_of_another_family_is_refused_before_sampling(gi, model, clip
         guarded(gi, model, clip, adapter=adapter(16))
 
 
-@pytest.mark.parametrize(
-    "wrong, message",
-    [
-        ({"targets": " "}, "targets is empty"),
-        ({"scale": float("nan")}, "scale is nan"),
-        ({"cross_end": 2.0}, "cross_end is 2.0"),
-    ],
-)
-def test_bad_numbers_and_texts_are_refused(gi, model, clip, wrong, message):
-    with pytest.raises(ValueError, match=message):
-        guarded(gi, model, clip, **wrong)
+def test_a_text_without_targets_is_refused(gi, model, clip):
+    with pytest.raises(ValueError, match="targets is empty"):
+        guarded(gi, model, clip, targets=" ")
 
 
 # ---- the aligned variant --------------------------------------------------------------------------------------------
@@ -300,3 +288,11 @@ def test_an_adapter_of_another_family_with_as_many_layers_is_refused(gi, clip, w
     for family in ("", "sd2", "SD20"):  # the official file names none
         network.family = family
         guarded(gi, other, clip, adapter=network)
+
+
+def test_context_windows_are_followed_in_single_pass_and_refused_in_paired(gi, model, clip):
+    single, positive, _ = guarded(gi, model, clip)
+    assert close(models.sample(windows(single), positive, batch=4), models.sample(single, positive, batch=4))
+    paired, positive, _ = guarded(gi, model, clip, mode="paired")
+    with pytest.raises(NotImplementedError, match="context windows.*single_pass"):
+        models.sample(windows(paired), positive, batch=4)

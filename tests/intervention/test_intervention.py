@@ -5,14 +5,10 @@ import torch
 
 from tools.testing import hosting, models
 from tools.testing.models import NEGATIVE, OTHER, POSITIVE
+from tools.testing.sampling import close, windows
 
 pytestmark = pytest.mark.both_hosts
 QUERY, REWRITTEN = POSITIVE, OTHER
-
-
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
 
 
 def tin(model, query=QUERY, rewritten=REWRITTEN, ratio=0.2):
@@ -209,8 +205,13 @@ def test_intervention_and_safe_latent_diffusion_chain_in_either_order(tiny):
 
 
 def test_bad_input_is_named(tiny):
-    for ratio in (float("nan"), -0.1, 1.5):
-        with pytest.raises(ValueError, match="ratio is"):
-            tin(tiny, ratio=ratio)
     with pytest.raises(ValueError, match="query is empty"):
         tin(tiny, query=[])
+
+
+def test_a_context_window_is_given_its_own_part_of_the_conditioning(tiny):
+    """Lists of one window die with it, and the next one's may lie in the same place of memory."""
+    query, rewritten = (models.conditioning(seed, batch=6) for seed in (11, 12))
+    model, conditioning = tin(tiny, query, rewritten, 0.5)
+    whole = models.sample(model, conditioning, batch=6)
+    assert close(models.sample(windows(model), conditioning, batch=6), whole)

@@ -158,6 +158,21 @@ def test_no_function_of_the_guards_is_longer_than_a_screen():
     assert not long, "\n".join(long)
 
 
+def done_at_import(source: str) -> list[str]:
+    """Calls that a file makes for what they do, and not for what they give, when it is imported."""
+    return [
+        ast.unparse(node)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ]
+
+
+def test_importing_a_file_changes_nothing_elsewhere():
+    found = {".".join(place): calls for place, source in pack().items() if (calls := done_at_import(source))}
+    assert not found, f"the entry's on_load is the place for it: {found}"
+    assert done_at_import("X = f()\nfolders.register(X)") == ["folders.register(X)"]
+
+
 def test_tests_lie_in_the_folder_of_a_room():
     rooms = {path.name for path in (PROJECT / "guards").iterdir() if path.is_dir()} | {"pack", "commands", "gpu"}
     folders = {path.parent.name for path in Path(PROJECT / "tests").rglob("test_*.py")}

@@ -13,10 +13,7 @@ import pytest
 from tools.testing import hosting
 
 PROJECT = hosting.PROJECT
-pytestmark = [
-    pytest.mark.both_hosts,
-    pytest.mark.skipif(not (PROJECT / "__init__.py").is_file(), reason="the pack has no __init__.py yet"),
-]
+pytestmark = pytest.mark.both_hosts
 MOST_SECONDS, MOST_MEGABYTES = 0.3, 40.0
 
 # Loads the pack the way the host's start does, in a process where the host is up already, and reports what that cost.
@@ -53,6 +50,25 @@ def test_the_host_loads_the_pack_without_a_warning(host, caplog):
     assert added and all(name.startswith("Guard") for name in added), added
     assert "GuardSafeLatentDiffusion" in added
     assert str(PROJECT / "web") == os.path.abspath(nodes.EXTENSION_WEB_DIRS[next(iter(nodes.EXTENSION_WEB_DIRS))])
+
+
+def test_loading_makes_the_packs_folders_known_and_keeps_those_that_a_user_named(host, monkeypatch, tmp_path):
+    import folder_paths
+
+    import nodes
+
+    folders = hosting.module("guards.host.folders")
+    known = {name: entry for name, entry in folder_paths.folder_names_and_paths.items() if name not in folders.FOLDERS}
+    known["concept_directions"] = ([str(tmp_path)], {".bin"})
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
+    assert asyncio.run(nodes.load_custom_node(str(PROJECT)))
+    assert asyncio.run(nodes.load_custom_node(str(PROJECT))), "a second time changes nothing"
+    paths, endings = known["concept_directions"]
+    usual = os.path.join(folder_paths.models_dir, "concept_directions")
+    assert paths == [str(tmp_path), usual, str(PROJECT / "models" / "directions")]
+    assert endings == {".bin", ".safetensors", ".pth", ".pt"}
+    assert known["LLM"] == ([os.path.join(folder_paths.models_dir, "LLM")], set())
+    assert known.keys() >= folders.FOLDERS.keys()
 
 
 def test_the_pack_adds_little_to_the_hosts_start(host_path):

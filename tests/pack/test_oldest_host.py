@@ -29,6 +29,6 @@ def test_everything_marked_both_hosts_passes_on_the_oldest_host(pytestconfig):
     )
     last = (result.stdout.strip().splitlines() or ["no output"])[-1]
     print(last)
-    if result.returncode == 5:
-        pytest.skip("no test is marked both_hosts, or -k left none of them")
+    if result.returncode == 5 and pytestconfig.getoption("keyword"):
+        pytest.skip("-k left none of the tests marked both_hosts")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -40,9 +40,10 @@ def samples(host, tmp_path_factory):
 @pytest.fixture
 def learn(samples):
     def run(rewriter, name="mine.txt", epochs=1, batch_size=6, seed=0, **more):
-        return llms.run(
+        learned = llms.run(
             hosting.module("guards.rewriting.host_learning").learn(rewriter, name, epochs, batch_size, seed, **more)
         )
+        return learned.instruction, learned.report
 
     return run
 
@@ -65,6 +66,15 @@ def test_the_best_instruction_comes_out_with_its_report(learn):
     assert instruction == "level 2" and "score 1.000" in report and "The shipped instruction scores" in report
     assert rewriter.asked[-1] == "released"
     assert [row["update"] for row in llms.lines(report)] == [-1, 0, 1]
+
+
+def test_the_largest_seed_gives_seeds_that_every_back_end_takes(learn):
+    rewriter = llms.Scripted(model)
+    learn(rewriter, seed=2**64 - 1)
+    assert {call["seed"] for call in rewriter.asked[:-1]} >= {2**64 - 1, 0}, (
+        "the second instruction is asked for with the next seed"
+    )
+    assert all(0 <= call["seed"] < 2**64 for call in rewriter.asked[:-1])
 
 
 def test_another_file_can_score(learn):
@@ -133,7 +143,5 @@ def test_what_cannot_be_used_is_named(learn):
         learn(llms.Scripted(model), "set.tsv")
     with pytest.raises(ValueError, match="samples '../mine.txt' is not there"):
         learn(llms.Scripted(model), "../mine.txt")
-    with pytest.raises(ValueError, match="epochs is 0"):
-        learn(llms.Scripted(model), epochs=0)
     with pytest.raises(ValueError, match="rules follow no instruction"):
         learn(hosting.module("guards.rewriters.rules").parse("cat -> dog"))

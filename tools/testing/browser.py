@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ..serving.server import Server
 from .frontend import CLASSIC, FLAGS, NODES_2, FrontEnd
 from .plain import work
 
 
 @pytest.fixture(scope="session")
 def browser(chromium):
-    with pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed"
-    ).sync_playwright() as playwright:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield running
         running.close()
@@ -25,6 +24,8 @@ def browser(chromium):
 @pytest.fixture(scope="session")
 def front_end_server(host_path, tmp_path_factory):
     """A server of the browser's own: the front end brings back what earlier runs of the same workflow left on a server."""
+    from ..serving.server import Server
+
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("browser-server")) as running:
         yield running
 
@@ -60,6 +61,8 @@ def front_end(renderer, browser, front_end_server, opened) -> FrontEnd:
 @pytest.fixture(scope="session")
 def complaints_without_the_pack(browser, host_path, tmp_path_factory):
     """What the same page complains about on a server without the pack: user files that are not there yet, and the like."""
+    from ..serving.server import Server
+
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("plain-server"), with_pack=False) as plain:
         front_end = new_page(browser, plain, CLASSIC)
         work(front_end)

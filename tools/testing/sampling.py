@@ -73,3 +73,20 @@ def guider(kind, model, cfg=5.0):
         g.set_conds(POSITIVE, NEGATIVE)
         g.set_cfg(cfg)
     return g
+
+
+def windows(model, length=2):
+    """The model with the host's context windows along the batch, as its nodes for video models set them."""
+    from comfy import context_windows
+
+    model = model.clone()
+    model.model_options["context_handler"] = context_windows.IndexListContextHandler(
+        context_schedule=context_windows.get_matching_context_schedule(
+            context_windows.ContextSchedules.STATIC_STANDARD
+        ),
+        fuse_method=context_windows.get_matching_fuse_method(context_windows.ContextFuseMethods.FLAT),
+        context_length=length,
+        context_overlap=0,
+        dim=0,
+    )
+    return model

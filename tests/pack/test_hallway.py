@@ -1,0 +1,248 @@
+"""The hallway, guards/files.py, schedule.py and graph.py: small pure files that every room may use."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tools.testing import hosting
+
+files, graph = hosting.module("guards.files"), hosting.module("guards.graph")
+schedule = hosting.module("guards.schedule")
+
+
+# Writing
+
+
+def test_a_file_is_written_and_replaced_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "ä.json"
+    files.write(path, b"one")
+    files.write(str(path), b"two")
+    assert path.read_bytes() == b"two" and list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_of_one_process_never_meet_in_one_file(tmp_path):
+    path, contents, failed = tmp_path / "it", [bytes([n]) * 200_000 for n in range(8)], []
+    files.write(path, contents[0])
+    start, over = threading.Barrier(9), threading.Event()
+
+    def work(content):
+        start.wait()
+        try:
+            for _ in range(12):
+                files.write(path, content)
+        except BaseException as error:
+            failed.append(error)
+
+    def look():
+        start.wait()
+        while not over.is_set():
+            if path.read_bytes() not in contents:
+                failed.append("half a file was seen")
+
+    threads = [threading.Thread(target=work, args=(content,)) for content in contents]
+    reader = threading.Thread(target=look)
+    for thread in (*threads, reader):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    reader.join()
+    assert not failed, failed
+    assert path.read_bytes() in contents and list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_write_one_file_at_once(tmp_path):
+    path = tmp_path / "it"
+    code = (
+        "import sys, importlib.util as u; s = u.spec_from_file_location('files', sys.argv[1]); f = u.module_from_spec(s)\n"
+        "s.loader.exec_module(f)\n"
+        "for _ in range(30): f.write(sys.argv[2], sys.argv[3].encode() * 50_000)"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, files.__file__, path, letter]) for letter in "abc"]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert path.read_bytes() in [letter * 50_000 for letter in (b"a", b"b", b"c")] and list(tmp_path.iterdir()) == [
+        path
+    ]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_an_error_in_the_middle_leaves_the_old_file_and_names_it(tmp_path, monkeypatch, step):
+    path = tmp_path / "it.json"
+    files.write(path, b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, step, fail)
+    with pytest.raises(OSError, match="Could not write it.json .No space left on device.: is the disk full"):
+        files.write(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stopped_write_leaves_nothing(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(tmp_path / "it", b"new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_named_by_its_file(tmp_path):
+    with pytest.raises(OSError, match="Could not write it"):
+        files.write(tmp_path / "gone" / "it", b"")
+
+
+def refusals(monkeypatch, count):
+    """Windows' refusal to replace a file that somebody reads, ``count`` times."""
+    replace, left = os.replace, [PermissionError(13, "Access is denied")] * count
+
+    def refuse(*names):
+        if left:
+            raise left.pop()
+        replace(*names)
+
+    monkeypatch.setattr(files.os, "replace", refuse)
+
+
+def test_a_file_that_is_read_for_a_moment_is_waited_for_on_windows(tmp_path, monkeypatch):
+    refusals(monkeypatch, 2)
+    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    files.write(tmp_path / "it", b"new")
+    assert (tmp_path / "it").read_bytes() == b"new"
+
+
+def test_a_file_that_cannot_be_replaced_is_not_waited_for_elsewhere(tmp_path, monkeypatch):
+    refusals(monkeypatch, 1)
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    with pytest.raises(OSError, match="Could not write it .Access is denied."):
+        files.write(tmp_path / "it", b"new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_written_file_may_be_read_by_whom_the_system_lets(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    files.write(tmp_path / "it", b"")
+    assert stat.S_IMODE((tmp_path / "it").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["a", "9", "über 2.0 (new)+", "a" * 20])
+def test_plain_names(name):
+    assert files.is_plain(name, 20)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a" * 21,
+        ".a",
+        "-a",
+        "_a",
+        "a.",
+        "a ",
+        "a/b",
+        "a\\b",
+        "..",
+        "a\n",
+        "a:b",
+        "NUL",
+        "com1.png",
+        "lpt0 .x",
+        None,
+        3,
+    ],
+)
+def test_names_that_some_system_refuses(name):
+    assert not files.is_plain(name, 20)
+
+
+# Where in its run a sampler stands
+
+FALLING = [14.6, 7.0, 3.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "sigma, step",
+    [
+        (14.6, 0),
+        (20.0, 0),
+        (10.0, 0),
+        (7.0, 1),
+        (7.0 * (1 - 1e-6), 1),
+        (6.9, 1),
+        (3.0, 2),
+        (1.0, 3),
+        (0.5, 3),
+        (0.0, 3),
+    ],
+)
+def test_a_level_belongs_to_the_last_step_that_is_not_below_it(sigma, step):
+    assert schedule.step_index(FALLING, sigma) == step
+
+
+@pytest.mark.parametrize(
+    "sigma, step", [(0.0, 0), (0.5, 0), (1.0, 1), (2.9, 1), (3.0, 2), (7.0, 3), (14.6, 3), (20.0, 3)]
+)
+def test_of_rising_levels_the_last_that_is_not_above(sigma, step):
+    assert schedule.step_index(FALLING[::-1], sigma) == step
+
+
+def test_every_level_of_a_long_schedule_is_its_own_step():
+    sigmas = [14.6 * 0.9**n for n in range(100)] + [0.0]
+    assert [schedule.step_index(sigmas, sigma) for sigma in sigmas[:-1]] == list(range(100))
+
+
+def test_the_shortest_schedules():
+    assert schedule.step_index([1.0], 1.0) == 0 and schedule.step_index([1.0, 0.0], 0.5) == 0
+    with pytest.raises(ValueError, match="sigmas: an empty schedule"):
+        schedule.step_index([], 1.0)
+
+
+@pytest.mark.parametrize(
+    "ratio, steps, step",
+    [(0.0, 20, 0), (0.23, 20, 5), (0.2, 20, 4), (0.3, 10, 3), (0.7, 10, 7), (1.0, 20, 20), (0.01, 1, 1)],
+)
+def test_the_switch_is_the_first_step_that_is_late_enough(ratio, steps, step):
+    assert schedule.switch_step(ratio, steps) == step
+    assert step == next((i for i in range(steps) if not i < round(ratio * steps, 9)), steps)
+
+
+# The queued graph
+
+GRAPH = {
+    "1": {"inputs": {"text": "a star"}},
+    "2": {"inputs": {"text": ["3", 0]}},
+    "3": {"inputs": {"concepts": "blood, weapons", "preset": "custom"}},
+    "4": {"inputs": {"a": ["1", 0], "b": ["2", 0]}},
+    "5": {"inputs": {"concept": ["4", 0], "one": ["1", 0], "none": None, "round": ["6", 0]}},
+    "6": {"inputs": {"back": ["6", 0], "text": "  "}},
+}
+
+
+@pytest.mark.parametrize(
+    "socket, text",
+    [("concept", "a star | blood, weapons"), ("one", "a star"), ("none", ""), ("round", ""), ("unknown", "")],
+)
+def test_the_text_behind_a_socket(socket, text):
+    assert graph.text_behind(GRAPH, "5", socket) == text
+
+
+def test_a_graph_that_is_not_there_or_broken_has_no_text():
+    assert graph.text_behind(None, None, "x") == graph.text_behind({}, "5", "x") == ""
+    assert graph.text_behind({"5": {"inputs": {"x": ["gone", 0]}}}, "5", "x") == ""
+
+
+def test_a_text_that_is_used_twice_is_named_once():
+    assert (
+        graph.text_behind({**GRAPH, "7": {"inputs": {"x": ["4", 0]}}, "2": {"inputs": {"text": "a star"}}}, "7", "x")
+        == "a star"
+    )
