@@ -23,11 +23,6 @@ def train(host):
     return hosting.module("guards.inhibitors.host_training")
 
 
-@pytest.fixture(scope="module")
-def demo(host):
-    return hosting.module("guards.demo.host").load()
-
-
 def network(gi, inputs=16, **options):
     with torch.inference_mode(False):
         return gi.Adapter(inputs, **options).requires_grad_(False)
@@ -165,14 +160,25 @@ def test_training_says_what_is_missing(train, demo, prompts, targets, judge, mes
 
 
 def test_the_nodes_train_inside_inference_mode_and_draw_the_loss(demo, host):
-    nodes = hosting.module("nodes.growth_inhibitor")
-    with torch.inference_mode():
-        out = nodes.GuardTrainAdapter.execute(*demo, LINES, "star", "labels", 1, 64, 10, 3.0, -4.0, 1, 50, 0.9, 7)
-        adapter, plot, report = out.args if hasattr(out, "args") else out.result
-        assert plot.shape == (1, 360, 640, 3) and "examples" in report
-        nodes.GuardSaveAdapter.execute(adapter, "trained")
-        loaded = nodes.GuardLoadAdapter.execute("trained.safetensors")
-    assert (loaded.args if hasattr(loaded, "args") else loaded.result)[0].features == 12
+    adapter, plot, report = hosting.run_node(
+        "GuardTrainAdapter",
+        **dict(zip(("model", "clip", "vae"), demo, strict=True)),
+        prompts=LINES,
+        targets="star",
+        judge="labels",
+        images=1,
+        size=64,
+        steps=10,
+        cfg=3.0,
+        strongest=-4.0,
+        rounds=1,
+        epochs=50,
+        cover=0.9,
+        seed=7,
+    ).result
+    assert plot.shape == (1, 360, 640, 3) and "examples" in report
+    hosting.run_node("GuardSaveAdapter", adapter=adapter, filename="trained")
+    assert hosting.run_node("GuardLoadAdapter", adapter_name="trained.safetensors").result[0].features == 12
 
 
 def test_examples_of_one_model_are_not_taken_for_those_of_it_with_another_lora_or_text_encoder(train, demo):

@@ -277,11 +277,12 @@ def test_each_side_of_a_node_that_hands_two_prompts_on_has_its_own_text(node, so
     assert graph.text_behind(APPLIED, node, socket) == text
 
 
-def test_what_a_node_is_made_from_is_named_once_and_the_nearest_first():
-    assert list(graph.upstream(APPLIED, "6")) == ["6", "5", "4", "3", "22", "1", "2", "23", "11", "24", "12"]
-    assert list(graph.upstream({"1": {"inputs": {"x": ["1", 0]}}}, "1")) == ["1"]
-    assert list(graph.upstream(None, "1")) == list(graph.upstream({}, None)) == []
-    assert graph.nearest_seed(APPLIED, "7") == 5
+def test_a_graph_of_many_ways_to_the_same_text_is_walked_once():
+    many = {"0": {"inputs": {"text": "a dog"}}}
+    many |= {
+        str(n): {"inputs": {"conditioning_1": [str(n - 1), 0], "conditioning_2": [str(n - 1), 0]}} for n in range(1, 60)
+    }
+    assert graph.text_behind({**many, "60": {"inputs": {"x": ["59", 0]}}}, "60", "x") == "a dog"
 
 
 # Names
