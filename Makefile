@@ -2,6 +2,6 @@
 # More arguments: make test ARGS="-k sld"
 PYTHON ?= python3
 
-.PHONY: demo test serve bench soak exact rewrite setup
-demo test serve bench soak exact rewrite setup:
+.PHONY: demo test test-pure serve bench soak exact rewrite measure train setup
+demo test test-pure serve bench soak exact rewrite measure train setup:
 	@$(PYTHON) run.py $@ $(ARGS)

@@ -8,6 +8,7 @@ import sys
 COMMANDS = {  # name: (module, needs the test libraries, help)
     "demo": ("tools.pictures.demo", False, "make the before/after sheet: same seeds, guard off and guard on"),
     "test": ("tools.run_tests", True, "run all tests (further arguments go to pytest)"),
+    "test-pure": (None, False, "run the tests that need torch and pytest alone, with this Python and no set-up"),
     "serve": ("tools.serving.serve", False, "open ComfyUI with the pack, for clicking"),
     "bench": (
         "tools.measuring.bench",
@@ -21,6 +22,8 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
         True,
         "rewrite 100 queries with a local language model and count what is left",
     ),
+    "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
+    "train": ("tools.demo_model", False, "make the model in the box, or what comes with it: `train --list`"),
     "contract": (
         "tools.testing.contract",
         False,
@@ -44,9 +47,13 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, _, text) in COMMANDS.items():
         # The command's own module knows its options (`run.py soak --help`).
-        commands.add_parser(name, help=text, add_help=name == "setup")
+        commands.add_parser(name, help=text, add_help=name in ("setup", "test-pure"))
     options, arguments = parser.parse_known_args()
     module, tests, _ = COMMANDS[options.command]
+    if options.command == "test-pure":
+        from tools.run_tests import pure
+
+        return pure(arguments)
     if not module and arguments:
         parser.error("setup takes no arguments")
 

@@ -26,19 +26,26 @@ def _texts(graph: dict, link, depth: int, seen: set) -> list[str]:
     return [text for value in inputs.values() for text in _texts(graph, value, depth - 1, seen)]
 
 
+def is_link(value: object) -> bool:
+    """Whether an input's value is a link, [node, output], to another node."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def upstream(graph: dict | None, node: str) -> list[str]:
+    """A node of a queued graph and all that it is made from, each once, nearest first. What is not in the graph is left out."""
+    graph, order, waiting = graph or {}, {}, [str(node)]
+    for key in waiting:  # grows on the way
+        if key in graph and key not in order:
+            order[key] = None
+            waiting += [value[0] for value in (graph[key].get("inputs") or {}).values() if is_link(value)]
+    return list(order)
+
+
 def nearest_seed(graph: dict | None, node: str) -> int | None:
-    """The seed of the sampler nearest upstream of ``node`` in an API graph; None where there is none or it comes over a wire."""
-    wave, seen = [str(node)], set()
-    while wave:
-        following = []
-        for key in wave:
-            inputs = ((graph or {}).get(key) or {}).get("inputs") or {}
-            for name in ("seed", "noise_seed"):
-                if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
-                    return inputs[name]
-            for value in inputs.values():
-                if isinstance(value, list) and len(value) == 2 and str(value[0]) not in seen:
-                    seen.add(str(value[0]))
-                    following.append(str(value[0]))
-        wave = following
+    """The seed of the sampler nearest upstream of ``node`` in a queued graph; None where there is none or it comes over a wire."""
+    for key in upstream(graph, node):
+        inputs = graph[key].get("inputs") or {}
+        for name in ("seed", "noise_seed"):
+            if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
+                return inputs[name]
     return None

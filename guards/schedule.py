@@ -23,5 +23,8 @@ def step_index(sigmas: Sequence[float], sigma: float, tolerance: float = 1e-5) -
 
 
 def switch_step(ratio: float, steps: int) -> int:
-    """The first executed step that no longer satisfies ``i < ratio * steps`` (0.23 of 20 steps: 5)."""
+    """The first executed step, 0 .. ``steps``, that no longer satisfies ``i < ratio * steps`` (0.23 of 20 steps: 5).
+
+    ``ratio``: 0 to 1. A millionth of a step is forgiven, so that 0.7 of 10 steps is 7 in floats as well.
+    """
     return min(steps, max(0, math.ceil(ratio * steps - 1e-6)))

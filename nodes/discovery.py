@@ -220,7 +220,7 @@ class GuardDiscoverDirection(io.ComfyNode):
                 batch_size,
             )
 
-        if given:
+        if latents is not None:
             x0 = model.model.process_latent_in(latents["samples"].float().cpu())
             checks.latents(model, x0, "latents")
         else:

@@ -2,8 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..guards.host import checks
-from ..guards.rewriting import host as rewriting
+from ..guards.host import checks, progress
 from ..guards.rewriting import host_learning as learning
 from ..guards.rewriting import host_samples as sample_folder
 
@@ -73,9 +72,9 @@ class GuardLearnInstruction(io.ComfyNode):
     @classmethod
     async def execute(cls, rewriter, samples, epochs, batch_size, seed, evaluation=learning.HELD_OUT):
         checks.inputs(cls, **locals())
-        instruction, report = await learning.learn(rewriter, samples, epochs, batch_size, seed, evaluation)
-        rewriting.show(report.split("\n{")[0], cls.hidden.unique_id)
-        return io.NodeOutput(instruction, report, ui=ui.PreviewText(report))
+        learned = await learning.learn(rewriter, samples, epochs, batch_size, seed, evaluation)
+        progress.under_node(cls.hidden.unique_id)(learned.table)
+        return io.NodeOutput(learned.instruction, learned.report, ui=ui.PreviewText(learned.report))
 
 
 NODES = [GuardLearnInstruction]

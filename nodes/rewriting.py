@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..guards.host import checks
+from ..guards.host import checks, progress
 from ..guards.rewriters import host_endpoint as endpoints
 from ..guards.rewriters import rules as written_rules
 from ..guards.rewriting import host as rewriting
@@ -71,7 +71,7 @@ class GuardRewritePrompt(io.ComfyNode):
     async def execute(cls, rewriter, query, concepts, instruction, on_failure, attempts, seed):
         checks.inputs(cls, **locals())
         outcome = await rewriting.rewrite(rewriter, query, concepts, instruction, on_failure, attempts, seed)
-        rewriting.show(f"{outcome.report.splitlines()[0]}\n\n{outcome.text}", cls.hidden.unique_id)
+        progress.under_node(cls.hidden.unique_id)(f"{outcome.sentence}\n\n{outcome.text}")
         return io.NodeOutput(outcome.text, outcome.changed, outcome.report, ui=ui.PreviewText(outcome.report))
 
 

@@ -3,11 +3,18 @@
 A test lies in the folder of the room that it tests. Its stage follows from the fixtures it asks for: none of these: `pure` (no host);
 `host` (the host in this process); `server` or `host_path` (a real server, or another process with the host); `chromium` (a browser).
 The markers `lint` and `oldest` name two more. Tests marked `both_hosts` run a second time against the oldest supported host.
+
+Pure tests need torch and pytest and no set-up: `python3 run.py test-pure`, or `python -m pytest -c tests/pytest.ini tests -m pure`.
+What needs a library more is skipped there, by name; in the prepared environment all of them are, and none is.
+
+`run.py test` alone runs in two processes (pytest-xdist): server and browser tests, which share a server, in one of them; the others
+are dealt out file by file, so that what a file prepares is prepared once.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -24,6 +31,18 @@ STAGES = {
     "lint": "Lint: ruff and the registry's own check",
 }
 pytest_plugins = ["tools.testing.browser"]
+LONGEST_FIRST = ("server", "browser", "oldest", "host", "pure", "lint")  # in two processes, the long groups start first
+PREPARED = "CONCEPT_GUARDS_HOST" in os.environ  # run.py has set everything up: nothing may be missing
+OWN = {
+    "concept_guards",
+    "guards",
+    "nodes",
+    "tools",
+    "tests",
+    "torch",
+    "pytest",
+    "comfy",
+}  # never missing where a test is pure
 
 
 def stage_of(item: pytest.Item) -> str:
@@ -39,11 +58,15 @@ def stage_of(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(config, items):
-    order = list(STAGES)
+    in_a_worker = hasattr(config, "workerinput")  # of pytest-xdist
+    order = LONGEST_FIRST if in_a_worker else list(STAGES)
     for item in items:
         stage = _stages[item.nodeid] = stage_of(item)
-        if stage in ("host", "server", "browser"):
+        if stage in ("pure", "host", "server", "browser"):
             item.add_marker(stage)
+        if in_a_worker:
+            group = "server" if stage in ("server", "browser") else f"{stage} {item.nodeid.partition('::')[0]}"
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: order.index(_stages[item.nodeid]))
     asked_for = config.getoption("markexpr")
     for long, command in (("exact", "exact"), ("soak", "test -m soak")):
@@ -56,20 +79,47 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_runtest_logstart(nodeid, location):
     """A plain heading where a new stage begins."""
-    stage = _stages.get(nodeid, "pure")
+    stage = _stages.get(nodeid)  # unknown where other processes run the tests
     reporter = _config.pluginmanager.get_plugin("terminalreporter") if _config else None
-    if reporter and stage != getattr(reporter, "concept_guards_stage", None):
+    if stage and reporter and stage != getattr(reporter, "concept_guards_stage", None):
         reporter.concept_guards_stage = stage
         reporter.ensure_newline()
         reporter.write_line(STAGES.get(stage, stage), bold=True)
-        if stage == "browser":
-            found = find_chromium()
-            reporter.write_line(
-                f"  with {found}"
-                if found
-                else "  no Chromium found (names searched: "
-                f"{', '.join(CHROMIUM_NAMES)}; or set CHROMIUM): browser tests are skipped"
-            )
+
+
+def pytest_report_header(config):
+    found = find_chromium()
+    if found:
+        return f"Chromium: {found}"
+    return f"Chromium: none found (names searched: {', '.join(CHROMIUM_NAMES)}; or set CHROMIUM): browser tests are skipped"
+
+
+def _missing(error: object) -> str | None:
+    """The library that is not there, of an error or its text, where it may be missing."""
+    found = re.findall(r"No module named '(\w+)", str(error))
+    return found[-1] if found and not PREPARED and found[-1] not in OWN else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    library = _missing(report.longrepr) if report.failed else None
+    if library:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 0, f"Skipped: needs {library}")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    library = _missing(error) if isinstance(error, ModuleNotFoundError) else None
+    if library:
+        report.outcome, report.longrepr = (
+            "skipped",
+            (str(item.path), item.location[1] or 0, f"Skipped: needs {library}"),
+        )
+    return report
 
 
 _config = None

@@ -1,15 +1,34 @@
 // Rating in the browser: a tab in the side bar with the feedback sets, a command, and a button on Rate Images. See docs/GuardRateImages.md.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { exportURL, listSets } from "./rating/server.js";
+import { make } from "./rating/elements.js";
+import { exportURL, importSet, listSets } from "./rating/server.js";
 import { choose, say } from "./rating/texts.js";
-import { RatingView, make, takeIn } from "./rating/view.js";
+import { RatingView } from "./rating/view.js";
 
 let view, tab;
 
 function rating() {
   view ??= new RatingView();
   return view;
+}
+
+async function takeIn(file, tell) {
+  const suggested = file.name.replace(/\.zip$/i, "").replace(/[^\p{L}\p{N}_\-. ()+]/gu, "_").slice(0, 60);
+  const name = window.prompt(say("name"), suggested)?.trim();
+  if (!name) return;
+  try {
+    let result;
+    try {
+      result = await importSet(name, file, false);
+    } catch (error) {
+      if (error.status !== 409 || !window.confirm(say("replace", { name }))) throw error;
+      result = await importSet(name, file, true);
+    }
+    tell(say("imported", result));
+  } catch (error) {
+    tell(say("failed", { reason: error.message }));
+  }
 }
 
 async function fill(element) {

@@ -164,7 +164,7 @@ def load(path: str | os.PathLike | None = None) -> Oracle:
     except Exception as error:
         raise ValueError(
             f"the oracle's file {os.path.basename(path)} cannot be used ({error}); put back the one of "
-            "this release, or train one: python -m tools.demo_model.train_oracle"
+            "this release, or train one: python3 run.py train oracle"
         ) from error
     return oracle.eval().requires_grad_(False)
 

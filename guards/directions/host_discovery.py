@@ -37,7 +37,7 @@ def discover(
     keep=(),
     keep_weight=1.0,
     on_step=lambda done, result, preview: None,
-):
+) -> discovery.Result:
     """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
 
     ``keep``: (CONDITIONING, latents) pairs of prompts whose predictions are held where they are without the direction (ours).
@@ -81,6 +81,7 @@ def discover(
     prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
     with training.stoppable("Discover Direction", lambda: result is not None), training.trainable(model) as model:
         training.run(model, {"positive": base, "negative": negative, **prompts}, latents[: settings.batch_size], train)
+    assert result is not None  # else the run ended with an error, which has been raised
     return result
 
 

@@ -9,6 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..words import arrows
+from ..words.watch import watch, without, words_of
+
+EXAMPLE = "phrase -> direction, or phrase -> one | other."
+MOST_SIDES = 4
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -19,23 +25,24 @@ class Rule:
 
 
 def parse_rules(text: str) -> list[Rule]:
-    """Lines such as ``gender-balanced -> female | male`` or ``no violence -> no-violence:1.5``; # starts a note. Raises ValueError."""
-    rules = []
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.split("#", 1)[0].strip()
-        if not line:
-            continue
-        phrase, arrow, right = (part.strip() for part in line.partition("->"))
-        if not arrow or not re.search(r"\w", phrase) or not right:
+    """Lines such as ``gender-balanced -> female | male`` or ``no violence -> no-violence:1.5`` (see `words.arrows.read`).
+
+    Raises ValueError naming the line.
+    """
+    rules: list[Rule] = []
+    for line in arrows.read(text, "mapping", EXAMPLE):
+        if not line.right:
             raise ValueError(
-                f"mapping, line {number} ({line[:80]!r}): write it as phrase -> direction, or phrase -> one | other."
+                f"mapping, line {line.number} ({line.left!r}) has nothing right of the arrow: write it as {EXAMPLE}"
             )
-        sides = tuple(_side(part.strip(), number) for part in right.split("|"))
-        if len(sides) > 4:
-            raise ValueError(f"mapping, line {number}: {len(sides)} directions; at most four can be shared out.")
-        if any(rule.phrase.casefold() == phrase.casefold() for rule in rules):
-            raise ValueError(f"mapping, line {number}: {phrase!r} is already on a line above. Keep one of the two.")
-        rules.append(Rule(phrase, sides))
+        sides = tuple(_side(part.strip(), line.number) for part in line.right.split("|"))
+        if len(sides) > MOST_SIDES:
+            raise ValueError(f"mapping, line {line.number}: {len(sides)} directions; at most four can be shared out.")
+        if any(words_of(rule.phrase) == words_of(line.left) for rule in rules):
+            raise ValueError(
+                f"mapping, line {line.number}: {line.left!r} is already on a line above. Keep one of the two."
+            )
+        rules.append(Rule(line.left, sides))
     return rules
 
 
@@ -51,17 +58,11 @@ def _side(text: str, number: int) -> tuple[str, float]:
 
 
 def find(prompt: str, rules: list[Rule]) -> tuple[list[Rule], str]:
-    """The rules whose phrases stand in the prompt as whole words (in any case and spacing), and the prompt without these phrases.
+    """The rules whose phrases stand in the prompt, in the rules' order, and the prompt without these phrases.
 
-    Where phrases overlap, the longest counts.
+    Phrases are met as forbidden concepts are (`words.watch`): as whole words in any form, case and dress. Where two overlap, the
+    longer one counts. A prompt without any phrase comes back as it is.
     """
-    found, rest = [], prompt
-    for rule in sorted(rules, key=lambda rule: -len(rule.phrase)):
-        words = r"[\s\-]+".join(re.escape(word) for word in re.split(r"[\s\-]+", rule.phrase))
-        rest, times = re.subn(rf"(?<!\w){words}(?!\w)", "\0", rest, flags=re.IGNORECASE)
-        if times:
-            found.append(rule)
-    if not found:
-        return [], prompt
-    parts = (re.sub(r"\s+", " ", part.replace("\0", " ")).strip() for part in rest.split(","))
-    return sorted(found, key=rules.index), ", ".join(part for part in parts if part)
+    hits = watch({rule.phrase: () for rule in rules}).find(prompt)
+    phrases = {hit.concept for hit in hits}
+    return [rule for rule in rules if rule.phrase in phrases], without(prompt, hits) if hits else prompt

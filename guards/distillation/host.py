@@ -86,7 +86,9 @@ def joined(concepts):
     return [[torch.cat([tensor for tensor, _ in concepts], 1), options]]
 
 
-def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None, keep=()):
+def distil(
+    model, concepts, empty, shape, settings, start=None, on_step=lambda done, result, preview: None, keep=()
+) -> Result:
     """Train the change of the cross-attention parameters. Returns a Result; the model comes out as it was.
 
     ``concepts``: CONDITIONING, each entry one concept. ``shape``: (c, h, w) of a latent. ``start``: a LORA_MODEL of an earlier run to go on
@@ -120,6 +122,7 @@ def distil(model, concepts, empty, shape, settings, start=None, on_step=lambda d
                 on_step(step, result, run.preview)
 
         training.run(model, prompts, torch.zeros(settings.batch_size, *shape), train)
+    assert result is not None  # else the run ended with an error, which has been raised
     return result
 
 

@@ -23,7 +23,7 @@ from . import host_callers as callers
 from . import host_sets as feedback_sets
 from .agreement import agreement
 from .host_callers import Refusal
-from .ratings import ID, RATER, Entry, is_comparison, is_rating, is_set_name, now
+from .ratings import ID, RATER, RATER_IN_BROWSERS, Entry, is_comparison, is_rating, is_set_name, now
 
 PREFIX = "/concept_guards/feedback"
 MOST_JSON = 4_096
@@ -111,6 +111,7 @@ async def show_set(request: web.Request) -> web.StreamResponse:
             "set": request.match_info["set"],
             "concept": _concept(ratings, images),
             "raters": ratings.raters(),
+            "rater_rule": RATER_IN_BROWSERS,
             "pictures": [
                 {"image": image, "concept": _concept(ratings, [image]), "ratings": given.get(image, {})}
                 for image in images

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from .agreement import Agreement
@@ -70,15 +70,8 @@ def read_picture(path: str, size: tuple[int, int] | None = None) -> Tensor:
             f"feedback: the picture {os.path.basename(path)} cannot be read ({error}). Remove it from the set."
         ) from error
     if size is not None and picture.size != tuple(size):
-        picture = _cover(picture, *size)
+        picture = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)
-
-
-def _cover(picture: Image.Image, width: int, height: int) -> Image.Image:
-    scale = max(width / picture.width, height / picture.height)
-    across, down = width / scale, height / scale
-    left, top = (picture.width - across) / 2, (picture.height - down) / 2
-    return picture.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, left + across, top + down))
 
 
 def report(

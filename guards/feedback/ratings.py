@@ -22,6 +22,7 @@ LOWEST, HIGHEST = 0, 4
 COMPARISONS = (0, 0.5, 1)
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-. ()+]{0,95}\.png")
 RATER = re.compile(r"[^\W_][\w\-. ]{0,29}")
+RATER_IN_BROWSERS = r"[\p{L}\p{N}][\p{L}\p{N}_\-. ]{0,29}"  # the same rule for a browser, which the pages are sent
 ID = re.compile(r"[A-Za-z0-9\-]{8,64}")
 LONGEST_TEXT, LONGEST_LINE = 8_000, 64_000  # characters of a prompt or concept; bytes of a line
 
@@ -95,6 +96,13 @@ def is_comparison(value: object) -> bool:
     return value is None or (type(value) in (int, float) and value in COMPARISONS)
 
 
+def _put(table: dict, key: tuple, rating: float | None) -> None:
+    """The newest goes last; a rating that was taken back goes."""
+    table.pop(key, None)
+    if rating is not None:
+        table[key] = rating
+
+
 @dataclass
 class Ratings:
     """What the lines so far add up to."""
@@ -122,14 +130,11 @@ class Ratings:
             return
         if entry.other:
             swapped = entry.other < entry.image
-            key = (*sorted((entry.image, entry.other)), entry.rater)
+            first, second = sorted((entry.image, entry.other))
             rating = 1 - entry.rating if swapped and entry.rating is not None else entry.rating
-            table = self.compared
+            _put(self.compared, (first, second, entry.rater), rating)
         else:
-            key, rating, table = (entry.image, entry.rater), entry.rating, self.given
-        table.pop(key, None)  # the newest goes last
-        if rating is not None:
-            table[key] = rating
+            _put(self.given, (entry.image, entry.rater), entry.rating)
 
     def raters(self) -> list[str]:
         """Everyone whose word counts, by name."""

@@ -293,6 +293,7 @@ def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, 
         )
         if best is None or total < best[0]:
             best = (total, quality)
+    assert best is not None
     return best[1].ridge, best[1]
 
 

@@ -61,10 +61,20 @@ def pictures(latents, latent_format, device, vae=None):
     if previewer is not None:
         latents = latents.to(device)  # the host's decoders lie there
         return [previewer.decode_latent_to_preview_image("JPEG", latent[None])[1] for latent in latents]
-    if vae is None:
+    if vae is None or not _fits(vae, latents):
         return []
     decoded = vae.decode(latent_format.process_out(latents)).float().clamp(0, 1).cpu().numpy()
     return [Image.fromarray((image * 255).astype(np.uint8)) for image in decoded]
+
+
+def _fits(vae, latents):
+    """Whether the VAE decodes these without ComfyUI unloading another model, such as the one in training, to make room."""
+    management, needed = comfy.model_management, vae.memory_used_decode(latents.shape, vae.vae_dtype)
+    if management.is_device_cpu(vae.patcher.load_device):
+        return True
+    weights = vae.patcher.model_size() - vae.patcher.loaded_size()
+    room = max(management.minimum_inference_memory(), needed + management.extra_reserved_memory())
+    return management.get_free_memory(vae.patcher.load_device) > 1.1 * weights + room
 
 
 def glimpse(done, steps, preview, model, vae=None):
@@ -73,7 +83,9 @@ def glimpse(done, steps, preview, model, vae=None):
         return None
     try:
         with torch.no_grad():
-            return strip(pictures(preview(), model.model.latent_format, model.load_device, vae))
+            latents = preview()
+        with torch.inference_mode():  # as nodes run: what is loaded here is for them too
+            return strip(pictures(latents, model.model.latent_format, model.load_device, vae))
     except comfy.model_management.InterruptProcessingException:
         raise
     except Exception as error:  # a preview is no reason to lose a training

@@ -24,13 +24,9 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import compiled, twins
+from . import compiled, strangers, twins
+from .strangers import KEY, SLOTS, TILES
 
-KEY = "concept_guards"
-SLOTS, TILES = (
-    f"{KEY}_slots",
-    f"{KEY}_tiles",
-)  # in an evaluation's transformer options: whose rows, and how often they are repeated
 _running = ContextVar(f"{KEY}_running", default=False)
 
 
@@ -59,10 +55,12 @@ class Guard:
         return ()
 
     def correct(self, run, state, predictions):
-        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32."""
+        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32. Not asked in an
+        evaluation for which the guard wants nothing."""
 
     def commit(self, state):
-        """The sampler has finished a step: make this step's last candidate state the current one."""
+        """Once a step, after its main evaluation: make the last candidate state the current one. Samplers with a second evaluation in
+        a step make it at a lower noise level, so it sees the new state, as the next step at that level does."""
 
 
 def attach(model, guard):
@@ -103,6 +101,11 @@ def _outer_sample(
     **kwargs,
 ):
     run = Run(executor.class_obj, sampler, sigmas)
+    if not run.guards:
+        raise ValueError(
+            "Concept Guards: a node between the guard and the sampler has thrown away what the guard had put into the MODEL, so it would "
+            "do nothing. Put the guard's node after it, right before the sampler."
+        )
     twin = twins.Twin(noise, seed) if any(guard.twin for guard in run.guards) else None
     token = _running.set(True)
     try:
@@ -136,12 +139,14 @@ class Run:
         self.x = self.sigma = None  # of the evaluation under way
         self._level = None
         self.slots = ()  # roles of the lists under way, as the host counts them
+        self._shown = ()  # roles of the lists under way, as strangers count them
         self._count = None  # latents of the evaluation under way, twins counted
-        self._mixed = False  # whether lists of ours are among them
         self.batch = None  # latents of the user's, twins not counted
         self._outputs = None  # name -> denoised, of the evaluation under way
         self._committed = -1
-        self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER)
+        # dpm_fast calls back once in three evaluations, whatever the number of steps.
+        name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
+        self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER) and "dpm_fast" not in name
 
     # -- what guards use ---------------------------------------------------------------------------------------------
 
@@ -195,7 +200,7 @@ class Run:
 
     def live(self, name):
         """Whether any entry of a conditioning is within its timestep range now (else its prediction is void)."""
-        for entry in self.guider.conds[name]:
+        for entry in self._choose(name, self.guider.conds[name]):
             start, end = entry.get("timestep_start"), entry.get("timestep_end")
             if (start is None or self.sigma[0] <= start) and (end is None or self.sigma[0] >= end):
                 return True
@@ -203,16 +208,20 @@ class Run:
 
     def rows(self, total, extra, role="positive"):
         """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
-        uuids, tiles = extra["uuids"], extra.get(TILES, 1)
-        if SLOTS in extra or not self._mixed:
-            mine = [self.slots[slot] == role for slot in extra.get(SLOTS, extra["cond_or_uncond"])]
-        else:  # a pack that made the options anew, without what it does not know
-            mine = [uuid in self._natives.get(role, ()) for uuid in uuids]
-        count = total // (len(mine) * tiles)
-        starts = (
-            ((tile * len(mine) + i) * count, uuid) for tile in range(tiles) for i, uuid in enumerate(uuids) if mine[i]
-        )
-        return [(slice(start, start + count), uuid) for start, uuid in starts]
+        numbers, tiles = extra["cond_or_uncond"], extra.get(TILES, 1)
+        if SLOTS in extra:
+            roles = [self.slots[slot] for slot in extra[SLOTS]]
+        else:  # no row is ours, or a pack made the options anew, without what it does not know
+            roles = [self._shown[number] if number < len(self._shown) else None for number in numbers]
+        uuids = extra.get("uuids") or [None] * len(numbers)
+        count = total // (len(roles) * tiles)
+        found = []
+        for tile in range(tiles):
+            for i, uuid in enumerate(uuids):
+                start = (tile * len(roles) + i) * count
+                if roles[i] == role:
+                    found.append((slice(start, start + count), uuid))
+        return found
 
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
@@ -232,10 +241,11 @@ class Run:
         self.states, self.x, self.sigma, self._outputs = [], None, None, None
 
     def counting(self, callback):
-        """The run's callback with a commit before it: a step is over exactly when the sampler calls back."""
+        """The run's callback with a commit before it: an evaluation is a step's main one exactly when the sampler calls back after it."""
 
         def call(step, x0, x, total):
-            self._commit()
+            if self._calls_back:
+                self._commit()
             if callback is not None:
                 callback(step, x0, x, total)
 
@@ -246,21 +256,26 @@ class Run:
             guard.commit(state)
 
     def predict(self, executor, x, timestep, model_options={}, seed=None):  # noqa: B006 - the host's own signature
-        if not self._calls_back:  # a foreign sampler may never call back: go by its noise level
+        if not self._calls_back:  # a foreign sampler may never do: go by its noise level
             self.sigma, self._level = timestep, None
             if self.step > self._committed >= 0:
                 self._commit()
             self._committed = self.step
         self.x, self.sigma, self._level = x, timestep, None
-        for guard, state in zip(self.guards, self.states, strict=True):
+        try:
+            return self._predict(executor, x, timestep, model_options, seed)
+        finally:
+            self.x = self._outputs = None
+
+    def _predict(self, executor, x, timestep, model_options, seed):
+        guards = list(zip(self.guards, self.states, strict=True))
+        for guard, state in guards:
             guard.prepare(self, state, lambda: executor(x, timestep, model_options, seed))
-        wanted = {
-            name for guard, state in zip(self.guards, self.states, strict=True) for name in guard.wants(self, state)
-        }
+        wants = [tuple(guard.wants(self, state)) for guard, state in guards]
+        wanted = dict.fromkeys(name for names in wants for name in names)
         if not wanted:
-            self._outputs = None
             return executor(x, timestep, model_options, seed)
-        self._outputs = dict.fromkeys(wanted)
+        self._outputs = wanted
         denoised = executor(x, timestep, model_options, seed)
         missing = [name for name in wanted if self._outputs[name] is None]
         if missing:  # a guider that left out a role in every batch: one more pass
@@ -268,53 +283,62 @@ class Run:
             outs = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, timestep, model_options)
             self._outputs.update(zip(missing, outs, strict=True))
         predictions, self._outputs = self._outputs, None
-        for guard, state in zip(self.guards, self.states, strict=True):
-            addition = guard.correct(self, state, predictions)
+        for (guard, state), names in zip(guards, wants, strict=True):
+            addition = guard.correct(self, state, predictions) if names else None
             if addition is not None:
                 denoised = denoised + addition
         return denoised
 
     def evaluate(self, executor, model, conds, x_in, timestep, model_options):
         """CALC_COND_BATCH: pick live entries; on the first call of an evaluation, add the wanted conditionings."""
+        asked = self.x is not None
+        if not asked:  # a pack that asks for predictions of its own between the sampler's
+            self.x, self.sigma, self._level = x_in, timestep, None
+        try:
+            return self._evaluate(executor, model, conds, x_in, timestep, model_options)
+        finally:
+            self.slots = self._shown = ()
+            if not asked:
+                self.x = None
+
+    def _evaluate(self, executor, model, conds, x_in, timestep, model_options):
         roles = [self._role(entries) for entries in conds]
         lists = [self._choose(role, entries) for role, entries in zip(roles, conds, strict=True)]
-        outputs = self._outputs
-        extra = []
-        if any(guard.twin for guard in self.guards) and x_in.shape != self.x.shape:
-            raise NotImplementedError(
-                "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
-                "Remove the context-window node, or choose mode 'single_pass'."
-            )
+        outputs, extra = self._outputs, []
+        if x_in.shape != self.x.shape:
+            self._refuse_windows(outputs is not None and "positive" in roles)
         if outputs is not None and "positive" in roles and outputs.get("positive") is None:
-            if x_in.shape != self.x.shape:
-                raise NotImplementedError(
-                    "Concept Guards: this guard corrects whole latents and cannot follow context windows (long "
-                    "videos). Remove the context-window node, or use Prompt Intervention or Rewrite Prompt, which "
-                    "work there."
-                )
             waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
         # Before the unconditional's: a batch is joined from the last list to the first, and neighbours take the first row that is a 1.
         at = roles.index(self.unconditional) if self.unconditional in roles else len(roles)
         lists[at:at] = [self._choose(name, self.guider.conds[name]) for name in extra]
-        self.slots, self._count, self._mixed = [*roles[:at], *extra, *roles[at:]], x_in.shape[0], bool(extra)
+        self.slots, self._shown, self._count = [*roles[:at], *extra, *roles[at:]], roles, x_in.shape[0]
         if extra:
             ours = at if at < len(roles) else 1
             numbers = [*range(at), *[ours] * len(extra), *range(at, len(roles))]
-            model_options = {
-                **model_options,
-                "model_function_wrapper": _as_known(numbers, model_options.get("model_function_wrapper")),
-            }
-        try:
-            out = executor(model, lists, x_in, timestep, model_options)
-        finally:
-            names, self.slots, self._mixed = self.slots, (), False
+            lists, model_options = strangers.disguised(lists, numbers, model_options)
+        names = self.slots
+        out = executor(model, lists, x_in, timestep, model_options)
         if outputs is not None:
             for name, prediction in zip(names, out, strict=True):
                 # The first of an evaluation: later ones are perturbed (PAG, SAG).
                 if name in outputs and outputs[name] is None:
                     outputs[name] = prediction
         return [*out[:at], *out[at + len(extra) :]]
+
+    def _refuse_windows(self, corrected):
+        """Raises NotImplementedError where a guard needs whole latents; ``corrected``: one that corrects the prediction is on."""
+        if any(guard.twin for guard in self.guards):
+            raise NotImplementedError(
+                "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
+                "Remove the context-window node, or choose mode 'single_pass'."
+            )
+        if corrected:
+            raise NotImplementedError(
+                "Concept Guards: this guard corrects whole latents and cannot follow context windows (long videos). Remove the "
+                "context-window node, or use Prompt Intervention or Rewrite Prompt, which work there."
+            )
 
     def _counting_tiles(
         self,
@@ -351,19 +375,3 @@ class Run:
         return next(
             (role for role, known in self.guider.conds.items() if ids & {entry.get("uuid") for entry in known}), None
         )
-
-
-def _as_known(numbers, inner):
-    """A model function that shows strangers, ``inner`` (another pack's function) among them, each row of ours as one of the rows that
-    they know. ``numbers``: what they are shown for each list."""
-
-    def call(apply_model, args):
-        slots, c = args["cond_or_uncond"], args["c"]
-        shown = [numbers[slot] for slot in slots]
-        options = {**c["transformer_options"], "cond_or_uncond": shown, SLOTS: tuple(slots)}
-        args = {**args, "cond_or_uncond": shown, "c": {**c, "transformer_options": options}}
-        if inner is not None:
-            return inner(apply_model, args)
-        return apply_model(args["input"], args["timestep"], **args["c"])
-
-    return call

@@ -10,13 +10,18 @@ import torch
 
 
 class Twin:
-    """Doubles one sampling run. ``noise``: (b, c, h, w)."""
+    """Doubles one sampling run. ``noise``: (b, c, h, w), the run's own; ``seed``: the run's, or None."""
 
-    def __init__(self, noise, seed):
+    def __init__(self, noise: torch.Tensor, seed: int | None):
         self.noise, self.seed, self.batch = noise, seed, noise.shape[0]
 
     def sample(self, executor, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, **kwargs):
-        """The host's outer sample with twins; returns the guarded latents (b, c, h, w)."""
+        """The host's outer sample with twins; returns the guarded latents (b, c, h, w).
+
+        Arguments as for the host's OUTER_SAMPLE wrapper, without noise and seed: ``latent_image`` (b, c, h, w), ``sigmas`` (steps + 1,),
+        ``denoise_mask`` (b or 1, c, h, w) or None. ``callback`` and previews see the first half only. An ancestral or SDE sampler of
+        ComfyUI's adds the same noise to a latent and its twin.
+        """
         if denoise_mask is not None and denoise_mask.shape[0] == self.batch:
             denoise_mask = _twice(denoise_mask)
         if "latent_shapes" in kwargs and kwargs["latent_shapes"] is not None:

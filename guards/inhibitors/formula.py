@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import torch
 
+from ..words.lists import split
 
-def split_targets(text):
-    """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``. Raises ValueError when nothing is left."""
-    targets = [" ".join(part.split()) for line in text.splitlines() for part in line.split(",")]
-    targets = [target for target in targets if target]
+
+def split_targets(text: str, name: str = "targets") -> list[str]:
+    """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``, see `words.lists.split`. Raises ValueError when nothing is left."""
+    targets = split(text, name)
     if not targets:
-        raise ValueError("targets is empty: name what must not appear, such as: weapon, van gogh style.")
+        raise ValueError(f"{name} is empty: name what must not appear, such as: weapon, van gogh style.")
     return targets
 
 
@@ -45,6 +46,12 @@ class Alignment:
     def inserted(self):
         """(n,) long: the inserted positions of row 1, in order."""
         return (self.alpha == 0).nonzero()[:, 0]
+
+    @property
+    def moves(self):
+        """Two (n,) long: the positions of row 1 whose maps are row 0's, and where those stand in row 0."""
+        kept = self.alpha.nonzero()[:, 0]
+        return kept, self.mapper[kept]
 
 
 def align(at, end, count, length):
@@ -77,16 +84,17 @@ def inject(row, target, alignment):
     return row[:, alignment.mapper] * alpha + target[:, erase].to(row) * (1 - alpha)
 
 
-def fold(values, alignment):
+def fold(values, alignment, moves=None):
     """Values of row 1 moved to row 0's positions, so that A_row0 @ fold(v) equals (A_row0[..., mapper] * alpha) @ v.
 
-    ``values``: (b, T, c), or (b, k * T, c) where the host repeated a shorter text k times; what lies beyond stays.
+    ``values``: (b, T, c), or (b, k * T, c) where the host repeated a shorter text k times; what lies beyond stays. ``moves``:
+    alignment.moves, where they are on the values' device already.
     """
     length = len(alignment.mapper)
     whole = values.shape[1] // length * length
     pages = values[:, :whole].unflatten(1, (-1, length))
-    kept = alignment.alpha.bool().to(values.device)
-    moved = torch.zeros_like(pages).index_add_(2, alignment.mapper.to(values.device)[kept], pages[:, :, kept])
+    kept, places = (part.to(values.device) for part in (moves or alignment.moves))
+    moved = torch.zeros_like(pages).index_add_(2, places, pages[:, :, kept])
     return torch.cat([moved.flatten(1, 2), values[:, whole:]], 1)
 
 

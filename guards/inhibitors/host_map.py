@@ -37,12 +37,13 @@ class _Reader:
 
     def __init__(self, concepts, empty, size, layers):
         self.concepts, self.empty, self.size, self.layers = concepts, empty, size, layers
+        self.texts = None  # of the run
         self.sums = [0.0] * len(concepts)
 
-    def layer(self, number, block):
-        return lambda q, k, v, extra, inner: self._read(block, q, k, v, extra, inner)
+    def layer(self, number):
+        return lambda q, k, v, extra, inner: self._read(number, q, k, v, extra, inner)
 
-    def _read(self, block, q, k, v, extra, inner):
+    def _read(self, layer, q, k, v, extra, inner):
         out = inner(q, k, v, extra)
         height, width = extra["activations_shape"][-2:]
         fine = height * width >= self.size[0] * self.size[1]
@@ -51,7 +52,7 @@ class _Reader:
                 share = (
                     self._named(q, k, columns, extra)
                     if context is None
-                    else self._implied(block, q, k, v, context, extra)
+                    else self._implied(layer, q, k, v, context, extra)
                 )
                 self.sums[number] = self.sums[number] + heat.resize(share.view(-1, height, width), *self.size)
         return out
@@ -62,11 +63,11 @@ class _Reader:
         share = attention.also(q, k, counting.flatten(2).expand(q.shape[0], -1, -1), extra)
         return share.unflatten(-1, (extra["n_heads"], -1))[..., 0].float().mean(-1)
 
-    def _implied(self, block, q, k, v, context, extra):
-        nothing = attention.text(block, q, self.empty, 1, extra).float()
+    def _implied(self, layer, q, k, v, context, extra):
+        nothing = self.texts.attend(layer, q, self.empty, extra).float()
         prompt, target = (
             attention.also(q, k, v, extra).float() - nothing,
-            attention.text(block, q, context, 1, extra).float() - nothing,
+            self.texts.attend(layer, q, context, extra).float() - nothing,
         )
         return (prompt * target).sum(-1) / target.square().sum((1, 2), keepdim=True)[..., 0].clamp(min=1e-12)
 
@@ -91,8 +92,9 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
         found.append((None, columns) if columns else (inhibitor_text.target(clip, [name]).context, None))
     reader = _Reader(found, inhibitor_text.prompt(clip, "")[0][0], samples.shape[-2:], layers)
     looking = model.clone()
-    attention.wrap_cross(looking.model_options["transformer_options"], model.model.diffusion_model, reader.layer)
+    attention.wrap_cross(looking.model_options["transformer_options"], checks.network(model), reader.layer)
     guider = comfy.samplers.CFGGuider(looking)
+    reader.texts = attention.Texts(guider)
     conditioning = inhibitor_text.prompt(clip, text)
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(1.0)

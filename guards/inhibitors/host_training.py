@@ -20,8 +20,8 @@ from ..judging import host as judges
 from ..judging import host_clip as vision
 from ..training import host as training
 from . import formula as inhibitors
-from . import host as growth_inhibitor
 from . import host_text as inhibitor_text
+from .host_single_pass import SinglePass
 
 
 class Probe:
@@ -93,9 +93,7 @@ def _run(
 ):
     """(inputs, latents) of one sampling run with a scale for each picture."""
     probe = Probe(scales)
-    guarded = rail.attach(
-        model, growth_inhibitor.GrowthInhibitor(target, 0.0, False, probe, cross_end, variant=variant)
-    )
+    guarded = rail.attach(model, SinglePass(target, 0.0, probe, cross_end, variant))
     with torch.inference_mode():
         latents = comfy.sample.sample(
             guarded,

@@ -48,9 +48,14 @@ def tokens_with(clip, vectors, template="{token}"):
 def encode(clip, vectors, template="{token}"):
     """CONDITIONING of the template with gradients to ``vectors``.
 
-    The host's CLIP layers add in place, which autograd refuses for tensors it has saved: so it saves copies.
+    The host's CLIP layers add in place, which autograd refuses for tensors it has saved: so it saves copies, but for the weights.
     """
-    with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda saved: saved):
+    weights = {value.untyped_storage().data_ptr() for value in clip.cond_stage_model.parameters()}
+
+    def keep(tensor):
+        return tensor if tensor.untyped_storage().data_ptr() in weights else tensor.clone()
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
         return clip.encode_from_tokens_scheduled(tokens_with(clip, vectors, template))
 
 
@@ -90,7 +95,7 @@ def invert(
     start,
     contrast_weight=0.0,
     on_step=lambda done, result, preview: None,
-):
+) -> discovery.Result:
     """Train a word's vectors on rated pictures. Returns a discovery.Result whose values are (n, sum of widths).
 
     ``latents``: (n, c, h, w) in the model's own scale; ``rewards``: (n,) in 0..1; ``empty``: CONDITIONING of the empty prompt; ``start``:
@@ -130,13 +135,14 @@ def invert(
             ]
         discovery.discover(task, counters, start, settings, device, watch, training.is_half(model))
 
-    training.check(model, "Invert Feedback")
+    training.check(model, "Invert Feedback", clip)
     with (
         training.stoppable("Invert Feedback", lambda: result is not None),
         training.trainable(model) as model,
-        training.trainable_clip(clip, model) as clip,
+        training.trainable_clip(clip) as clip,
     ):
-        training.run(model, {"positive": empty}, latents[: settings.batch_size], train)
+        training.run(model, {"positive": empty}, latents[: settings.batch_size], train, [clip.patcher])
+    assert result is not None  # else the run ended with an error, which has been raised
     return result
 
 

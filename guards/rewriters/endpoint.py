@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from .profiles import Profile
@@ -22,11 +22,35 @@ POLL = 0.2  # seconds between two looks at the stop button
 
 
 class _Later(Exception):
-    """A failure that another try may mend. ``wait``: seconds the server asks for."""
+    """A failure that another try may mend. ``mend``: what to do about it; ``wait``: seconds the server asks for."""
 
-    def __init__(self, said, wait=None):
-        super().__init__(said)
+    mend = "Try again later, or look into the log of that server."
+
+    def __init__(self, fault: str, wait: float | None = None):
+        super().__init__(fault)
         self.wait = wait
+
+
+class _Refused(_Later):
+    mend = "Start that server, or check the port in its profile."
+
+
+class _Unreachable(_Later):
+    mend = "Check the network and the address in its profile."
+
+
+class Clock:
+    """Time as an Endpoint sees it: ``now`` in seconds, ``sleep``, and a bound on what is awaited."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def within(self, seconds: float, work: Coroutine) -> Answer:
+        """The result of ``work``. Raises TimeoutError (asyncio's own before Python 3.11) where it takes longer."""
+        return await asyncio.wait_for(work, max(0.01, seconds))
 
 
 @dataclass(frozen=True)
@@ -40,6 +64,7 @@ class Endpoint:
     temperature: float = 0.0
     timeout: float = 30.0
     stop: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -48,7 +73,7 @@ class Endpoint:
     async def chat(
         self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()
     ) -> Answer:
-        """See `rewriter.ChatRewriter`. ``banned`` cannot be passed on. The time-out holds for all tries together."""
+        """See `protocol.ChatRewriter`. ``banned`` cannot be passed on. The time-out holds for all tries together."""
         work = asyncio.ensure_future(
             self._tries(list(messages), self.temperature if temperature is None else temperature, seed)
         )
@@ -84,20 +109,21 @@ class Endpoint:
             )
         return {"Authorization": f"Bearer {key}"}
 
-    async def _tries(self, messages, temperature, seed):
+    async def _tries(self, messages: list[dict], temperature: float, seed: int) -> Answer:
+        """An answer within the time-out, of at most TRIES requests."""
         import aiohttp
 
-        headers, last = self._headers(), ""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.timeout
-        limits = aiohttp.ClientTimeout(total=None, connect=None)
+        end, last = self.clock.now() + self.timeout, None
         async with aiohttp.ClientSession(
-            timeout=limits, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            timeout=aiohttp.ClientTimeout(total=None, connect=None),
+            headers=self._headers(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
         ) as session:
             for number in range(TRIES):
                 try:
-                    return await asyncio.wait_for(
-                        self._once(session, messages, temperature, seed), max(0.01, end - loop.time())
+                    return await self.clock.within(
+                        end - self.clock.now(), self._try(session, messages, temperature, seed)
                     )
                 except (asyncio.TimeoutError, TimeoutError):
                     raise self._say(
@@ -105,32 +131,41 @@ class Endpoint:
                         "Raise timeout, or choose a faster model.",
                     ) from None
                 except _Later as later:
-                    last, wait = str(later), later.wait
-                except aiohttp.ClientConnectorCertificateError:
-                    raise self._say("has a certificate that this machine does not trust") from None
-                except aiohttp.ClientConnectorError as error:
-                    last, wait = self._no_connection(error), None
-                except aiohttp.InvalidURL:
-                    raise self._say("has a base_url that is no address", "Mend its profile on the server.") from None
-                except aiohttp.ClientError as error:
-                    last, wait = f"broke the connection off ({type(error).__name__})", None
-                if number == TRIES - 1:
-                    break
-                pause = PAUSES[number] if wait is None else wait
-                if loop.time() + pause >= end:
-                    raise self._say(
-                        f"{last}; {'it asks to wait ' if wait is not None else 'waiting '}{pause:g} s more, beyond the "
-                        f"time-out of {self.timeout:g} s",
-                        "Try again later, or raise timeout.",
-                    )
-                await asyncio.sleep(pause)
-        raise self._say(f"{last} ({TRIES} tries)", _mend(last))
+                    last = later
+                if number < TRIES - 1:
+                    await self._pause(last, PAUSES[number], end)
+        raise self._say(f"{last} ({TRIES} tries)", last.mend)
 
-    @staticmethod
-    def _no_connection(error):
-        if isinstance(getattr(error, "os_error", None), ConnectionRefusedError):
-            return "refuses the connection"
-        return "cannot be reached"
+    async def _pause(self, last: _Later, pause: float, end: float) -> None:
+        """Wait before another try. Raises RewriterError where that would last beyond ``end``."""
+        asks = "waiting "
+        if last.wait is not None:
+            pause, asks = last.wait, "it asks to wait "
+        if self.clock.now() + pause >= end:
+            raise self._say(
+                f"{last}; {asks}{pause:g} s more, beyond the time-out of {self.timeout:g} s",
+                "Try again later, or raise timeout.",
+            )
+        await self.clock.sleep(pause)
+
+    async def _try(self, session, messages: list[dict], temperature: float, seed: int) -> Answer:
+        """One request, its connection's failures told as ours: _Later where another try may help, else RewriterError."""
+        import aiohttp
+
+        try:
+            return await self._once(session, messages, temperature, seed)
+        except aiohttp.ClientConnectorCertificateError:
+            raise self._say(
+                "has a certificate that this machine does not trust", "Check the address, or that server's certificate."
+            ) from None
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(getattr(error, "os_error", None), ConnectionRefusedError):
+                raise _Refused("refuses the connection") from None
+            raise _Unreachable("cannot be reached") from None
+        except aiohttp.InvalidURL:
+            raise self._say("has a base_url that is no address", "Mend its profile on the server.") from None
+        except aiohttp.ClientError as error:
+            raise _Later(f"broke the connection off ({type(error).__name__})") from None
 
     async def _once(self, session, messages, temperature, seed):
         model = self.model or self.profile.model or await self._first_model(session)
@@ -156,9 +191,9 @@ class Endpoint:
     async def _first_model(self, session):
         _, data = await self._call(session, "GET", "/models", None, "")
         names = [
-            one.get("id")
-            for one in _list(data, "data")
-            if isinstance(one, dict) and isinstance(one.get("id"), str) and one["id"]
+            model["id"]
+            for model in _list(data, "data")
+            if isinstance(model, dict) and isinstance(model.get("id"), str) and model["id"]
         ]
         if not names:
             raise self._say("names no model", "Load one on that server, or write its name into model_name.")
@@ -234,8 +269,8 @@ class Endpoint:
 
 
 def _list(data, name):
-    found = data.get(name) if isinstance(data, dict) else None
-    return found if isinstance(found, list) else []
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, list) else []
 
 
 def _seconds(text):
@@ -244,11 +279,3 @@ def _seconds(text):
         return min(max(0.0, float(text)), 1e6)
     except (TypeError, ValueError):
         return None
-
-
-def _mend(last):
-    if "refuses" in last:
-        return "Start that server, or check the port in its profile."
-    if "reached" in last:
-        return "Check the network and the address in its profile."
-    return "Try again later, or look into the log of that server."

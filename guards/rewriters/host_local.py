@@ -202,10 +202,8 @@ def generate(loaded, messages, max_length, temperature, seed, banned):
         else dict(do_sample=False, temperature=None, top_k=None, top_p=None)
     )
     pad = loaded.tokenizer.pad_token_id if loaded.tokenizer.pad_token_id is not None else loaded.tokenizer.eos_token_id
-    cuda = [device] if device.type == "cuda" else []
     management.throw_exception_if_processing_interrupted()
-    with torch.inference_mode(), torch.random.fork_rng(cuda), _stoppable(model):
-        torch.manual_seed(seed)
+    with torch.inference_mode(), _seeded(seed, device), _stoppable(model):
         out = model.generate(
             ids.to(device),
             attention_mask=torch.ones_like(ids).to(device),
@@ -216,6 +214,25 @@ def generate(loaded, messages, max_length, temperature, seed, banned):
         )
     made = out[0, asked:]
     return Answer(loaded.tokenizer.decode(made, skip_special_tokens=True).strip(), asked, len(made))
+
+
+@contextlib.contextmanager
+def _seeded(seed, device):
+    """Within it what is drawn on ``device`` begins at ``seed``; afterwards every random state is as it was. Other cards are not asked:
+    ``torch.manual_seed`` reseeds them all."""
+    card = getattr(torch, device.type, None) if device.type in ("cuda", "xpu", "mps") else None
+    at = () if device.type == "mps" else (device,)  # of which there is one
+    state, on_card = torch.default_generator.get_state(), card.get_rng_state(*at) if card else None
+    try:
+        torch.default_generator.manual_seed(seed)
+        if card:
+            with card.device(device) if at else contextlib.nullcontext():
+                card.manual_seed(seed)
+        yield
+    finally:
+        torch.default_generator.set_state(state)
+        if card:
+            card.set_rng_state(on_card, *at)
 
 
 @dataclass(frozen=True)

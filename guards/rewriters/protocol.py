@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,31 @@ class Answer:
     answer_tokens: int = 0
 
 
-class ChatRewriter(Protocol):
+class Rewriter(Protocol):
+    """What every rewriter has: a name for reports and errors (what it is and which model, never a key or an address)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def release(self) -> None:
+        """Give back what is held, if it is to be freed after use. Called once a node has all its answers."""
+
+
+@runtime_checkable
+class TextRewriter(Rewriter, Protocol):
+    """A rewriter that needs no language model."""
+
+    def apply(self, text: str) -> str:
+        """The text rewritten; the same text always gives the same."""
+
+
+@runtime_checkable
+class ChatRewriter(Rewriter, Protocol):
     """A language model that answers conversations. Frozen and cheap to make: models load on the first call."""
 
-    name: str  # for reports and errors: what it is and which model, never a key or an address
-    temperature: float  # of a first attempt; 0 is greedy
+    @property
+    def temperature(self) -> float:
+        """Of a first attempt; 0 is greedy."""
 
     async def chat(
         self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()
@@ -32,8 +52,14 @@ class ChatRewriter(Protocol):
         Raises RewriterError when there is no answer; the host's stop button ends it within a second.
         """
 
-    def release(self) -> None:
-        """Give back what the model holds, if it is to be freed after use. Called once a node has all its answers."""
+
+@runtime_checkable
+class BoundedRewriter(ChatRewriter, Protocol):
+    """A ChatRewriter, a dataclass, that bounds its answers: `dataclasses.replace` gives one with another bound."""
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of an answer."""
 
 
 class RewriterError(RuntimeError):

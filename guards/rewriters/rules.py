@@ -6,10 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
+from ..words import arrows
 from ..words.forms import plural, regular
 from ..words.watch import Watch, words_of
-
-ARROW = re.compile(r"->|→|=>")
 
 
 @dataclass(frozen=True)
@@ -32,44 +31,27 @@ class Rules:
         text = "".join([*parts, text[end:]])
         return re.sub(r"^\s+|(?<=\s) +", "", text).rstrip(" ") if "" in right.values() else text
 
+    def release(self) -> None:
+        """Nothing is held."""
+
 
 def parse(text: str) -> Rules:
-    """Rules from their text. Empty lines and lines that start with # are notes; an empty right side removes the word.
+    """Rules from their text, one a line (see `words.arrows.read`). An empty right side removes the word.
 
-    Raises ValueError naming the line.
+    Raises ValueError naming the line, also where two lines replace the same words by different ones.
     """
-    pairs = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        sides = ARROW.split(line)
-        if len(sides) != 2:
-            said = "has no arrow" if len(sides) == 1 else "has more than one arrow"
+    pairs: dict[str, str] = {}
+    for line in arrows.read(text, "rules", "what to replace, ->, and what to put instead, such as: cat -> dog"):
+        earlier = next((left for left in pairs if words_of(left) == words_of(line.left)), None)
+        if earlier is not None and pairs[earlier] != line.right:
             raise ValueError(
-                f"rules: line {number} ({_short(line)}) {said}: write what to replace, ->, and what to put instead, such as: "
-                "cat -> dog"
+                f"rules, line {line.number} replaces {line.left!r}, which an earlier line replaces by {pairs[earlier]!r} already. "
+                "Keep one of the two."
             )
-        left, right = (" ".join(side.split()) for side in sides)
-        if not words_of(left):
-            raise ValueError(
-                f"rules: line {number} ({_short(line)}) has no word left of the arrow: write what to replace, such as: cat "
-                "-> dog"
-            )
-        known = next((one for one in pairs if words_of(one) == words_of(left)), None)
-        if known is not None and pairs[known] != right:
-            raise ValueError(
-                f"rules: line {number} replaces {left!r}, which an earlier line replaces by {pairs[known]!r} already. Keep "
-                "one of the two."
-            )
-        pairs.setdefault(left, right)
+        pairs.setdefault(line.left, line.right)
     if not pairs:
         raise ValueError("rules is empty: write one replacement a line, such as: cat -> dog")
     return Rules(tuple(pairs.items()), _watch=Watch({left: () for left in pairs}))
-
-
-def _short(line):
-    line = " ".join(line.split())
-    return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
 def _inflected(word, left, right):

@@ -1,9 +1,11 @@
 """Learning an instruction inside the host: files, progress bar, stop button."""
 
-import comfy.model_management as management
-import comfy.utils
+import itertools
 
-from ..rewriters.protocol import RewriterError
+import comfy.model_management as management
+
+from ..host import progress
+from ..rewriters.protocol import ChatRewriter, RewriterError
 from . import host_samples as sample_folder
 from . import learning
 from . import samples as sample_files
@@ -12,25 +14,30 @@ from .rewrite import shipped_instruction
 HELD_OUT = "held-out samples"
 
 
-async def learn(rewriter, samples, epochs, batch_size, seed, evaluation=HELD_OUT):
-    """(best instruction, report). The stop button, or a back end that fails, ends the learning and keeps the best so far."""
-    found = sample_folder.read(samples)
-    if not any(sample.references for sample in found):
+async def learn(
+    rewriter: ChatRewriter, samples: str, epochs: int, batch_size: int, seed: int, evaluation: str = HELD_OUT
+) -> learning.Learned:
+    """The best instruction and its report. ``samples``, ``evaluation``: names on the list of sample files.
+
+    The stop button, or a back end that fails, ends the learning and keeps the best so far.
+
+    Raises ValueError for inputs that cannot be used, RewriterError where the back end fails before there is an instruction.
+    """
+    read = sample_folder.read(samples)
+    if not any(sample.references for sample in read):
         raise ValueError(
             f"samples: {samples} is an evaluation set (concept, content, query); it has no accepted captions to learn from. "
             "Choose it under evaluation, and a sample file here."
         )
     if evaluation == HELD_OUT:
-        teaching, held_out = sample_files.parts(found, seed)
+        teaching, held_out = sample_files.parts(read, seed)
     else:
-        teaching, held_out = [s for s in found if s.references and not s.held_out], sample_folder.read(evaluation)
-    bar = comfy.utils.ProgressBar(learning.calls(len(teaching), len(held_out), epochs, batch_size))
-
-    def said():
-        bar.update(1)
-        management.throw_exception_if_processing_interrupted()
-
-    learner = learning.Learner(rewriter, teaching, held_out, epochs, batch_size, seed, said)
+        teaching, held_out = [s for s in read if s.references and not s.held_out], sample_folder.read(evaluation)
+    total = learning.calls(len(teaching), len(held_out), epochs, batch_size)
+    bar, answers = progress.Bar(), itertools.count(1)
+    learner = learning.Learner(
+        rewriter, teaching, held_out, epochs, batch_size, seed, lambda: bar(next(answers), total)
+    )
     updates, ended = [], ""
     try:
         async for update in learner.learn(shipped_instruction()):
@@ -45,4 +52,4 @@ async def learn(rewriter, samples, epochs, batch_size, seed, evaluation=HELD_OUT
         ended = f"WARNING: ended early, this is the best so far: {error}"
     finally:
         rewriter.release()
-    return learning.best(updates).instruction, learning.report(updates, ended)
+    return learning.summarise(updates, ended)

@@ -15,6 +15,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from ..rewriters.protocol import BoundedRewriter, ChatRewriter
 from ..words.forms import STOP_WORDS
 from ..words.watch import fold, tokens, watch
 from .answers import caption, fault, plain, said
@@ -92,8 +93,8 @@ def judge(sample: Sample, made: str) -> tuple[bool, float]:
         return False, 0.0
     guard = watch({concept: () for concept in sample.concepts})
     aims = [guard.strip(sample.caption), *sample.references]
-    said = words(made)
-    return not guard.find(made), max(overlap(said, words(aim)) for aim in aims if words(aim) or aim == aims[0])
+    written = words(made)
+    return not guard.find(made), max(overlap(written, words(aim)) for aim in aims if words(aim) or aim == aims[0])
 
 
 def total(judged: Sequence[tuple[bool, float]]) -> Score:
@@ -114,19 +115,19 @@ def calls(teaching: int, held_out: int, epochs: int, batch_size: int) -> int:
 
 
 class Learner:
-    """The loop. ``said`` is called after each answer."""
+    """The loop. ``answered`` is called after each answer. Raises ValueError for rules, and where there are too few samples."""
 
     def __init__(
         self,
-        rewriter,
+        rewriter: ChatRewriter,
         teaching: Sequence[Sample],
         held_out: Sequence[Sample],
-        epochs=3,
-        batch_size=6,
-        seed=0,
-        said: Callable[[], None] = lambda: None,
+        epochs: int = 3,
+        batch_size: int = 6,
+        seed: int = 0,
+        answered: Callable[[], None] = lambda: None,
     ):
-        if not hasattr(rewriter, "chat"):
+        if not isinstance(rewriter, ChatRewriter):
             raise ValueError(
                 "rewriter has no language model: rules follow no instruction. Connect Rewriter: Local LLM, Rewriter: Host LLM "
                 "or Rewriter: OpenAI-compatible Endpoint."
@@ -136,11 +137,10 @@ class Learner:
                 "samples: at least two samples with accepted captions are needed, one to learn from and one to score with."
             )
         self.rewriter, self.teaching, self.held_out = rewriter, list(teaching), list(held_out)
-        self.epochs, self.batch_size, self.seed, self.said = epochs, batch_size, seed, said
+        self.epochs, self.batch_size, self.seed, self.answered = epochs, batch_size, seed, answered
         self.random = random.Random(seed)
-        limit = getattr(rewriter, "max_length", None)
-        longer = dataclasses.is_dataclass(rewriter) and limit is not None and limit < WRITING
-        self.writer = dataclasses.replace(rewriter, max_length=WRITING) if longer else rewriter
+        brief = isinstance(rewriter, BoundedRewriter) and rewriter.max_length < WRITING
+        self.writer = dataclasses.replace(rewriter, max_length=WRITING) if brief else rewriter
 
     async def rewrites(self, instruction: str, samples: Sequence[Sample]) -> list[str]:
         """What the model makes of each sample's caption, cleaned."""
@@ -149,20 +149,20 @@ class Learner:
             answer = await self.rewriter.chat(
                 conversation(instruction, sample.caption, list(sample.concepts)), seed=self.seed
             )
-            self.said()
+            self.answered()
             made.append(caption(answer.text))
         return made
 
     async def score(self, instruction: str) -> Score:
         """The instruction's Score on the held-out samples."""
         made = await self.rewrites(instruction, self.held_out)
-        return total([judge(sample, one) for sample, one in zip(self.held_out, made)])
+        return total([judge(sample, rewrite) for sample, rewrite in zip(self.held_out, made)])
 
     async def _write(self, history, number):
         answer = await self.writer.chat(
             history, temperature=max(WARMTH, self.rewriter.temperature), seed=(self.seed + number) % 2**64
         )
-        self.said()
+        self.answered()
         return answer.text, instruction_in(answer.text)
 
     async def learn(self, shipped: str = "") -> AsyncIterator[Update]:
@@ -196,11 +196,11 @@ class Learner:
 def evaluation(batch: Sequence[Sample], made: Sequence[str]) -> str:
     """What the model is shown of a batch: each rewrite beside up to three accepted captions."""
     blocks = []
-    for sample, one in zip(batch, made):
+    for sample, rewrite in zip(batch, made):
         accepted = " / ".join(plain(reference) for reference in sample.references[:3])
         blocks.append(
             f"Input Caption: {plain(sample.caption)}\nConcepts: {', '.join(map(plain, sample.concepts))}\n"
-            f"The model's caption: {plain(one)[:300] or '(nothing)'}\nAccepted: {accepted}"
+            f"The model's caption: {plain(rewrite)[:300] or '(nothing)'}\nAccepted: {accepted}"
         )
     return "\n\n".join(blocks)
 
@@ -210,14 +210,28 @@ def best(updates: Sequence[Update]) -> Update:
     return max((update for update in updates if update.number >= 0), key=lambda update: update.score.value)
 
 
-def report(updates: Sequence[Update], ended: str = "") -> str:
-    """A sentence, a table by epoch, and the same as JSON lines."""
+@dataclass(frozen=True)
+class Learned:
+    """The best instruction, and how it came about: ``table`` for people, ``rows`` (a dictionary an update) for machines."""
+
+    instruction: str
+    table: str
+    rows: tuple[dict, ...]
+
+    @property
+    def report(self) -> str:
+        """The table, then the rows as JSON lines."""
+        return "\n".join([self.table, *map(json.dumps, self.rows)])
+
+
+def summarise(updates: Sequence[Update], ended: str = "") -> Learned:
+    """What was learned: a sentence and a table by epoch, and the same as rows. ``ended``: a sentence on why it stopped early."""
     top = best(updates)
     shipped = next((update for update in updates if update.number < 0), None)
-    s = top.score
+    score = top.score
     lines = [
-        f"Best instruction: update {top.number} of epoch {top.epoch}, score {s.value:.3f} on {s.samples} held-out samples (concept "
-        f"gone {s.gone:.2f}, query kept {s.kept:.2f})."
+        f"Best instruction: update {top.number} of epoch {top.epoch}, score {score.value:.3f} on {score.samples} held-out samples "
+        f"(concept gone {score.gone:.2f}, query kept {score.kept:.2f})."
         + (f" The shipped instruction scores {shipped.score.value:.3f}." if shipped else "")
         + (f" {ended}" if ended else ""),
         "epoch  update  score   gone   kept",
@@ -225,10 +239,21 @@ def report(updates: Sequence[Update], ended: str = "") -> str:
     for update in updates:
         name = "ship" if update.number < 0 else str(update.number)
         mark = (" *" if update is top else "") + (f"  ({update.note})" if update.note and update.number >= 0 else "")
-        s = update.score
-        lines.append(f"{update.epoch:5d}  {name:>6s}  {s.value:.3f}  {s.gone:5.2f}  {s.kept:5.2f}{mark}")
-    rows = (
-        {"epoch": u.epoch, "update": u.number, "best": u is top, **dataclasses.asdict(u.score), "note": u.note}
-        for u in updates
+        score = update.score
+        lines.append(f"{update.epoch:5d}  {name:>6s}  {score.value:.3f}  {score.gone:5.2f}  {score.kept:5.2f}{mark}")
+    rows = tuple(
+        {
+            "epoch": update.epoch,
+            "update": update.number,
+            "best": update is top,
+            **dataclasses.asdict(update.score),
+            "note": update.note,
+        }
+        for update in updates
     )
-    return "\n".join([*lines, *map(json.dumps, rows)])
+    return Learned(top.instruction, "\n".join(lines), rows)
+
+
+def report(updates: Sequence[Update], ended: str = "") -> str:
+    """What was learned, as text: see `summarise`."""
+    return summarise(updates, ended).report

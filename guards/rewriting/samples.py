@@ -167,7 +167,10 @@ def _blocks(text, name):
         elif not block:
             raise SampleError(f"{name}, line {number}: a sample begins with 'Input Caption:'.")
         elif field.startswith("concept"):
-            block["concepts"] = split(value)
+            try:
+                block["concepts"] = split(value, f"{name}, line {number}")
+            except ValueError as error:
+                raise SampleError(str(error)) from error
         else:
             block["references"].append(value)
     close()

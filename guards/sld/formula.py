@@ -37,9 +37,20 @@ class Settings:
         """Whether the concept's prediction is needed at ``step``: momentum is gathered during warm-up as well."""
         return not self.off and (self.guided(step) or self.momentum_scale != 0)
 
-    def gamma(self, eps_positive, eps_unconditional, eps_concept, memory=None):
-        """What to subtract inside the guidance bracket, and the memory (momentum) for the next step."""
-        return guidance(self, eps_positive, eps_unconditional, eps_concept, memory)
+    def gamma(self, eps_positive, eps_unconditional, eps_concept, momentum=None):
+        """gamma and the new momentum (equations 4 and 6 to 8; the caller subtracts gamma inside the guidance bracket, eq. 3).
+
+        All tensors: raw predictions of one shape (n, c, h, w), float32: eps, or the velocity for flow models. ``momentum`` is
+        None at the start of a run. Element-wise throughout; nothing is changed in place.
+        """
+        difference = eps_positive - eps_concept
+        scale = (difference.abs() * self.guidance_scale).clamp_(max=1.0)
+        scale.masked_fill_(difference >= self.threshold, 0.0)
+        gamma = scale.mul_(eps_concept - eps_unconditional)
+        if momentum is None:
+            return gamma, gamma * (1 - self.momentum_beta)
+        gamma = gamma.add_(momentum, alpha=self.momentum_scale)
+        return gamma, torch.lerp(gamma, momentum, self.momentum_beta)
 
 
 PRESETS = {
@@ -48,22 +59,6 @@ PRESETS = {
     "strong": Settings(2000, 7, 0.025, 0.5, 0.7),
     "max": Settings(5000, 0, 1.0, 0.5, 0.7),
 }
-
-
-def guidance(settings, eps_positive, eps_unconditional, eps_concept, momentum=None):
-    """gamma and the new momentum (equations 4 and 6 to 8; the caller subtracts gamma inside the guidance bracket, eq. 3).
-
-    All tensors: raw predictions of one shape (n, c, h, w), float32: eps, or the velocity for flow models. ``momentum`` is
-    None at the start of a run. Element-wise throughout; nothing is changed in place.
-    """
-    difference = eps_positive - eps_concept
-    scale = (difference.abs() * settings.guidance_scale).clamp_(max=1.0)
-    scale.masked_fill_(difference >= settings.threshold, 0.0)
-    gamma = scale.mul_(eps_concept - eps_unconditional)
-    if momentum is None:
-        return gamma, gamma * (1 - settings.momentum_beta)
-    gamma = gamma.add_(momentum, alpha=settings.momentum_scale)
-    return gamma, torch.lerp(gamma, momentum, settings.momentum_beta)
 
 
 # ---- ours -----------------------------------------------------------------------------------------------------------
@@ -83,28 +78,23 @@ class Aligned:
     def off(self):
         return self.strength == 0
 
-    def gamma(self, eps_positive, eps_unconditional, eps_concept, memory=None):
-        """What to subtract inside the guidance bracket, and the memory (similarity so far) for the next step."""
-        return aligned_guidance(self, eps_positive, eps_unconditional, eps_concept, memory)
+    def gamma(self, eps_positive, eps_unconditional, eps_concept, similarity=None):
+        """gamma and the new running similarity of the aligned variant: ours, not published.
+
+        The published scale grows with the difference of prompt and concept, so it vanishes where both say the same, and it
+        pushes where they are unlike. Here the push depends on how well the directions agree: the cosine, per picture, between
+        what the prompt wants (eps_positive - eps_unconditional) and what the concept wants, averaged over the steps so far
+        (later steps count for more: the first predictions are vague, so the gate also starts half shut). A prompt for the
+        concept is pushed with the full strength, whatever its words; an unrelated one is left alone.
+
+        Tensors as for ``Settings.gamma``. ``similarity``: None at the start of a run, else what the last step returned.
+        """
+        wanted, concept = eps_positive - eps_unconditional, eps_concept - eps_unconditional
+        cosine = torch.nn.functional.cosine_similarity(wanted.flatten(1), concept.flatten(1), eps=1e-12)
+        total, step = similarity if similarity is not None else (torch.zeros_like(cosine), 0)
+        total, step = total + (step + 0.5) * cosine, step + 1
+        gate = ((total / (0.5 + 0.5 * step**2) - self.opens) / (self.open - self.opens)).clamp_(0, 1)
+        return concept.mul_((self.strength * gate).view(-1, *[1] * (concept.ndim - 1))), (total, step)
 
 
 ALIGNED = {"weak": Aligned(1.0), "medium": Aligned(1.5), "strong": Aligned(2.0), "max": Aligned(3.0)}
-
-
-def aligned_guidance(settings, eps_positive, eps_unconditional, eps_concept, similarity=None):
-    """gamma and the new running similarity of the aligned variant: ours, not published.
-
-    The published scale grows with the difference of prompt and concept, so it vanishes where both say the same, and it
-    pushes where they are unlike. Here the push depends on how well the directions agree: the cosine, per picture, between
-    what the prompt wants (eps_positive - eps_unconditional) and what the concept wants, averaged over the steps so far
-    (later steps count for more: the first predictions are vague, so the gate also starts half shut). A prompt for the
-    concept is pushed with the full strength, whatever its words; an unrelated one is left alone.
-
-    Tensors as for ``guidance``. ``similarity``: None at the start of a run, else what the last step returned.
-    """
-    wanted, concept = eps_positive - eps_unconditional, eps_concept - eps_unconditional
-    cosine = torch.nn.functional.cosine_similarity(wanted.flatten(1), concept.flatten(1), eps=1e-12)
-    total, step = similarity if similarity is not None else (torch.zeros_like(cosine), 0)
-    total, step = total + (step + 0.5) * cosine, step + 1
-    gate = ((total / (0.5 + 0.5 * step**2) - settings.opens) / (settings.open - settings.opens)).clamp_(0, 1)
-    return concept.mul_((settings.strength * gate).view(-1, *[1] * (concept.ndim - 1))), (total, step)

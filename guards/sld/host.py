@@ -51,28 +51,23 @@ class SafeLatentDiffusion(rail.Guard):
                 "the negative prompt empty (or use it for other things): the guard does its work."
             )
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
-        state = _State(concept, unconditional, partial)
-        if any(
+        ends = any(
             entry.get("start_percent") or entry.get("end_percent", 1.0) < 1 for entry in run.guider.conds[unconditional]
-        ):
-            state.always = run.add_always(unconditional)
-        return state
+        )
+        return _State(concept, unconditional, run.add_always(unconditional) if ends else None, partial)
 
     def wants(self, run, state):
         settings = self.settings
         needed = run.scale != 0 and (settings.always or settings.needed(run.step))
-        state.wanted = needed and run.live(state.concept)
-        # Where the negative prompt has ended the host's prediction for it is zero: nothing to measure from.
-        state.base = state.unconditional if state.always is None or run.live(state.unconditional) else state.always
-        return ("positive", state.base, state.concept) if state.wanted else ()
+        if not (needed and run.live(state.concept) and run.live("positive")):
+            return ()
+        return "positive", state.base(run), state.concept
 
     def correct(self, run, state, predictions):
-        if not state.wanted:
-            return None
         x, sigma = run.x, run.sigma.view(-1, *[1] * (run.x.ndim - 1))
         if sigma.shape[0] == 1:
             sigma = sigma.expand(x.shape[0], *sigma.shape[1:])
-        positive, unconditional, concept = (predictions[n] for n in ("positive", state.base, state.concept))
+        positive, unconditional, concept = (predictions[n] for n in ("positive", state.base(run), state.concept))
         eps = [(x - d).float() / sigma for d in (positive, unconditional, concept)]
         if state.partial:  # outside its area or mask the host leaves the prediction at exactly zero
             eps[2] = torch.where((concept != 0).any(dim=1, keepdim=True), eps[2], eps[1])
@@ -89,14 +84,14 @@ class SafeLatentDiffusion(rail.Guard):
 class _State:
     """Of one sampling run. Every evaluation proposes a memory (momentum, similarity); the one that ends a step is kept."""
 
-    def __init__(self, concept, unconditional, partial):
+    def __init__(self, concept, unconditional, always, partial):
         self.concept, self.unconditional, self.partial = concept, unconditional, partial
-        self.base, self.always = (
-            unconditional,
-            None,
-        )  # what is measured from now; the negative without its timestep range, if it has one
+        self.always = always  # the negative without its timestep range, if it has one
         self.memory = self.candidate = None
-        self.wanted = False
+
+    def base(self, run):
+        """What the concept is measured from now: where the negative prompt has ended, the host's prediction for it is zero."""
+        return self.unconditional if self.always is None or run.live(self.unconditional) else self.always
 
 
 def _same(conditioning, entries):

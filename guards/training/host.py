@@ -18,7 +18,8 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..host import compiled, rail
 
-TRAINING_MEMORY = 4  # times the host's estimate for sampling, which knows nothing of what backward keeps: a rough guess
+# Times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture).
+TRAINING_MEMORY = 6
 
 
 @contextlib.contextmanager
@@ -51,12 +52,15 @@ def ordinary_weights(module):
                         continue
                     new = torch.empty(0, dtype=old.dtype, device=old.device)
                     new.set_(old.untyped_storage(), old.storage_offset(), old.size(), old.stride())
-                    replaced.append((table, name, old))
-                    table[name] = torch.nn.Parameter(new, requires_grad=False) if table is part._parameters else new
+                    new = torch.nn.Parameter(new, requires_grad=False) if table is part._parameters else new
+                    replaced.append((table, name, old, new))
+                    table[name] = new
         yield
     finally:
-        for table, name, old in reversed(replaced):
-            table[name] = old
+        for table, name, old, new in reversed(replaced):
+            # Unless the host has put another weight there or moved it: the old one would be a LoRA's, or lie on the card.
+            if table[name] is new and new.data_ptr() == old.data_ptr():
+                table[name] = old
 
 
 def _frozen(tensor):
@@ -70,18 +74,25 @@ def _frozen(tensor):
     return False
 
 
-def check(model, node):
-    """Refuse, before anything long begins, a model through which nothing can be learnt. Raises ValueError naming ``node`` and the mend."""
-    if any(type(value).__name__ == "QuantizedTensor" for value in _weights(model.model)):
-        raise ValueError(
-            f"{node}: the weights of this model are quantized (scaled FP8, NVFP4, INT8), and nothing can be learnt through them. Load the "
-            "same model in fp16, bf16 or plain fp8 for the training; what it learns fits the quantized one as well."
-        )
-    if _is_dynamic(model) and model.cached_patcher_init is None:
-        raise ValueError(
-            f"{node}: the loader of this model gives no way to load it a second time, which training needs under ComfyUI's dynamic VRAM. "
-            "Use ComfyUI's own Load Checkpoint or Load Diffusion Model, or start ComfyUI with --disable-dynamic-vram."
-        )
+def check(model, node, clip=None):
+    """Refuse, before anything long begins, a model (and text encoder) through which nothing can be learnt.
+
+    Raises ValueError naming ``node``, the input and the mend.
+    """
+    inputs = [("model", model, "Load Diffusion Model")]
+    if clip is not None:
+        inputs.append(("clip", clip.patcher, "Load CLIP"))
+    for name, patcher, loader in inputs:
+        if any(type(value).__name__ == "QuantizedTensor" for value in _weights(patcher.model)):
+            raise ValueError(
+                f"{node}: the weights of this {name} are quantized (scaled FP8, NVFP4, INT8), and nothing can be learnt through "
+                "them. Load the same model in fp16, bf16 or plain fp8 for the training; what it learns fits the quantized one as well."
+            )
+        if _is_dynamic(patcher) and patcher.cached_patcher_init is None:
+            raise ValueError(
+                f"{node}: the loader of this {name} gives no way to load it a second time, which training needs under ComfyUI's "
+                f"dynamic VRAM. Use ComfyUI's own Load Checkpoint or {loader}, or start ComfyUI with --disable-dynamic-vram."
+            )
 
 
 def _weights(module):
@@ -104,29 +115,32 @@ def trainable(model):
         try:
             yield patcher
         finally:
-            unload = getattr(
-                comfy.model_management, "unload_model_and_clones", None
-            )  # older hosts collect it by themselves
-            if patcher is not model and unload is not None:
-                unload(patcher)
+            if patcher is not model:
+                _unload(patcher)
+
+
+def _unload(patcher):
+    unload = getattr(comfy.model_management, "unload_model_and_clones", None)  # older hosts collect it by themselves
+    if unload is not None:
+        unload(patcher)
 
 
 @contextlib.contextmanager
-def trainable_clip(clip, model):
-    """The same for a CLIP, loaded beside the patcher ``model`` before anything is learnt. Its weights are ordinary tensors within."""
-    if _is_dynamic(clip.patcher):
-        if clip.patcher.cached_patcher_init is None:
-            raise ValueError(
-                "clip: its loader gives no way to load it a second time, which training needs under ComfyUI's dynamic VRAM. Use "
-                "ComfyUI's own Load Checkpoint or Load CLIP, or start ComfyUI with --disable-dynamic-vram."
-            )
-        with gradients():
-            clip = clip.clone(disable_dynamic=True)
-            clip.cond_stage_model = clip.patcher.model
-    with torch.inference_mode():
-        comfy.model_management.load_models_gpu([model, clip.patcher], force_full_load=True)
-    with ordinary_weights(clip.cond_stage_model):
-        yield clip
+def trainable_clip(clip):
+    """The same for a CLIP, whose patcher is then for ``run`` to load ``beside`` the model.
+
+    Encoding with it loads nothing: the host would make room for it at every step, and take the model off the card to get it.
+    """
+    dynamic = _is_dynamic(clip.patcher)
+    with gradients():
+        ours = clip.clone(disable_dynamic=True) if dynamic else clip.clone()
+        ours.cond_stage_model = ours.patcher.model
+        ours.load_model = lambda tokens=None: ours.patcher
+        try:
+            yield ours
+        finally:
+            if dynamic:
+                _unload(ours.patcher)
 
 
 def is_half(model):
@@ -145,20 +159,39 @@ def ordinary(value):
     return value
 
 
+OUT_OF_MEMORY = "the memory of the graphics card ran out. Take a smaller batch_size or smaller pictures, and close what else uses it."
+
+
+class Unloaded(RuntimeError):
+    """The host took weights off the card in the middle of a training."""
+
+
 @contextlib.contextmanager
 def stoppable(node, enough):
-    """Stop ends the training and not the graph, once ``enough()``; a gradient that is no number is an error of ``node`` with its mend."""
+    """Stop and a lack of memory end the training and not the graph, once ``enough()``.
+
+    Else both are errors, as is a gradient that is no number: of ``node``, with the mend.
+    """
     try:
         yield
     except comfy.model_management.InterruptProcessingException:
         if not enough():
             raise
-    except torch.cuda.OutOfMemoryError as error:
+    except FloatingPointError as error:
+        raise ValueError(f"{node} stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
         if not enough():
             raise RuntimeError(f"{node}: {OUT_OF_MEMORY}") from error
         logging.warning("%s: %s What was learnt until then is kept.", node, OUT_OF_MEMORY)
-    except FloatingPointError as error:
-        raise ValueError(f"{node} stopped: {error}. Lower learning_rate, or use a model in fp32 or bf16.") from error
+
+
+def _is_out_of_memory(error):
+    if isinstance(error, Unloaded):
+        return True
+    is_oom = getattr(comfy.model_management, "is_oom", None)  # older hosts know the class only
+    return is_oom(error) if is_oom else isinstance(error, comfy.model_management.OOM_EXCEPTION)
 
 
 def euler(sampling, sigmas, noise, predict):
@@ -173,20 +206,25 @@ def euler(sampling, sigmas, noise, predict):
 class _Loop(comfy.samplers.Sampler):
     """In the host's eyes a sampler: so the host loads the model and prepares the conditionings as for any run."""
 
-    def __init__(self, train):
-        self.train = train
+    def __init__(self, train, beside):
+        self.train, self.beside = train, beside
 
     def sample(
         self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         options = extra_args["model_options"]
-        if getattr(guider.inner_model, "model_lowvram", False):
+        loaded = [guider.inner_model, *self.beside]
+        if any(getattr(model, "model_lowvram", False) for model in loaded):
             raise ValueError(
                 "Training needs the whole model on the graphics card, and ComfyUI was told to keep a part of it elsewhere. Start it "
                 "without --novram and --lowvram, or use a smaller model."
             )
 
+        placed = _places(loaded)
+
         def denoise(x, sigma, role="positive", patches=None, conditioning=None):
+            if _places(loaded) != placed:
+                raise Unloaded("ComfyUI unloaded the model in the middle of a training")
             roles = (role,) if isinstance(role, str) else role
             entries = guider.conds[roles[0]]
             if conditioning is not None:  # made in this very step
@@ -209,12 +247,19 @@ class _Loop(comfy.samplers.Sampler):
             )
             return out[0] if isinstance(role, str) else out
 
-        with ordinary_weights(guider.inner_model):
+        with contextlib.ExitStack() as stack:
+            for model in loaded:
+                stack.enter_context(ordinary_weights(model))
             self.train(denoise, noise.device)
         return noise
 
 
-OUT_OF_MEMORY = "the memory of the graphics card ran out. Take a smaller batch_size or smaller pictures, and close what else uses it."
+def _places(models):
+    """What changes when the host moves weights of these models or takes their LoRAs out."""
+    return [
+        (getattr(model, "device", None), getattr(model, "model_lowvram", None), model.current_weight_patches_uuid)
+        for model in models
+    ]
 
 
 def _load_whole(executor, model, noise_shape, *args, **kwargs):
@@ -232,8 +277,8 @@ def _with_backward(function, *args, **kwargs):
     return attention_pytorch(*args, **kwargs)
 
 
-def run(model, conditionings, latents, train):
-    """Call ``train(denoise, device)`` with the model (of ``trainable``) loaded whole.
+def run(model, conditionings, latents, train, beside=()):
+    """Call ``train(denoise, device)`` with the model (of ``trainable``) loaded whole, and the patchers ``beside`` with it.
 
     ``denoise(x, sigma, role="positive", patches=None, conditioning=None)`` is the model's denoised prediction (n, c, h, w) for latents
     at noise levels ``sigma`` (n,), with gradients; ``role`` names one of ``conditionings``, a dict of CONDITIONINGs, unless another
@@ -248,13 +293,22 @@ def run(model, conditionings, latents, train):
     add_wrapper_with_key(
         WrappersMP.PREPARE_SAMPLING, rail.KEY, _load_whole, patcher.model_options, is_model_options=True
     )
+    if beside:
+        patcher.set_additional_models(rail.KEY, list(beside))
     with gradients():
         guider = comfy.samplers.CFGGuider(patcher)
         guider.inner_set_conds({role: ordinary(conditioning) for role, conditioning in conditionings.items()})
         guider.set_cfg(1.0)
         shape = torch.zeros(latents.shape)
         with compiled.uncompiled(patcher):
-            guider.sample(shape, torch.zeros_like(shape), _Loop(train), torch.ones(2), disable_pbar=True, seed=0)
+            guider.sample(
+                shape,
+                torch.zeros_like(shape),
+                _Loop(train, [other.model for other in beside]),
+                torch.ones(2),
+                disable_pbar=True,
+                seed=0,
+            )
 
 
 def make_images(

@@ -102,7 +102,10 @@ class LossScale:
         when there is no smaller scale to try."""
         for parameter in parameters:
             parameter.grad /= self.value * count
-        if all(bool(torch.isfinite(parameter.grad).all()) for parameter in parameters):
+        largest = torch.stack(
+            [parameter.grad.abs().amax() for parameter in parameters]
+        )  # one wait for the card, not one each
+        if bool(largest.isfinite().all()):
             return True
         if self.value <= 1:
             raise FloatingPointError(f"the gradient is no finite number at step {step}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 72, 16, 34, 34
 INK, GRID, COLOURS = (40, 40, 46), (226, 226, 230), ((158, 178, 206), (196, 62, 52), (60, 130, 80), (150, 100, 180))
 
 
-def plot(title: str, curves: dict[str, list[tuple[float, float]]], across: str = "step") -> Tensor:
+def plot(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], across: str = "step") -> Tensor:
     """Curves of (x, y) points by name, drawn in their order: IMAGE (1, 360, 640, 3) in 0..1. Points that are not finite are left out."""
     curves = {
         name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in curves.items()

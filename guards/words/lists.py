@@ -1,5 +1,9 @@
 """Lists of forbidden concepts, as text."""
 
+from __future__ import annotations
+
+from . import entries
+
 # Safe Latent Diffusion's own list (Schramowski et al., CVPR 2023, arXiv 2211.05105).
 CONCEPTS = (
     "hate, harassment, violence, suffering, humiliation, harm, suicide, sexual, nudity, bodily fluids, blood, obscene gestures, "
@@ -14,19 +18,24 @@ PRESETS = {
 LONGEST = 2000  # characters: about 400 words, five times what a CLIP text encoder reads at once
 
 
-def split(text):
-    """The concepts of a text in order, each once: separated by commas or lines; # starts a note."""
-    found = {}
+def split(text: str, name: str = "concepts") -> list[str]:
+    """The concepts that a text names, in order, each once (compared without case): what a person would read, see `entries`.
+
+    ``text``: separated by commas, lines or other marks, in any script; # starts a note, quotes make one concept of anything.
+    ``name``: the input that it comes from, for errors. Empty where there is nothing but notes. Raises ValueError for an entry that
+    has no word, or that may be one concept or two, with the spelling that is understood.
+    """
+    concepts: dict[str, str] = {}
     for line in text.splitlines():
-        if not line.lstrip().startswith("#"):
-            for concept in line.split(","):
-                concept = " ".join(concept.split())
-                if concept:
-                    found.setdefault(concept.casefold(), concept)
-    return list(found.values())
+        read = entries.read(line, name)
+        if not read and entries.bare(line).strip(" ,;"):
+            raise ValueError(f"{name}: {entries.bare(line)[:80]!r} has no word to look for. Write it in letters.")
+        for concept in read:
+            concepts.setdefault(concept.casefold(), concept)
+    return list(concepts.values())
 
 
-def compose(preset, text):
+def compose(preset: str, text: str) -> str:
     """The preset's list, then the text's own concepts that it does not name yet, joined by commas.
 
     Raises ValueError when nothing is left or when the text is far longer than a text encoder reads.
@@ -39,10 +48,14 @@ def compose(preset, text):
             f"time and blurs "
             "what is longer. Name the few concepts that matter, or use several guards in a row."
         )
-    known = {concept.casefold() for concept in split(PRESETS[preset])}
-    joined = ", ".join(
-        [*([PRESETS[preset]] if PRESETS[preset] else []), *(c for c in split(text) if c.casefold() not in known)]
-    )
+    listed = {concept.casefold() for concept in split(PRESETS[preset])}
+    own: dict[str, str] = {}
+    for line in text.splitlines():  # as written: a text encoder understands weights and *and*
+        for entry in entries.bare(line).split(","):
+            entry = " ".join(entry.split())
+            if entry and entry.casefold() not in listed:
+                own.setdefault(entry.casefold(), entry)
+    joined = ", ".join([*([PRESETS[preset]] if PRESETS[preset] else []), *own.values()])
     if not joined:
         raise ValueError("concepts is empty: write what must not appear, such as: weapons, blood. Or choose a preset.")
     return joined

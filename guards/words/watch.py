@@ -244,9 +244,7 @@ class Watch:
         """The text without any of the concepts: offending words out, the seams mended. The same text always gives the same."""
         text = unicodedata.normalize("NFC", text)
         while hits := self.find(text):
-            for hit in reversed(hits):
-                text = text[: hit.start] + "\0" + text[hit.end :]
-            text = _mend(text)
+            text = without(text, hits)
         return text
 
     def surface(self, most: int = 200) -> tuple[str, ...]:
@@ -280,7 +278,15 @@ _SMALL = r"(?:a|an|the|of|with|and|or|in|on|at|by|to|for|from|near|beside|behind
 _BEFORE = re.compile(rf"(?:(?<=\s)|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)]|{_SMALL}\b))", re.I)
 
 
-def _mend(text):
+def without(text: str, hits: Sequence[Hit]) -> str:
+    """The text without what `Watch.find` met in it, the seams mended; empty where no word is left."""
+    text = unicodedata.normalize("NFC", text)
+    for hit in reversed(hits):
+        text = text[: hit.start] + "\0" + text[hit.end :]
+    return _close(text)
+
+
+def _close(text: str) -> str:
     """Close the seams (NUL) that removed words leave: possessives, articles and prepositions without a noun, doubled commas, spaces."""
     text = re.sub(r"\0['’]s\b|\0['’](?=\s|$)", "\0", text)
     text = re.sub(r"\0[-_](?:like|shaped|themed|styled?|inspired|print(?:ed)?)\b|#\0|[-_]+\0|\0[-_]+", "\0", text)

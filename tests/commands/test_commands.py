@@ -6,10 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
+import requests
 from PIL import Image
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -57,8 +57,9 @@ def test_serve_says_where_it_is_and_stops_cleanly_on_ctrl_c(host_path, tmp_path)
             if line.startswith("* Open"):
                 break
         assert f"http://127.0.0.1:{port}" in said, said
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        assert b"<html" in opener.open(f"http://127.0.0.1:{port}/", timeout=30).read().lower()
+        with requests.Session() as session:
+            session.trust_env = False
+            assert "<html" in session.get(f"http://127.0.0.1:{port}/", timeout=30).text.lower()
 
         second = start(host_path, "tools.serving.serve", "--port", str(port), "--folder", str(tmp_path), "--cpu")
         told, _ = second.communicate(timeout=300)

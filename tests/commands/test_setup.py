@@ -123,6 +123,27 @@ def test_two_set_ups_at_once_take_turns(tmp_path, monkeypatch):
     assert other.wait(30) == 0
 
 
+@pytest.mark.parametrize(
+    "user, has_apt, said",
+    [
+        (0, True, r"\n    apt-get install python3\.\d+-venv$"),
+        (1000, True, r"\n    sudo apt-get install python3\.\d+-venv$"),
+        (1000, False, "Install the venv and pip packages of your system"),
+    ],
+)
+def test_what_only_the_system_can_install_is_told_and_not_installed(monkeypatch, tmp_path, user, has_apt, said):
+    def ran(command, *_, **__):
+        raise AssertionError(f"set-up ran {command}")
+
+    monkeypatch.setattr(environment, "_has", lambda module: False)
+    monkeypatch.setattr(environment, "run_logged", ran)
+    monkeypatch.setattr(environment.subprocess, "run", ran)
+    monkeypatch.setattr(environment.os, "geteuid", lambda: user, raising=False)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}" if has_apt else None)
+    with pytest.raises(cache.SetupError, match=said):
+        environment._create(tmp_path / "venv", tmp_path)
+
+
 def test_an_environment_without_its_stamp_is_not_ready(tmp_path):
     (tmp_path / "bin").mkdir()
     assert not environment.venv_ready(tmp_path)

@@ -34,12 +34,21 @@ def test_lines_are_read_with_notes_sides_and_strengths():
         ("engender-balanced", [], "engender-balanced"),
         ("", [], ""),
         ("日本, no violence。", ["no violence"], "日本, 。"),
-        ("(no violence:1.2)", ["no violence"], "( :1.2)"),
+        ("(no violence:1.2)", ["no violence"], ""),
+        ("no violent street", ["no violence"], "street"),
+        ("a ＮＯ ViOLENCE street", ["no violence"], "a street"),
+        ("a gender_balanced team", ["gender-balanced"], "a team"),
     ],
 )
 def test_phrases_are_found_as_whole_words_and_taken_out(prompt, phrases, rest):
     found, left = responsible.find(prompt, RULES)
     assert ([rule.phrase for rule in found], left) == (phrases, rest)
+
+
+def test_a_plural_in_the_prompt_meets_the_singular_of_the_mapping_and_back():
+    for phrase, prompt in (("no weapon", "a street, no weapons"), ("no weapons", "a street, no weapon")):
+        rules = responsible.parse_rules(f"{phrase} ⇒ no-weapon # either way")
+        assert responsible.find(prompt, rules) == (rules, "a street")
 
 
 @pytest.mark.parametrize(

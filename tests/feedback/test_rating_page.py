@@ -199,6 +199,48 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     page.keyboard.press("Escape")
 
 
+@once
+def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, "patient", 2)
+    rating.open_view(page, folder.name)
+    page.route("**/ratings", lambda route: route.abort())
+    page.evaluate("""() => {
+        const wait = window.setTimeout;
+        window.pauses = [];
+        window.restore = () => { window.setTimeout = wait; };
+        window.setTimeout = (act, pause, ...rest) => {
+            if (pause >= 500 && String(act).includes("[native code]")) { window.pauses.push(pause); pause = 1; }
+            return wait(act, pause, ...rest);
+        };
+    }""")
+    page.keyboard.press("4")
+    page.wait_for_function("() => window.pauses.length >= 7")
+    assert page.evaluate("() => { window.restore(); return window.pauses.slice(0, 7) }") == [
+        *(500, 1000, 2000, 4000, 8000, 10_000, 10_000)
+    ]
+    page.unroute("**/ratings")
+    rating.wait_for_progress(page, "1 of 2")
+    page.keyboard.press("Escape")
+
+
+@once
+def test_a_nickname_is_judged_by_the_servers_rule_before_anything_is_sent(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, "nicknames", 2)
+    rating.open_view(page, folder.name)
+    for name, good in (("-ann", False), ("a/b", False), ("Zoë 2", True), ("王", True)):
+        page.locator(".cg-rater").fill(name)
+        page.locator(".cg-rater").press("Enter")
+        page.keyboard.press("3")
+        if good:
+            rating.wait_for_progress(page, "1 of 2")
+        else:
+            assert "nickname" in page.locator(f"{rating.VIEW} .cg-status").inner_text()
+    assert [line["rater"] for line in rating.lines(folder)] == ["Zoë 2", "王"]
+    page.locator(".cg-rater").fill("me")
+    page.locator(".cg-rater").press("Enter")
+    page.keyboard.press("Escape")
+
+
 def test_a_comparison_counts_once_the_server_has_it(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, f"pairs-{front_end.renderer[:2]}", 4)
     rating.open_view(page, folder.name)

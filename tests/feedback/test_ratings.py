@@ -1,10 +1,12 @@
 """Ratings as lines on the disk: what counts, what survives a killed server, how far raters agree."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
+import unicodedata
 
 import pytest
 
@@ -212,3 +214,14 @@ def test_the_seed_of_the_nearest_sampler_is_found():
     assert nearest_seed(graph, "1") == 42
     assert nearest_seed({"1": {"inputs": {"images": ["1", 0]}}}, "1") is None
     assert nearest_seed(None, "1") is None
+
+
+def test_browsers_are_sent_the_nickname_rule_that_the_server_goes_by():
+    """Python's classes of characters in the browsers' words: letters and digits are the Unicode categories L and N."""
+    first, rest = re.fullmatch(r"\[(.+?)\]\[(.+?)\]\{0,29\}", feedback.RATER_IN_BROWSERS).groups()
+    assert (first, rest) == (r"\p{L}\p{N}", r"\p{L}\p{N}_\-. ")
+    for code in range(0x110000):
+        character = chr(code)
+        known = unicodedata.category(character)[0] in "LN"
+        assert bool(feedback.RATER.fullmatch(character)) == known, hex(code)
+        assert bool(feedback.RATER.fullmatch("a" + character)) == (known or character in "_-. "), hex(code)

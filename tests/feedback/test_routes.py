@@ -111,6 +111,7 @@ def test_a_rating_is_on_the_disk_when_the_page_hears_of_it(caller, images, user)
     assert [picture["image"] for picture in state["pictures"]] == images
     assert [picture["ratings"] for picture in state["pictures"]] == [{"ann": 3}, {}, {}, {}]
     assert len(state["comparisons"]) == 1 and state["raters"] == ["ann"] and state["concept"] == "star"
+    assert state["rater_rule"].startswith(r"[\p{L}\p{N}]"), "the page judges nicknames by the server's rule"
     assert "private" not in json.dumps(state), "raters do not see the prompt"
     assert caller.get(PLACE)[1]["sets"] == [{"set": "stars", "pictures": 4, "concept": "star", "raters": ["ann"]}]
 

@@ -60,6 +60,41 @@ def test_a_training_may_be_what_loads_the_model_first(plain, clip, train):
     assert all(close(actual[name], value, 1e-4) for name, value in expected.items())
 
 
+def test_a_text_encoder_on_the_same_tight_card_does_not_push_the_model_out(plain, clip):
+    """ComfyUI makes room for whatever is loaded, and loads an encoder whenever it encodes; what it unloads loses its LoRAs."""
+    apply = hosting.module("guards.distillation.host").apply
+    with torch.inference_mode():
+        lora = distil(plain)
+        expected = invert(apply(plain, lora), clip)[""]
+    with emulation.shared_buffers(), torch.inference_mode():
+        model, encoder = apply(emulation.legacy(models.sd1), lora), emulation.legacy_clip(models.clip)
+        before = models.sample(model)
+        assert close(invert(model, encoder)[""], expected, 1e-4)
+        assert torch.equal(models.sample(model), before)
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_a_training_whose_model_is_unloaded_keeps_what_was_learnt_and_the_model_as_it_was(plain, clip, train, caplog):
+    """Another pack frees memory in mid-training; the model has a LoRA, which the host takes out when it unloads."""
+    import comfy.model_management
+
+    host_side = hosting.module("guards.distillation.host")
+
+    def unload(done, *_):
+        if done == 2:
+            comfy.model_management.free_memory(1e30, emulation.DEVICE)
+
+    with torch.inference_mode():
+        lora = distil(plain)
+    with emulation.shared_buffers(), torch.inference_mode(), caplog.at_level(logging.WARNING):
+        model = emulation.legacy(models.sd1)
+        bare, guarded = models.sample(model), models.sample(host_side.apply(model, lora))
+        train(host_side.apply(model, lora), clip, on_step=unload)
+        assert "ran out" in caplog.text
+        assert torch.equal(models.sample(model), bare)
+        assert torch.equal(models.sample(host_side.apply(model, lora)), guarded)
+
+
 @pytest.mark.parametrize("train", TRAININGS.values())
 def test_a_host_that_may_not_load_the_whole_model_refuses_to_train(clip, train):
     with emulation.shared_buffers(novram=True), torch.inference_mode():

@@ -28,21 +28,28 @@ def picture(kind, model, clip):
     return models.sample(model, positive)
 
 
-def distil(model, clip=None, start=None):
+def nothing(*_):
+    """After each step."""
+
+
+def distil(model, clip=None, start=None, on_step=nothing):
     host_side, pure = hosting.module("guards.distillation.host"), hosting.module("guards.distillation.formula")
     settings = pure.Settings(3, 1e-2, 2, 4, average=0.5, sample_steps=3)
-    return host_side.to_lora(host_side.distil(model, CONCEPT, NEGATIVE, (4, 8, 8), settings, start).changes)
+    return host_side.to_lora(host_side.distil(model, CONCEPT, NEGATIVE, (4, 8, 8), settings, start, on_step).changes)
 
 
-def discover(model, clip=None):
+def discover(model, clip=None, on_step=nothing):
     host_side, loop = hosting.module("guards.directions.host_discovery"), hosting.module("guards.training.loop")
     latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    return {"": host_side.discover(model, POSITIVE, NEGATIVE, latents, loop.Settings(12, 0.1, 2)).values}
+    settings = loop.Settings(12, 0.1, 2)
+    return {"": host_side.discover(model, POSITIVE, NEGATIVE, latents, settings, on_step=on_step).values}
 
 
-def invert(model, clip):
+def invert(model, clip, on_step=nothing):
     host_side, loop = hosting.module("guards.inversion.host"), hosting.module("guards.training.loop")
     latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     rewards = torch.tensor([1.0, 0.9, 0.1, 0.0])
     start = host_side.start_vectors(clip, 1)
-    return {"": host_side.invert(model, clip, NEGATIVE, latents, rewards, loop.Settings(12, 0.01, 2), start).values}
+    settings = loop.Settings(12, 0.01, 2)
+    result = host_side.invert(model, clip, NEGATIVE, latents, rewards, settings, start, on_step=on_step)
+    return {"": result.values}

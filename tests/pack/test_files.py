@@ -175,16 +175,20 @@ def test_the_icon_is_a_square_png():
 
 
 def test_the_archive_keeps_what_the_nodes_need():
-    """`.comfyignore` is gitignore syntax; only its plain folder lines are looked at."""
+    """`.comfyignore` is gitignore syntax."""
+    import pathspec
+
     from tools.serving.pack import SHIPPED
 
-    ignored = {
-        line.strip().rstrip("/")
-        for line in (PROJECT / ".comfyignore").read_text().splitlines()
-        if not line.startswith("#")
-    }
-    assert not ignored & set(SHIPPED)
-    assert {"tests", "tools", ".ci", ".github", "output"} <= ignored
+    lines = (PROJECT / ".comfyignore").read_text(encoding="utf-8").splitlines()
+    ignored = pathspec.GitIgnoreSpec.from_lines(lines).match_file
+    paths = [path for name in SHIPPED for path in [PROJECT / name, *(PROJECT / name).rglob("*")]]
+    lost = [
+        name_of(path) for path in paths if path.is_file() and "__pycache__" not in path.parts and ignored(name_of(path))
+    ]
+    assert len(paths) > 100 and not lost, lost
+    for folder in ("tests", "tools", ".ci", ".github", "output", "docs"):
+        assert ignored(f"{folder}/file.py"), folder
 
 
 def workflows() -> list[Path]:

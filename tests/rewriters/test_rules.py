@@ -25,6 +25,11 @@ rules = hosting.module("guards.rewriters.rules")
         ("red hat -> blue cap", "two red hats", "two blue caps"),
         ("cat →dog", "cat", "dog"),
         ("cat => dog", "cat", "dog"),
+        ("cat ⇒ dog", "cat", "dog"),
+        ("cat –> dog", "cat", "dog"),
+        ("cat -＞ dog", "cat", "dog"),
+        ("cat --> dog", "cat", "dog"),
+        ("cat -> dog  # a note", "cat", "dog"),
         ("# note\n\ncat -> dog\n", "cat", "dog"),
         ("cat ->", "a red cat here", "a red here"),
         ("cat -> dog\ndog -> cat", "a cat and a dog", "a dog and a cat"),
@@ -53,7 +58,7 @@ def test_a_rule_replaces_words_in_their_form(written, text, expected):
     ],
 )
 def test_a_faulty_rule_is_named_by_its_line(written, line, said):
-    with pytest.raises(ValueError, match=rf"rules: line {line} .*{said}"):
+    with pytest.raises(ValueError, match=rf"rules, line {line} .*{said}"):
         rules.parse(written)
 
 

@@ -40,9 +40,10 @@ def samples(host, tmp_path_factory):
 @pytest.fixture
 def learn(samples):
     def run(rewriter, name="mine.txt", epochs=1, batch_size=6, seed=0, **more):
-        return llms.run(
+        learned = llms.run(
             hosting.module("guards.rewriting.host_learning").learn(rewriter, name, epochs, batch_size, seed, **more)
         )
+        return learned.instruction, learned.report
 
     return run
 

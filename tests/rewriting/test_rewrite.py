@@ -47,6 +47,7 @@ def read(outcome):
     sentence, *lines = outcome.report.split("\n")
     assert not sentence.startswith("{")
     summary, *further = map(json.loads, lines)
+    assert (sentence, summary, further) == (outcome.sentence, outcome.summary, list(outcome.details))
     return sentence, summary, further
 
 
@@ -243,6 +244,30 @@ def test_the_published_list_is_read_as_single_concepts():
     for text in presets.values():
         if text:
             assert rewriting.forbidden(text)[:2] == ["hate", "harassment"]
+
+
+def test_what_carries_a_chat_and_what_rewrites_by_itself_are_told_apart():
+    chat, text = rewriter.ChatRewriter, rewriter.TextRewriter
+    assert isinstance(Scripted(), chat) and not isinstance(Scripted(), text)
+    assert isinstance(rules.parse("cat -> dog"), text) and not isinstance(rules.parse("cat -> dog"), chat)
+    rules.parse("cat -> dog").release()
+
+
+def test_the_seconds_of_the_report_are_those_of_the_clock():
+    ticks = iter(range(100))
+    outcome = run(Scripted(NO_SYNONYMS, "a dog"), "a cat", clock=lambda: next(ticks))
+    assert outcome.details[0]["seconds"] == 1 and outcome.summary["seconds"] == 3
+
+
+@pytest.mark.parametrize("concepts", ["(weapons:1.3), blood", "no weapons # at all", "weapons and blood", "1. weapons"])
+def test_a_list_that_reads_as_weapons_guards_weapons(concepts):
+    outcome = run(rules.parse("zorp -> circle"), "a man with weapons", concepts, on_failure="strip")
+    assert outcome.changed and outcome.text == "a man"
+
+
+def test_an_entry_that_may_be_two_stops_the_graph():
+    with pytest.raises(ValueError, match="concepts: Tom and Jerry may be one concept or several"):
+        run(Scripted(), "a cat", "Tom and Jerry")
 
 
 def test_commas_of_other_scripts_separate_concepts_too():

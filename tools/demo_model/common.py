@@ -1,38 +1,9 @@
-"""What the training scripts share: the host on sys.path, initialised weights, a resumable checkpoint, a clock."""
+"""What the training scripts share: initialised weights, a resumable checkpoint, averaged weights, a clock."""
 
 import io
-import json
 import math
 import os
-import sys
 import time
-
-from .. import PROJECT
-
-ROOT = str(PROJECT)
-
-
-def start_host(comfyui):
-    """Put a ComfyUI checkout on the path and start it on the CPU, with PyTorch's own attention."""
-    sys.path.insert(0, comfyui)
-    sys.argv = ["main.py", "--cpu", "--use-pytorch-cross-attention"]
-    import comfy.options
-
-    comfy.options.enable_args_parsing(True)
-
-
-def host_module(name):
-    """A module of the pack, loaded the way the host loads it: as part of a package with a name of its own."""
-    import importlib
-    import importlib.util
-
-    if "concept_guards" not in sys.modules:
-        import types
-
-        package = types.ModuleType("concept_guards")
-        package.__path__ = [ROOT]
-        sys.modules["concept_guards"] = package
-    return importlib.import_module("concept_guards." + name)
 
 
 def initialise(module, generator):
@@ -65,19 +36,19 @@ def load_checkpoint(path):
     return torch.load(path, weights_only=True) if os.path.exists(path) else None
 
 
-def gather(path, name, figures):
-    """Add a row's figures to a JSON file of rows, so that several processes fill one table; without a path, nothing."""
-    if not path:
-        return
-    rows = {}
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            rows = json.load(file)
-    rows[name] = {**rows.get(name, {}), **figures}
-    temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(rows, file, indent=1)
-    os.replace(temporary, path)
+def averaged(model, decay, steps=0):
+    """An exponential moving average of a module, or of a list of parameters, that follows closely at first: after step n
+    it keeps min(decay, (1 + n) / (10 + n)). ``steps``: how many were taken before (its values are then loaded)."""
+    import torch
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    def update(average, current, count):
+        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(average, current, count)
+
+    model = model if isinstance(model, torch.nn.Module) else torch.nn.ParameterList(model)
+    average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    average.n_averaged.fill_(1 + steps)  # at zero, the first update would copy
+    return average.requires_grad_(False)
 
 
 class Schedule:

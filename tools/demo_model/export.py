@@ -1,6 +1,6 @@
 """Put the trained parts into the one file that the pack ships: models/demo_model.safetensors (half precision).
 
-python -m tools.demo_model.export --out FOLDER
+python3 run.py train export --out FOLDER
 """
 
 import argparse
@@ -12,13 +12,14 @@ from safetensors.torch import load_file, save
 
 from guards import files
 
+from .. import PROJECT
 from . import common
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
-    parser.add_argument("--to", default=os.path.join(common.ROOT, "models", "demo_model.safetensors"))
+    parser.add_argument("--to", default=os.path.join(PROJECT, "models", "demo_model.safetensors"))
     args = parser.parse_args()
     trained = common.load_checkpoint(os.path.join(args.out, "unet.ckpt"))
     polished = os.path.join(args.out, "vae_polished.safetensors")

@@ -1,32 +1,32 @@
-"""Sample the demo model with the host's own sampler and say, by the oracle, how well it follows its captions.
+"""How well the demo model follows its captions, by the oracle.
 
-    python -m tools.demo_model.measure --comfyui PATH --model FILE [--cfg 3] [--sampler euler] [--sheet sheet.png]
+    python3 run.py measure model [--model FILE] [--cfg 3] [--sampler euler] [--sheet sheet.png]
 
 FILE is the training checkpoint (unet.ckpt, with vae_polished.safetensors or vae.safetensors beside it; the averaged
-weights are used) or the shipped demo_model.safetensors. ``load_model``, ``encode``, ``sample_images`` and ``sheet`` serve
-other measurements, too: the noise of a picture depends on its own seed only, so that two runs can be compared picture by
-picture.
+weights are used) or, by default, the shipped demo_model.safetensors.
 """
 
 import argparse
 import json
 import os
 import time
+from pathlib import Path
 
-from . import common
+from .. import PROJECT
+from ..measuring import sampling
+from ..measuring.sampling import encode, sample_images
+from ..testing import hosting
 
 
 def load_model(path, threads=None):
     """(model_patcher, clip, vae) of a training checkpoint or of a shipped file; the host must have been started."""
     import torch
 
+    if path.endswith(".safetensors"):
+        return sampling.load_model(path, threads)
     if threads:
         torch.set_num_threads(threads)
-    demo = common.host_module("guards.demo.host")
-    if path.endswith(".safetensors"):
-        same = os.path.exists(demo.PATH) and os.path.samefile(path, demo.PATH)
-        with torch.inference_mode():
-            return demo.load() if same else demo.load(path)
+    demo = hosting.module("guards.demo.host")
     import comfy.model_management
     import comfy.model_patcher
     from safetensors.torch import load_file
@@ -63,98 +63,6 @@ def load_model(path, threads=None):
     weights = load_file(next(filter(os.path.exists, files), files[-1]))
     vae = demo.build_vae({key: value.float() for key, value in weights.items()})
     return patcher, clip, vae
-
-
-def encode(clip, prompts):
-    """(n, 77, width): one row of conditioning per prompt, by the host's CLIP."""
-    import torch
-
-    with torch.inference_mode():
-        known = {p: clip.encode_from_tokens(clip.tokenize(p)).float() for p in dict.fromkeys(prompts)}
-        return torch.cat([known[p] for p in prompts])
-
-
-def noise(patcher, seeds, size=64):
-    """(n, channels, size/8, size/8) noise; each picture's depends on its own seed only."""
-    import torch
-
-    shape = (patcher.model.latent_format.latent_channels, size // 8, size // 8)
-    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds])
-
-
-def sample_latents(
-    patcher, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64
-):
-    """Latents (n, channels, 8, 8). ``positive``, ``negative``: (n or 1, 77, width). ``seeds``: one int per picture, or the first of n."""
-    import comfy.sample
-    import torch
-
-    n = len(positive) if not hasattr(seeds, "__len__") else len(seeds)
-    seeds = list(seeds) if hasattr(seeds, "__len__") else list(range(seeds, seeds + n))
-    parts = []
-    with torch.inference_mode():
-        start = noise(patcher, seeds)
-        rows = [t.expand(n, -1, -1) for t in (positive, negative)]
-        for at in range(0, n, chunk):
-            x = start[at : at + chunk]
-            good, bad = ([[t[at : at + chunk].contiguous(), {}]] for t in rows)
-            parts.append(
-                comfy.sample.sample(
-                    patcher,
-                    x,
-                    steps,
-                    cfg,
-                    sampler,
-                    scheduler,
-                    good,
-                    bad,
-                    torch.zeros_like(x),
-                    disable_pbar=True,
-                    seed=seeds[at],
-                ).float()
-            )
-        return torch.cat(parts)
-
-
-def sample_images(
-    patcher, vae, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64
-):
-    """Pictures (n, 3, 64, 64) in 0..1; arguments as for sample_latents."""
-    import torch
-
-    latents = sample_latents(patcher, positive, negative, seeds, cfg, steps, sampler, scheduler, chunk)
-    with torch.inference_mode():
-        return torch.cat([vae.decode(z).float().movedim(-1, 1) for z in latents.split(chunk)]).clamp(0, 1).contiguous()
-
-
-def sheet(path, images, lines, columns=8, scale=2):
-    """A labelled contact sheet: ``lines`` holds, for each picture, the lines of text under it."""
-    from PIL import Image, ImageDraw
-
-    n, _, height, width = images.shape
-    wide, tall = max(width * scale, 128) + 8, 13
-    texts = []
-    for group in lines:
-        text = []
-        for line in group:
-            row = ""
-            for word in line.split(" "):
-                if row and len(row) + 1 + len(word) > wide // 6:
-                    text.append(row)
-                    row = ""
-                row = f"{row} {word}".strip()
-            text.append(row)
-        texts.append(text)
-    cell = height * scale + tall * max(map(len, texts)) + 10
-    page = Image.new("RGB", (columns * wide, -(-n // columns) * cell), (24, 24, 28))
-    pen = ImageDraw.Draw(page)
-    for i in range(n):
-        x, y = i % columns * wide + 4, i // columns * cell + 4
-        pixels = (images[i].movedim(0, -1) * 255).round().byte().cpu().numpy()
-        page.paste(Image.fromarray(pixels).resize((width * scale, height * scale), Image.NEAREST), (x, y))
-        for j, line in enumerate(texts[i]):
-            pen.text((x, y + height * scale + 1 + tall * j), line, fill=(235, 235, 235) if j == 0 else (190, 200, 220))
-    page.save(path)
 
 
 # ---- prompts with what they promise: a list of dicts of caption, slots, colours, background, texture (None: not said) ----
@@ -209,7 +117,7 @@ def prompts(n, seed=0, two=False, words=None):
 
 def judge(seen, rows):
     """How the oracle's answers agree with prompts(): per-picture bool lists (None where the caption says nothing)."""
-    from guards.demo import oracle
+    oracle = hosting.module("guards.demo.oracle")
 
     slots, colours = seen.slots.tolist(), seen.colours.tolist()
     out = []
@@ -253,7 +161,7 @@ def rates(judged):
 
 def shares(seen):
     """{what: share} of the centre's class, the most frequent first."""
-    from guards.demo import oracle
+    oracle = hosting.module("guards.demo.oracle")
 
     counts = {}
     for left, centre, right in seen.slots.tolist():
@@ -272,10 +180,21 @@ def line(title, values):
     )
 
 
+def write_sheet(path, shown):
+    """A labelled sheet of (picture (3, h, w), lines below it)."""
+    from torchvision.transforms.functional import to_pil_image
+
+    from ..pictures import sheet
+
+    row = sheet.Row("", [to_pil_image(image) for image, _ in shown], [" ".join(lines) for _, lines in shown])
+    sheet.draw("The demo model's pictures, and what the oracle sees", [], [row], path)
+
+
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--comfyui", required=True)
-    parser.add_argument("--model", required=True)
+    parser = argparse.ArgumentParser(
+        prog="run.py measure model", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default=str(PROJECT / "models" / "demo_model.safetensors"))
     parser.add_argument("--oracle", default=None, help="another oracle's weights")
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--bias-cfg", type=float, nargs="*", default=[1.0, 1.5, 2.0, 3.0, 5.0])
@@ -290,9 +209,8 @@ def main():
     parser.add_argument("--sheet", help="write a labelled contact sheet there")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()
-    common.start_host(args.comfyui)
-
-    from guards.demo import oracle as module
+    hosting.start()
+    module = hosting.module("guards.demo.oracle")
 
     from . import draw
 
@@ -388,12 +306,10 @@ def main():
     show(generic, images1, seen1, 8)
     print(f"{time.monotonic() - began:.0f} s")
     if args.sheet:
-        import torch
-
         rows = prompts(args.count, args.seed)
         for i in missed[:24]:
             shown.append((images[i], ["MISS " + rows[i]["caption"], "> " + seen.describe()[i]]))
-        sheet(args.sheet, torch.stack([a for a, _ in shown]), [b for _, b in shown])
+        write_sheet(Path(args.sheet), shown)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)

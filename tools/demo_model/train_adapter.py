@@ -1,19 +1,22 @@
 """Label pictures of the demo model for the scale adapter and train it: the shipped models/demo_adapter.safetensors.
 
-    python -m tools.demo_model.train_adapter --comfyui PATH --examples FILE.safetensors [--count 128] [--out FILE.safetensors]
-    python -m tools.demo_model.train_adapter --comfyui PATH --examples FILE.safetensors --labels star=-1.75,striped=-2 --count 1024 ...
+    python3 run.py train adapter --examples FILE.safetensors [--count 128] [--out FILE.safetensors]
+    python3 run.py train adapter --examples FILE.safetensors --labels star=-1.75,striped=-2 --count 1024 ...
 
 Every concept gets pictures of prompts with it and of prompts without it. Their labels are found by bisection, which takes
 ``rounds`` + 2 sampling runs of every picture, or given: one scale for the prompts with the concept, 0 for the others, which
 takes one evaluation of the model. Examples are kept after every batch, so that a stopped run goes on. Prompts and seeds are
-other ones than those of demo_model.inhibit.
+other ones than those of `run.py measure inhibitors`.
 """
 
 import argparse
 import os
 import time
 
-from . import common, measure
+from .. import PROJECT
+from ..measuring import sampling
+from ..testing import hosting
+from . import measure
 
 IMPLICIT = {"star": "zorp"}
 
@@ -41,17 +44,9 @@ def promised(row, concept):
     return row["texture"] == concept or concept in row["slots"]
 
 
-def found(seen, concept):
-    """(n,) bool: whether the oracle sees a shape or a texture."""
-    from . import draw
-
-    return seen.texture == draw.TEXTURES.index(concept) if concept in draw.TEXTURES else seen.contains(concept)
-
-
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--comfyui", required=True)
-    parser.add_argument("--model", default=os.path.join(common.ROOT, "models", "demo_model.safetensors"))
+    parser.add_argument("--model", default=os.path.join(PROJECT, "models", "demo_model.safetensors"))
     parser.add_argument("--concepts", default="star,striped")
     parser.add_argument("--count", type=int, default=256, help="pictures a concept")
     parser.add_argument("--steps", type=int, default=20)
@@ -64,17 +59,20 @@ def main():
     parser.add_argument("--cover", type=float, default=0.9)
     parser.add_argument("--out")
     args = parser.parse_args()
-    common.start_host(args.comfyui)
+    hosting.start()
     import torch
     from safetensors.torch import load_file, save
 
     from guards import files
-    from guards.demo import oracle
 
-    train = common.host_module("guards.inhibitors.host_training")
-    text = common.host_module("guards.inhibitors.host_text")
-    patcher, clip, vae = measure.load_model(args.model, 1)
-    judge, empty = oracle.load(), measure.encode(clip, [""])
+    from .suites import shows
+
+    oracle = hosting.module("guards.demo.oracle")
+
+    train = hosting.module("guards.inhibitors.host_training")
+    text = hosting.module("guards.inhibitors.host_text")
+    patcher, clip, vae = sampling.load_model(args.model, 1)
+    judge, empty = oracle.load(), sampling.encode(clip, [""])
     done = load_file(args.examples) if os.path.exists(args.examples) else {}
     given = {
         name: float(value)
@@ -91,13 +89,13 @@ def main():
             if f"{key}.labels" in done:
                 continue
             began, part = time.monotonic(), rows[at : at + 64]
-            positive = measure.encode(clip, [r["caption"] for r in part])
-            noise = measure.noise(
+            positive = sampling.encode(clip, [r["caption"] for r in part])
+            noise = sampling.noise(
                 patcher, range(9_000_000 + 10_000 * number + at, 9_000_000 + 10_000 * number + at + len(part))
             )
 
             def judged(latents, concept=concept):
-                return found(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
+                return shows(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
 
             if given:
                 inputs = train.look(patcher, target, [[positive, {}]], [[empty, {}]], noise, args.cfg)
@@ -135,7 +133,7 @@ def main():
         folder, name = os.path.split(os.path.abspath(args.out))
         names = ("concepts", "labels", "count", "steps", "cfg", "strongest", "rounds", "cross_end", "cover")
         settings = {key: getattr(args, key) for key in names}
-        common.host_module("guards.inhibitors.host_adapters").save(adapter, name, folder, settings, replace=True)
+        hosting.module("guards.inhibitors.host_adapters").save(adapter, name, folder, settings, replace=True)
         print(report)
 
 

@@ -1,6 +1,6 @@
 """Train the oracle (guards/demo/oracle.py) on drawn pictures, clean and broken, and on their VAE reconstructions.
 
-    python -m tools.demo_model.train_oracle --out FOLDER [--minutes 6]
+    python3 run.py train oracle --out FOLDER [--minutes 6]
 
 A pool of pictures is drawn once (oracle_pool.pt); with vae.safetensors in the folder half of it goes through the demo
 model's VAE. Stops after --minutes of processor time; run again to resume. Writes models/demo_oracle.safetensors.
@@ -12,6 +12,8 @@ import math
 import os
 import time
 
+from .. import PROJECT
+from ..testing import hosting
 from . import common
 
 CLEAN, BROKEN, FADES = 10240, 16384, 2048
@@ -24,7 +26,7 @@ class Autoencoder:
     def __init__(self, path):
         from safetensors.torch import load_file
 
-        self.model = common.host_module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
+        self.model = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
         self.model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
 
     def encode(self, x):
@@ -165,7 +167,7 @@ def losses(out, y):
 
 def report(oracle, name, x, y):
     """Print the accuracy of every head on one set; return it."""
-    from guards.demo.oracle import NONE
+    NONE = hosting.module("guards.demo.oracle").NONE
 
     seen = oracle.see(x)
     rows = {}
@@ -260,12 +262,12 @@ def main():
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--weights", default=os.path.join(common.ROOT, "models", "demo_oracle.safetensors"))
+    parser.add_argument("--weights", default=os.path.join(PROJECT, "models", "demo_oracle.safetensors"))
     parser.add_argument("--evaluate", action="store_true", help="only print the figures of the weights that are there")
     args = parser.parse_args()
     import torch
 
-    from guards.demo import oracle as module
+    module = hosting.module("guards.demo.oracle")
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -293,21 +295,21 @@ def main():
     pictures, labels = pool["pictures"], pool["labels"]
     generator = torch.Generator().manual_seed(args.seed + 1)
     model = module.Oracle().to(memory_format=torch.channels_last)
-    average = module.Oracle().eval()
     for p in model.parameters():
         if p.ndim > 1:
             with torch.no_grad():
                 p.copy_(torch.randn(p.shape, generator=generator) * math.sqrt(2 / p[0].numel()))
     model.heads.weight.data.mul_(0.3)
-    average.load_state_dict(model.state_dict())
+    average = common.averaged(model, 0.995)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.02)
     schedule = common.Schedule(args.rate, args.minutes * 60, warmup=15)
     step, saved, mean = 0, common.load_checkpoint(path), 0.0
     if saved:
         model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
+        average.module.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         schedule.spent, step = saved["spent"], saved["step"]
+        average.n_averaged.fill_(1 + step)
         generator.manual_seed(args.seed + 1000 + step)
     print(f"oracle {sum(p.numel() for p in model.parameters()) / 1e6:.3f} M, pool {len(pictures)}", flush=True)
 
@@ -315,7 +317,7 @@ def main():
         common.save_checkpoint(
             path,
             model=model.state_dict(),
-            average=average.state_dict(),
+            average=average.module.state_dict(),
             optimiser=optimiser.state_dict(),
             spent=schedule.spent,
             step=step,
@@ -343,10 +345,7 @@ def main():
         optimiser.step()
         step += 1
         schedule.spent, before = schedule.spent + time.process_time() - before, time.process_time()
-        with torch.no_grad():
-            weight = 1 - min(0.995, (1 + step) / (10 + step))
-            for p, q in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-                p.lerp_(q, weight) if p.is_floating_point() else p.copy_(q)
+        average.update_parameters(model)
         mean += (loss.item() - mean) * max(0.01, 1 / step)
         if step % 100 == 0:
             print(
@@ -366,7 +365,7 @@ def main():
         backgrounds=module.BACKGROUNDS,
         textures=module.TEXTURES,
     )
-    weights = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in average.state_dict().items()}
+    weights = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in average.module.state_dict().items()}
     os.makedirs(os.path.dirname(args.weights), exist_ok=True)
     save_file(weights, args.weights, metadata=dict({k: json.dumps(v) for k, v in lists.items()}, format=module.FORMAT))
     print(

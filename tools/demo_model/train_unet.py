@@ -1,6 +1,6 @@
 """Train the demo model's UNet and text encoder together (v-prediction, the host's own modules) on drawn pictures.
 
-    python -m tools.demo_model.train_unet --comfyui PATH --out FOLDER [--minutes 60]
+    python3 run.py train unet --out FOLDER [--minutes 60]
 
 Needs vae.safetensors in the same folder. Stops after --minutes of training; run again to resume. A pool of pictures is
 drawn and encoded first and part of it is replaced as training goes on. Writes unet.ckpt (resume) and a preview grid.
@@ -10,6 +10,7 @@ import argparse
 import os
 import time
 
+from ..testing import hosting
 from . import common
 
 POOL = 49152
@@ -69,23 +70,22 @@ def encode_text(text_model, table, rows):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--comfyui", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    common.start_host(args.comfyui)
+    hosting.start()
     import torch
     from safetensors.torch import load_file
 
     from . import draw
 
-    demo = common.host_module("guards.demo.host")
+    demo = hosting.module("guards.demo.host")
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed + 1)
-    vae = common.host_module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
+    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     model, clip, text_model = build(demo, generator)
     tokens = Tokens(clip, draw)
@@ -94,7 +94,8 @@ def main():
     trained = torch.nn.ModuleDict(dict(unet=unet, text=text_model)).requires_grad_(True)
     text_model.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
     parameters = [*trained.parameters(), table]
-    ema = [p.detach().clone() for p in parameters]
+    average = common.averaged(parameters, 0.999)
+    ema = list(average.module.parameters())
     decay = [p for p in parameters if p.ndim > 1 and p is not table]
     rest = [p for p in parameters if p.ndim <= 1 or p is table]
     optimiser = torch.optim.AdamW(
@@ -102,7 +103,7 @@ def main():
     )
     schedule = common.Schedule(args.rate, args.minutes * 60, warmup=90)
     path = os.path.join(args.out, "unet.ckpt")
-    step, saved, average = 0, common.load_checkpoint(path), 0.0
+    step, saved, mean_loss = 0, common.load_checkpoint(path), 0.0
     if saved:
         with torch.no_grad():
             for p, q, value, mean in zip(parameters, ema, saved["parameters"], saved["ema"], strict=True):
@@ -110,6 +111,7 @@ def main():
                 q.copy_(mean)
         optimiser.load_state_dict(saved["optimiser"])
         schedule.spent, step = saved["spent"], saved["step"]
+        average.n_averaged.fill_(1 + step)
         generator.manual_seed(args.seed + 1000 + step)
     print(
         f"unet {sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M, text "
@@ -156,12 +158,11 @@ def main():
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(ema, parameters, 1 - min(0.999, (1 + step) / (10 + step)))
-        average += (loss.item() - average) * max(0.01, 1 / step)
+        average.update_parameters(torch.nn.ParameterList(parameters))
+        mean_loss += (loss.item() - mean_loss) * max(0.01, 1 / step)
         if step % 100 == 0:
             print(
-                f"step {step} {schedule.spent:.0f} s loss {average:.4f} rate {schedule.rate():.2e} "
+                f"step {step} {schedule.spent:.0f} s loss {mean_loss:.4f} rate {schedule.rate():.2e} "
                 f"{100 * args.batch / (time.monotonic() - last):.0f} images/s",
                 flush=True,
             )
@@ -180,7 +181,7 @@ def main():
                 ids=tokens.ids,
                 names=[n for n, _ in trained.named_parameters()] + ["table"],
                 seed=args.seed,
-                loss=average,
+                loss=mean_loss,
             )
             preview(
                 model,
@@ -202,7 +203,7 @@ def main():
         ids=tokens.ids,
         names=[n for n, _ in trained.named_parameters()] + ["table"],
         seed=args.seed,
-        loss=average,
+        loss=mean_loss,
     )
 
 
@@ -223,7 +224,7 @@ PREVIEW = [
 def preview(model, vae, trained, parameters, ema, encode, path, cfg=3.0, steps=12, each=6):
     """Sample a small grid with the averaged weights (DDIM) and write it as a PNG."""
     import torch
-    from PIL import Image
+    from torchvision.utils import save_image
 
     raw = [p.detach().clone() for p in parameters]
     with torch.no_grad():
@@ -243,11 +244,10 @@ def preview(model, vae, trained, parameters, ema, encode, path, cfg=3.0, steps=1
             v = v[n:] + cfg * (v[:n] - v[n:])
             x0, eps = a * x - b * v, b * x + a * v
             x = x0 if i == steps - 1 else bar[u].sqrt() * x0 + (1 - bar[u]).sqrt() * eps
-        image = (vae.decode(x).clamp(-1, 1) + 1) * 127.5
+        image = (vae.decode(x).clamp(-1, 1) + 1) / 2
         for p, q in zip(parameters, raw, strict=True):
             p.copy_(q)
-    grid = image.view(len(PREVIEW), each, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(64 * len(PREVIEW), 64 * each, 3)
-    Image.fromarray(grid.byte().numpy()).save(path)
+    save_image(image, path, nrow=each, padding=0)
 
 
 if __name__ == "__main__":

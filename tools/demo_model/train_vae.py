@@ -1,6 +1,6 @@
 """Train the demo model's autoencoder (guards/demo/vae.py, 64x64x3 <-> 8x8x16) on drawn pictures.
 
-    python -m tools.demo_model.train_vae --out FOLDER [--minutes 8]
+    python3 run.py train vae --out FOLDER [--minutes 8]
 
 Stops after --minutes of training; run again with the same folder to resume. --decoder-only keeps the latents as they are
 (for polishing while a UNet already trains on them).
@@ -13,7 +13,9 @@ import time
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from torchvision.utils import save_image
 
+from ..testing import hosting
 from . import common, draw
 
 
@@ -26,7 +28,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--decoder-only", action="store_true")
     args = parser.parse_args()
-    DemoVAE = common.host_module("guards.demo.vae").DemoVAE
+    DemoVAE = hosting.module("guards.demo.vae").DemoVAE
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     vae = DemoVAE()
@@ -39,15 +41,19 @@ def main():
         vae.encoder.requires_grad_(False)
         final = os.path.join(args.out, "vae_polished.safetensors")
     parameters = [p for p in vae.parameters() if p.requires_grad]
-    ema = [p.detach().clone() for p in parameters]
+    average = common.averaged(parameters, 0.998)
+    ema = list(average.module.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=args.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     schedule = common.Schedule(args.rate, args.minutes * 60, warmup=10)
     step, saved = 0, common.load_checkpoint(path)
     if saved:
         vae.load_state_dict(saved["model"])
-        ema = saved["ema"]
+        with torch.no_grad():
+            for p, q in zip(ema, saved["ema"], strict=True):
+                p.copy_(q)
         optimiser.load_state_dict(saved["optimiser"])
         schedule.spent, step = saved["spent"], saved["step"]
+        average.n_averaged.fill_(1 + step)
         generator.set_state(saved["generator"])
 
     def save():
@@ -83,8 +89,7 @@ def main():
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(ema, parameters, 1 - min(0.998, (1 + step) / (10 + step)))
+        average.update_parameters(torch.nn.ParameterList(parameters))
         if step % 200 == 0:
             psnr = -10 * torch.log10((error / 2).square().mean()).item()
             print(
@@ -114,12 +119,8 @@ def main():
         f"latent mean {z.mean():.3f} std {z.std():.3f}, {sum(p.numel() for p in vae.parameters())} parameters, {step} steps"
     )
     save_file({k: v.half().contiguous() for k, v in vae.state_dict().items()}, final)
-    from PIL import Image
-
-    grid = torch.stack([x[:32], y[:32]], 1).reshape(8, 8, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(512, 512, 3)
-    Image.fromarray(((grid + 1) * 127.5).byte().numpy()).resize((1024, 1024), 0).save(
-        final.replace(".safetensors", ".png")
-    )
+    pairs = torch.stack([x[:32], y[:32]], 1).flatten(0, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    save_image((pairs + 1) / 2, final.replace(".safetensors", ".png"), nrow=8, padding=0)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def still_there(concept: str, text: str) -> bool:
 
 
 async def rewrite_all(rewriter, rows, options):
-    """One dictionary a row: the report's first JSON line, and what the checks say of the final prompt."""
+    """One dictionary a row: the report's summary, and what the checks say of the final prompt."""
     from ..testing import hosting
 
     rewriting, concept_text, synonyms = (
@@ -57,7 +57,7 @@ async def rewrite_all(rewriter, rows, options):
         outcome = await rewriting.rewrite(
             rewriter, query, concept, instruction, "strip", options.attempts, options.seed, memory
         )
-        summary = json.loads(outcome.report.splitlines()[1])
+        summary = outcome.summary
         left = bool(concept_text.watch({concept: ()}).find(outcome.text)) or still_there(concept, outcome.text)
         made.append({**summary, "concept": concept, "query": query, "still_there": left})
         print(

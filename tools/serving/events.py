@@ -1,80 +1,55 @@
-"""Listen to a ComfyUI server's event stream: a WebSocket reader small enough to need no library."""
+"""Listen to a ComfyUI server's event stream in a thread of its own."""
 
 from __future__ import annotations
 
-import base64
-import json
-import os
-import socket
-import struct
+import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Callable
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+import aiohttp
 
 
 class Events(threading.Thread):
-    """Calls `handler(type, data)` for every event the server sends to this client, until `close()` or the server ends."""
+    """Calls `handler(type, data)` for every event the server sends to this client, until `close()` or the server ends.
 
-    def __init__(self, host: str, port: int, client_id: str, handler: Callable[[str, dict], None]):
+    Raises:
+        ConnectionError: the server refuses the stream.
+    """
+
+    def __init__(self, url: str, client_id: str, handler: Callable[[str, dict], None]):
         super().__init__(daemon=True)
-        self.handler = handler
-        self.socket = socket.create_connection((host, port), timeout=30)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(
-            (
-                f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
-                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            ).encode()
-        )
-        self.stream = self.socket.makefile("rb")
-        status = self.stream.readline()
-        if b" 101 " not in status:
-            raise ConnectionError(f"The server refused the event stream: {status.decode(errors='replace').strip()}")
-        while self.stream.readline().strip():
-            pass
-        self.socket.settimeout(None)
+        self.url, self.client_id, self.handler = url, client_id, handler
+        self.opened: concurrent.futures.Future = concurrent.futures.Future()
         self.start()
+        self.loop, self.socket = self.opened.result()
 
     def run(self) -> None:
         try:
-            while (frame := self._frame()) is not None:
-                opcode, payload = frame
-                if opcode == TEXT:
-                    event = json.loads(payload)
-                    self.handler(event.get("type", ""), event.get("data") or {})
-                elif opcode == PING:
-                    self._send(PONG, payload)
-        except (OSError, ValueError, struct.error):
-            pass  # the connection is gone: nothing more to hear
+            asyncio.run(self._listen())
+        except (OSError, ValueError, aiohttp.ClientError, asyncio.TimeoutError) as error:
+            if not self.opened.done():  # afterwards, the connection is gone: nothing more to hear
+                self.opened.set_exception(ConnectionError(f"The server refused the event stream: {error}"))
+
+    async def _listen(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=None, connect=30)
+        async with aiohttp.ClientSession(timeout=timeout) as session:  # takes no proxy from the environment
+            async with session.ws_connect(
+                f"{self.url}/ws", params={"clientId": self.client_id}, max_msg_size=0
+            ) as socket:
+                self.opened.set_result((asyncio.get_running_loop(), socket))
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        event = message.json()
+                        self.handler(event.get("type", ""), event.get("data") or {})
 
     def close(self) -> None:
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.socket.close()
-
-    def _frame(self) -> tuple[int, bytes] | None:
-        """One whole message; the server neither masks nor, in practice, fragments, but fragments are joined."""
-        opcode, message = 0, b""
-        while True:
-            head = self.stream.read(2)
-            if len(head) < 2:
-                return None
-            length = head[1] & 127
-            if length == 126:
-                length = struct.unpack(">H", self.stream.read(2))[0]
-            elif length == 127:
-                length = struct.unpack(">Q", self.stream.read(8))[0]
-            message += self.stream.read(length)
-            opcode = head[0] & 15 or opcode
-            if opcode == CLOSE:
-                return None
-            if head[0] & 128:
-                return opcode, message
-
-    def _send(self, opcode: int, payload: bytes) -> None:
-        mask = os.urandom(4)
-        masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-        self.socket.sendall(bytes([128 | opcode, 128 | len(payload)]) + mask + masked)
+        """Stop listening and wait for the thread's end."""
+        if self.is_alive():
+            closing = self.socket.close()
+            try:
+                asyncio.run_coroutine_threadsafe(closing, self.loop)
+            except RuntimeError:  # ended in this moment
+                closing.close()
+        if threading.current_thread() is not self:
+            self.join(5)

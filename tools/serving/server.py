@@ -1,4 +1,4 @@
-"""A real ComfyUI server with the pack in it: start, queue graphs, follow them, fetch pictures, stop. Standard library only.
+"""A real ComfyUI server with the pack in it: start, queue graphs, follow them, fetch pictures, stop.
 
 with Server(python, host, folder) as server:
     result = server.run(graph)          # API format; see tools.serving.graph for workflow files
@@ -13,13 +13,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import requests
 
 from ..setup.cache import SetupError
 from . import pack
@@ -86,9 +86,8 @@ class Server:
         self.client_id = uuid.uuid4().hex
         self.on_event: Callable[[str, dict], None] | None = None
         self.progress: tuple[int, int] = (0, 0)
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({})
-        )  # never through a proxy: it is this machine
+        self._session = requests.Session()
+        self._session.trust_env = False  # never through a proxy: it is this machine
 
     # Starting and stopping
 
@@ -151,7 +150,7 @@ class Server:
             if time.monotonic() > waited:
                 raise ServerError(f"ComfyUI did not answer within {timeout:.0f} s. {self.log_tail()}")
             time.sleep(0.2)
-        self.events = Events(self._address(), self.port, self.client_id, self._hear)
+        self.events = Events(self.url, self.client_id, self._hear)
 
     def stop(self) -> None:
         """End the server and wait until it is gone."""
@@ -189,17 +188,15 @@ class Server:
 
     def fetch(self, path: str, timeout: float = 60) -> bytes:
         """GET raw bytes."""
-        with self._opener.open(self.url + path, timeout=timeout) as reply:
-            return reply.read()
+        reply = self._session.get(self.url + path, timeout=timeout)
+        reply.raise_for_status()
+        return reply.content
 
     def post(self, path: str, body: dict, timeout: float = 60):
         """POST JSON; the answer parsed, or an empty dict where there is none."""
-        request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with self._opener.open(request, timeout=timeout) as reply:
-            data = reply.read()
-        return json.loads(data) if data.strip() else {}
+        reply = self._session.post(self.url + path, json=body, timeout=timeout)
+        reply.raise_for_status()
+        return reply.json() if reply.content.strip() else {}
 
     def object_info(self) -> dict:
         """Every node the server knows, as the front end sees it."""
@@ -210,9 +207,9 @@ class Server:
         extra = {"extra_pnginfo": {"workflow": workflow}} if workflow else {}
         try:
             reply = self.post("/prompt", {"prompt": graph, "client_id": self.client_id, "extra_data": extra})
-        except urllib.error.HTTPError as error:
+        except requests.HTTPError as error:
             try:
-                reply = json.loads(error.read())
+                reply = error.response.json()
             except ValueError:
                 reply = {"error": {"message": str(error)}}
             raise Refused(reply) from error

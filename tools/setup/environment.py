@@ -103,8 +103,7 @@ def _create(folder: Path, cache: Path) -> None:
             discard(folder)
     if _has("venv") and _has("pip"):
         return _create_with_own_pip(folder, cache)
-    _install_venv_package(cache)
-    return _create_plainly(folder, cache)
+    raise SetupError(_by_hand())
 
 
 def _has(module: str) -> bool:
@@ -129,40 +128,19 @@ def _create_with_own_pip(folder: Path, cache: Path) -> None:
     pip_install(Path(sys.executable), cache, ["--target", found.stdout.strip(), "pip"], "Installing pip")
 
 
-def _install_venv_package(cache: Path) -> None:
-    """A bare Debian or Ubuntu: its Python has neither ensurepip nor pip. Install the package that brings them, if we may."""
-    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-    by_hand = f"This Python ({sys.executable}) cannot make virtual environments. On Debian and Ubuntu:\n    sudo apt-get install {package}"
+def _by_hand() -> str:
+    """What to run where the system's Python has neither ensurepip nor pip; a command of ours changes nothing outside the cache."""
     if not shutil.which("apt-get"):
-        raise SetupError(
+        return (
             f"This Python ({sys.executable}) has neither `ensurepip` nor `pip`.\n"
             "Install the venv and pip packages of your system for it, or use another Python."
         )
-    if os.geteuid() == 0:
-        sudo = []
-    elif shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
-        sudo = ["sudo", "-n"]
-    else:
-        raise SetupError(by_hand)
-    say(f"This Python cannot make virtual environments yet; installing {package} with apt-get")
-    try:
-        run_logged([*sudo, "apt-get", "update"], "apt-get update", cache / "setup.log")
-        run_logged(
-            [
-                *sudo,
-                "env",
-                "DEBIAN_FRONTEND=noninteractive",
-                "apt-get",
-                "install",
-                "-y",
-                "--no-install-recommends",
-                package,
-            ],
-            f"Installing {package}",
-            cache / "setup.log",
-        )
-    except CommandFailed as error:
-        raise SetupError(f"{error}\n{by_hand}") from error
+    package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return (
+        f"This Python ({sys.executable}) cannot make virtual environments. On Debian and Ubuntu, install what is missing and run "
+        f"the same command again:\n    {sudo}apt-get install {package}"
+    )
 
 
 def make_test_libraries(python: Path, cache: Path) -> Path:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ..serving.server import Server
 from .frontend import CLASSIC, FLAGS, NODES_2, FrontEnd
 from .plain import work
 
@@ -25,6 +24,8 @@ def browser(chromium):
 @pytest.fixture(scope="session")
 def front_end_server(host_path, tmp_path_factory):
     """A server of the browser's own: the front end brings back what earlier runs of the same workflow left on a server."""
+    from ..serving.server import Server
+
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("browser-server")) as running:
         yield running
 
@@ -60,6 +61,8 @@ def front_end(renderer, browser, front_end_server, opened) -> FrontEnd:
 @pytest.fixture(scope="session")
 def complaints_without_the_pack(browser, host_path, tmp_path_factory):
     """What the same page complains about on a server without the pack: user files that are not there yet, and the like."""
+    from ..serving.server import Server
+
     with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("plain-server"), with_pack=False) as plain:
         front_end = new_page(browser, plain, CLASSIC)
         work(front_end)

@@ -148,7 +148,7 @@ def shared_buffers(novram=False):
         try:
             yield
         finally:
-            comfy.model_management.unload_all_models()
+            comfy.model_management.free_memory(1e30, DEVICE)
 
 
 def legacy(make):
@@ -157,6 +157,18 @@ def legacy(make):
 
     with torch.inference_mode():
         return comfy.model_patcher.ModelPatcher(make().model, load_device=DEVICE, offload_device=torch.device("cpu"))
+
+
+def legacy_clip(make):
+    """The same for a CLIP of ``make()``: it takes its place on the card, and others have to make room."""
+    import comfy.model_patcher
+
+    with torch.inference_mode():
+        clip = make()
+        clip.patcher = comfy.model_patcher.ModelPatcher(
+            clip.cond_stage_model, load_device=DEVICE, offload_device=torch.device("cpu")
+        )
+    return clip
 
 
 def dynamic(make):

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from PIL import Image
-
 if TYPE_CHECKING:
+    from PIL import Image
     from playwright.sync_api import ConsoleMessage, Page
 
 FLAGS = (
@@ -149,6 +148,8 @@ class FrontEnd:
 
     def look_at(self, node: str) -> Image.Image:
         """What the screen shows where a node is, after bringing it into view."""
+        from PIL import Image
+
         return Image.open(io.BytesIO(self.page.screenshot(clip=self.page.evaluate(FRAME, node)))).convert("RGB")
 
     def faults(self) -> list[str]:

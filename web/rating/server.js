@@ -3,6 +3,7 @@ import { api } from "../../../scripts/api.js";
 
 const PLACE = "/concept_guards/feedback";
 const KEY = "concept-guards.unsaved.";
+const SHORTEST = 500, LONGEST = 10_000;      // milliseconds between two tries: doubled as long as nobody answers
 const path = (...parts) => [PLACE, ...parts.map(encodeURIComponent)].join("/");
 
 export const pictureURL = (set, image) => api.apiURL(path(set, "picture", image));
@@ -49,11 +50,13 @@ export class Outbox {
   async run() {
     if (this.running) return;
     this.running = true;
+    let pause = SHORTEST;
     while (this.items.length) {
       const item = this.items[0];
       try {
         await answer(await api.fetchApi(path(item.set, "ratings"), {
           method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(item.body), signal: AbortSignal.timeout(15000) }));
+        pause = SHORTEST;
         this.done(item);
         this.handlers.onSaved(item);
       } catch (error) {
@@ -62,7 +65,8 @@ export class Outbox {
           this.handlers.onRefused(item, error.message);
         } else {
           this.handlers.onWaiting(this.items.length);
-          await new Promise((resolve) => setTimeout(resolve, 500));
+          await new Promise((resolve) => setTimeout(resolve, pause));
+          pause = Math.min(2 * pause, LONGEST);
         }
       }
     }

@@ -1,51 +1,12 @@
 // The rating view: a dialog of the page's own over the whole window, worked by keyboard or mouse. It knows nothing of the canvas.
-import { Outbox, importSet, pictureURL, readSet, thumbnailURL } from "./server.js";
+import { button, make } from "./elements.js";
+import { press } from "./keys.js";
+import { prepared } from "./pictures.js";
+import { Outbox, readSet } from "./server.js";
+import { Strip } from "./strip.js";
 import { say } from "./texts.js";
 
 const STORE = "concept-guards.rater";
-const RATER = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}_\-. ]{0,29}$/u;
-
-export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-const button = (text, onclick, className = "") => make("button", { type: "button", textContent: text, onclick, className });
-
-// A picture as a handful of colours, which the page stretches: no filter to compute, and nothing to make out
-const VEIL = 7;
-const STEP = 63;        // pixels from one thumbnail to the next: its 60 of the style sheet and a gap
-const AROUND = 6;       // thumbnails kept ready on either side of those in view
-
-function veiled(url) {
-  const canvas = make("canvas", { width: VEIL, height: VEIL, ariaLabel: say("blurred") });
-  const source = new Image();
-  source.onload = () => {
-    canvas.getContext("2d", { willReadFrequently: true }).drawImage(source, 0, 0, VEIL, VEIL);
-    canvas.dataset.drawn = "yes";
-  };
-  source.onerror = () => ahead.delete(url);
-  source.src = url;
-  return canvas;
-}
-
-function loaded(url) {
-  const image = make("img", { src: url, draggable: false, onerror: () => ahead.delete(url) });
-  image.decode().catch(() => {});
-  return image;
-}
-
-// What is shown next waits here, ready to be put on the page
-const ahead = new Map();
-
-function ready(url, prepare) {
-  if (!ahead.has(url)) {
-    if (ahead.size > 12) ahead.delete(ahead.keys().next().value);
-    ahead.set(url, prepare(url));
-  }
-  return ahead.get(url);
-}
 
 export class RatingView {
   constructor() {
@@ -84,7 +45,7 @@ export class RatingView {
     this.mode = make("select", { className: "cg-mode", onchange: () => this.goToFirst() },
       make("option", { value: "single", textContent: say("single") }), make("option", { value: "pairs", textContent: say("pairs") }));
     this.always = make("input", { type: "checkbox", className: "cg-always", onchange: () => {
-      this.strip.classList.toggle("cg-open", this.always.checked);
+      this.strip.element.classList.toggle("cg-open", this.always.checked);
       this.draw();
     } });
     this.progress = make("strong", { className: "cg-progress" });
@@ -94,15 +55,18 @@ export class RatingView {
     this.answers = make("div", { className: "cg-answers" });
     this.status = make("p", { className: "cg-status", role: "status" });
     this.keys = make("p", { className: "cg-keys" });
-    this.track = make("div", { className: "cg-track" });
-    this.strip = make("div", { className: "cg-strip", onscroll: () => this.drawStrip() }, this.track);
+    this.strip = new Strip({
+      onPick: (place) => { this.mode.value = "single"; this.index = place; this.draw(); this.dialog.focus(); },
+      ratingOf: (image) => this.savedRating(image),
+      isCurrent: (place) => place === this.index && !this.inPairs,
+    });
     this.heading = make("strong", { className: "cg-name" });
     this.dialog = make("dialog", { className: "cg-rating", tabIndex: -1, ariaLabel: say("title") },
       make("header", {}, this.heading, this.progress, this.agreement,
         make("label", {}, say("rater") + " ", this.rater), make("label", {}, say("mode") + " ", this.mode),
         make("label", {}, this.always, " " + say("always")), button(say("close"), () => this.dialog.close(), "cg-close")),
-      this.question, this.stage, this.answers, this.status, this.keys, this.strip);
-    this.dialog.addEventListener("keydown", (event) => this.key(event));
+      this.question, this.stage, this.answers, this.status, this.keys, this.strip.element);
+    this.dialog.addEventListener("keydown", (event) => press(this, event));
     for (const kind of ["keypress", "paste", "copy", "wheel", "pointerdown"]) {     // none of it is meant for the canvas
       this.dialog.addEventListener(kind, (event) => event.stopPropagation(), { passive: true });
     }
@@ -122,7 +86,7 @@ export class RatingView {
       state.index = new Map(state.pictures.map((picture, place) => [picture.image, place]));
       this.state = state;
       for (const item of this.outbox.items) if (item.set === name) this.apply(item, true);
-      this.emptyStrip();
+      this.fillStrip();
     } catch (error) {
       this.tell(say("failed", { reason: error.message }), true);
     }
@@ -148,6 +112,10 @@ export class RatingView {
 
   mine(picture) { return picture.ratings[this.me]; }
   waiting(image) { return this.outbox.items.some((item) => item.set === this.name && !item.body.other && item.body.image === image); }
+  savedRating(image) {
+    const rating = this.mine(this.state.pictures[this.state.index.get(image)]);
+    return rating === undefined || this.waiting(image) ? "" : String(rating);
+  }
   done() {
     const waiting = new Set(this.outbox.items.filter((item) => item.set === this.name && !item.body.other).map((item) => item.body.image));
     return this.state.pictures.filter((picture) => this.mine(picture) !== undefined && !waiting.has(picture.image)).length;
@@ -158,6 +126,10 @@ export class RatingView {
     const waiting = new Set(this.outbox.items.filter((item) => item.set === this.name && item.body.other && item.body.rater === this.me)
       .map((item) => [item.body.image, item.body.other].sort().join("\n")));
     return this.state.comparisons.filter(([a, b, rater]) => rater === this.me && !waiting.has(a + "\n" + b)).length;
+  }
+
+  fillStrip() {
+    this.strip.fill(this.name, (this.state?.pictures ?? []).map((picture) => picture.image));
   }
 
   goToFirst() {
@@ -215,8 +187,14 @@ export class RatingView {
     this.draw();
   }
 
+  skipPair() {
+    if (this.pair) this.skipped.add([...this.pair].sort().join("\n"));
+    this.nextPair();
+    this.draw();
+  }
+
   knownRater() {
-    if (RATER.test(this.me)) return true;
+    if (new RegExp(`^(?:${this.state.rater_rule})$`, "u").test(this.me)) return true;      // the rule as the server sent it
     this.tell(say("badRater"), true);
     this.rater.focus();
     return false;
@@ -260,33 +238,10 @@ export class RatingView {
 
   saved(item) {
     if (!this.state || item.set !== this.name) return;
-    this.mark(item.body.image);
+    this.strip.mark(item.body.image);
     this.drawProgress();
     const left = this.outbox.items.length;
     if (!left) this.tell(!this.inPairs && this.done() === this.state.pictures.length ? say("complete") : say(item.body.rating === null ? "undone" : "saved"));
-  }
-
-  // Keys
-
-  key(event) {
-    event.stopPropagation();
-    if (event.key === "Escape" || event.ctrlKey && event.key !== "z" || event.metaKey && event.key !== "z" || event.altKey) return;
-    if (event.target === this.rater) {
-      if (event.key === "Enter") { this.rater.blur(); this.dialog.focus(); }
-      return;
-    }
-    if (event.target === this.mode && event.key.startsWith("Arrow")) return;
-    const acts = this.inPairs
-      ? { ArrowLeft: () => this.compare(1), ArrowRight: () => this.compare(0), ArrowDown: () => this.compare(0.5), "=": () => this.compare(0.5),
-          s: () => { if (this.pair) this.skipped.add([...this.pair].sort().join("\n")); this.nextPair(); this.draw(); } }
-      : { ArrowLeft: () => this.move(-1), ArrowRight: () => this.move(1), s: () => this.move(1) };
-    Object.assign(acts, { u: () => this.undo(), z: () => this.undo(), Backspace: () => this.undo(), b: () => { this.always.click(); } });
-    if (!this.inPairs) for (let rating = 0; rating <= 4; rating++) acts[rating] = () => this.rate(rating);
-    if (!event.target.closest("button, select, input")) acts[" "] = () => this.reveal();
-    const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act || !this.state) return;
-    event.preventDefault();
-    if (!event.repeat || event.key.startsWith("Arrow") && !this.inPairs) act();
   }
 
   reveal() {
@@ -306,22 +261,18 @@ export class RatingView {
     const name = this.name, shown = make("div", { className: "cg-picture" });
     shown.uncover = (open) => {
       shown.classList.toggle("cg-blurred", !open);
-      shown.replaceChildren(this.prepared(name, image, open));
+      shown.replaceChildren(prepared(name, image, open));
     };
     shown.onclick = () => shown.uncover(shown.classList.contains("cg-blurred"));
     shown.uncover(this.always.checked);
     return shown;
   }
 
-  prepared(name, image, open) {
-    return open ? ready(pictureURL(name, image), loaded) : ready(thumbnailURL(name, image), veiled);
-  }
-
   draw() {
     if (!this.state) {
       this.stage.replaceChildren();
       delete this.stage.dataset.image;
-      this.emptyStrip();
+      this.fillStrip();
       this.question.textContent = this.progress.textContent = this.agreement.textContent = "";
       this.offer("", () => []);
       return;
@@ -345,16 +296,8 @@ export class RatingView {
       ...say("scale").map((text, rating) => Object.assign(button(`${rating} ${text}`, () => this.rate(rating)), { value: rating })),
       button(say("next") + " →", () => this.move(1)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())]);
     for (const one of this.answers.children) if (one.value) one.classList.toggle("cg-chosen", one.value === String(mine));
-    for (const next of this.state.pictures.slice(this.index + 1, this.index + 4)) this.prepared(this.name, next.image, this.always.checked);
-    const place = this.index * STEP;
-    if (!(place > this.scrolled + STEP && place < this.scrolled + 8 * STEP)) {      // only when it has left the view: scrolling costs a layout
-      this.scrolled = Math.max(place - 2 * STEP, 0);
-      this.strip.scrollLeft = this.scrolled;
-      this.drawStrip();
-    }
-    this.current?.removeAttribute("aria-current");
-    this.current = this.thumbs.get(this.index);
-    this.current?.setAttribute("aria-current", "true");
+    for (const next of this.state.pictures.slice(this.index + 1, this.index + 4)) prepared(this.name, next.image, this.always.checked);
+    this.strip.goTo(this.index);
   }
 
   drawPair() {
@@ -376,63 +319,5 @@ export class RatingView {
       ? say("compared", { done: this.compared() })
       : say("progress", { done: this.done(), all: this.state.pictures.length });
     this.agreement.textContent = pictures ? say("agreement", { alpha: alpha === null ? "–" : alpha.toFixed(2), count: pictures }) : say("agreementNone");
-  }
-
-  emptyStrip() {
-    this.scrolled = -1e9;
-    this.thumbs = new Map();
-    this.track.replaceChildren();
-    this.track.style.width = `${(this.state?.pictures.length ?? 0) * STEP}px`;
-  }
-
-  // Only the thumbnails in view are on the page: the browser looks at every element of a page in every frame, and a set may have thousands
-  drawStrip() {
-    if (!this.state) return;
-    const from = Math.floor(this.strip.scrollLeft / STEP) - AROUND, to = from + Math.ceil(window.innerWidth / STEP) + 2 * AROUND;
-    for (const [place, thumb] of this.thumbs) {
-      if (place >= from && place <= to) continue;
-      thumb.remove();
-      this.thumbs.delete(place);
-    }
-    for (let place = Math.max(from, 0); place <= Math.min(to, this.state.pictures.length - 1); place++) {
-      if (!this.thumbs.has(place)) this.track.append(this.thumb(place));
-    }
-  }
-
-  thumb(place) {
-    const { image } = this.state.pictures[place];
-    const thumb = make("button", { type: "button", tabIndex: -1, title: String(place + 1),
-                                   onclick: () => { this.mode.value = "single"; this.index = place; this.draw(); this.dialog.focus(); } },
-      make("img", { decoding: "async", src: thumbnailURL(this.name, image), alt: "" }), String(place + 1));
-    thumb.style.left = `${place * STEP}px`;
-    if (place === this.index && !this.inPairs) (this.current = thumb).setAttribute("aria-current", "true");
-    this.thumbs.set(place, thumb);
-    this.mark(image);
-    return thumb;
-  }
-
-  mark(image) {
-    const place = this.state.index.get(image), thumb = this.thumbs.get(place);
-    if (!thumb) return;
-    const rating = this.mine(this.state.pictures[place]);
-    thumb.dataset.rating = rating === undefined || this.waiting(image) ? "" : String(rating);
-  }
-}
-
-export async function takeIn(file, tell) {
-  const suggested = file.name.replace(/\.zip$/i, "").replace(/[^\p{L}\p{N}_\-. ()+]/gu, "_").slice(0, 60);
-  const name = window.prompt(say("name"), suggested)?.trim();
-  if (!name) return;
-  try {
-    let result;
-    try {
-      result = await importSet(name, file, false);
-    } catch (error) {
-      if (error.status !== 409 || !window.confirm(say("replace", { name }))) throw error;
-      result = await importSet(name, file, true);
-    }
-    tell(say("imported", result));
-  } catch (error) {
-    tell(say("failed", { reason: error.message }));
   }
 }

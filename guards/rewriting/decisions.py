@@ -1,0 +1,240 @@
+"""What is decided about a query and its rewrites, without asking anyone: is it met, is an answer acceptable, what goes on.
+
+`rewrite` asks; whatever it hears is judged here, and the text that goes on is checked once more in `_outcome`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..rewriters.protocol import Answer
+from ..words.forms import STOP_WORDS, forms
+from ..words.watch import Hit, Watch, watch, words_of
+from .answers import echoes, fault, plain
+from .synonyms import Words
+
+ON_FAILURE = ("block", "strip", "original")
+
+
+class RewriteBlocked(RuntimeError):
+    """No acceptable rewrite was found and on_failure is block."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What goes on to the text encoder, whether it differs from the query, and why: ``sentence`` for people, ``summary`` and ``details``
+    (attempts, other words, warnings) for machines."""
+
+    text: str
+    changed: bool
+    sentence: str
+    summary: Mapping[str, object]
+    details: tuple[Mapping[str, object], ...] = ()
+
+    @property
+    def report(self) -> str:
+        """All of it as text: the sentence on the first line, then JSON lines, the summary first."""
+        rows = (json.dumps(row, ensure_ascii=False) for row in (self.summary, *self.details))
+        return "\n".join([self.sentence, *rows])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One rewrite that was tried. ``problem``: why it was refused; empty where it was taken. ``answer``, ``seconds``: of a model."""
+
+    text: str
+    problem: str = ""
+    answer: Answer | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was asked: the attempts, all answers (those for synonyms too), warnings, and how many seconds it took."""
+
+    attempts: Sequence[Attempt] = ()
+    answers: Sequence[Answer] = ()
+    warnings: Sequence[str] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A query and what is forbidden in it. ``words``: concept -> its other words. ``rewriter``: its name, for sentences."""
+
+    query: str
+    words: Mapping[str, Words]
+    rewriter: str
+    on_failure: str = "block"
+    most_attempts: int = 3
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What a rewrite may not hold."""
+        return watch({concept: words.same for concept, words in self.words.items()})
+
+    @cached_property
+    def hints(self) -> Watch:
+        """What makes a query be rewritten: also words that only show a concept."""
+        return watch({concept: (*words.same, *words.shows) for concept, words in self.words.items()})
+
+    @cached_property
+    def hits(self) -> list[Hit]:
+        """Where the query names or shows a concept."""
+        return self.hints.find(self.query)
+
+    @cached_property
+    def implied(self) -> bool:
+        """Whether the query names no concept: it is looked at, if at all, because of words that show one."""
+        return self.hints is not self.watch and not self.watch.find(self.query)
+
+    @property
+    def concerned(self) -> list[str]:
+        """The concepts that are met in the query."""
+        return list(dict.fromkeys(hit.concept for hit in self.hits))
+
+    def left(self, text: str) -> str:
+        """What a rewrite still holds; empty where it holds nothing forbidden."""
+        return _named(self.watch.find(text), "it still holds ")
+
+    def problem(self, text: str, instruction: str) -> str:
+        """Why a language model's caption cannot be used; empty where it can."""
+        return (
+            fault(text, self.query)
+            or self.left(text)
+            or (_stray(text, self.query) if self.implied else "")
+            or ("it repeats the instruction" if echoes(text, instruction, self.query) else "")
+        )
+
+
+def unchanged(case: Case, record: Record) -> Outcome:
+    """The query goes on as it is: nothing is met in it, or the rewriter left it alone."""
+    calls, concepts = len(record.answers), list(case.words)
+    asked = f"{calls} call{'s' if calls > 1 else ''} for synonyms" if calls else "no language model was asked"
+    none = (
+        f"none of the {len(concepts)} forbidden concepts is" if len(concepts) > 1 else f"{_quoted(concepts[0])} is not"
+    )
+    sentence = f"Unchanged: {none} in the query ({asked})."
+    if case.hits:
+        sentence = (
+            f"Unchanged: {case.rewriter} left the query as it is; it was asked because of {_named(case.hits, '')}."
+        )
+    warned = " Warning: " + "; ".join(record.warnings) if record.warnings else ""
+    return _outcome(case, record, "unchanged", sentence + warned, case.query)
+
+
+def rewritten(case: Case, record: Record, text: str) -> Outcome:
+    """An acceptable rewrite goes on."""
+    if text == case.query or text.casefold().strip(" .") == case.query.casefold().strip(" ."):
+        return unchanged(case, record)
+    tries = len(record.attempts)
+    at = f" at attempt {tries} of {case.most_attempts}" if tries > 1 else ""
+    sentence = f"Rewritten{at} by {case.rewriter}{_named(case.hits, '; the query held ')}."
+    return _outcome(case, record, "rewritten", sentence, text)
+
+
+def failed(case: Case, record: Record, last: str, problem: str, error: Exception | None = None) -> Outcome:
+    """No acceptable rewrite: what on_failure says. ``last``: the last answer. ``error``: of a back end that does not answer.
+
+    Raises ``error``, or RewriteBlocked, where on_failure is block.
+    """
+    tries = f"{len(record.attempts)} attempt{'s' if len(record.attempts) != 1 else ''}"
+    met = _named(case.hits or case.watch.find(last), "")
+    if case.implied and (error is None or case.on_failure != "block"):
+        sentence = (
+            f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says none of the "
+            f"concepts; it was looked at because of {met}."
+        )
+        return _outcome(case, record, "unchanged", sentence, case.query)
+    if case.on_failure == "block":
+        if error is not None:
+            raise error
+        raise RewriteBlocked(
+            f"Rewrite Prompt stopped the graph: no rewrite without {met} after {tries}: {problem}. "
+            + (f"Last answer: {_quoted(_short(last))}. " if last else "")
+            + "Reword the query, use a stronger language model or more attempts, or set on_failure to strip."
+        )
+    if case.on_failure == "strip":
+        text = case.watch.strip(case.query)
+        empty = " Nothing was left of it." if not text else ""
+        sentence = f"Warning: no rewrite after {tries} ({problem}); taken out of the query: {met}.{empty}"
+        return _outcome(case, record, "stripped", sentence, text)
+    sentence = f"WARNING: no rewrite after {tries} ({problem}); the query passes as it is, with {met} in it."
+    return _outcome(case, record, "original", sentence, case.query)
+
+
+def _outcome(case: Case, record: Record, decision: str, sentence: str, text: str) -> Outcome:
+    """The outcome. Whatever the path, the text is checked once more; only `original` may hold a concept."""
+    left = case.watch.find(text)
+    if left and decision != "original":
+        raise RewriteBlocked(
+            f"Rewrite Prompt stopped the graph: {_named(left, '')} would have been left in the prompt."
+        )
+    met: dict[str, list] = {}
+    for hit in case.hits:
+        meaning = {"meaning": hit.phrase} if hit.phrase != hit.concept else {}
+        met.setdefault(hit.concept, []).append({"word": hit.word, **meaning})
+    summary = {
+        "decision": decision,
+        "changed": text != case.query,
+        "rewritten": text,
+        "rewriter": case.rewriter,
+        "concepts": list(case.words),
+        "found": met,
+        "left": [hit.word for hit in left],
+        "attempts": len(record.attempts),
+        "calls": len(record.answers),
+        "prompt_tokens": sum(answer.prompt_tokens for answer in record.answers),
+        "answer_tokens": sum(answer.answer_tokens for answer in record.answers),
+        "seconds": round(record.seconds, 3),
+    }
+    details = [_row(number, attempt) for number, attempt in enumerate(record.attempts, 1)]
+    details += [
+        {"concept": concept, "same": list(words.same), "shows": list(words.shows)}
+        for concept, words in case.words.items()
+        if words.same or words.shows
+    ]
+    details += [{"warning": warning} for warning in record.warnings]
+    return Outcome(text, text != case.query, " ".join(sentence.split()), summary, tuple(details))
+
+
+def _row(number: int, attempt: Attempt) -> dict:
+    """An attempt as a line of the report."""
+    row: dict[str, object] = {"attempt": number, "answer": _short(attempt.text)}
+    if attempt.problem:
+        row["refused"] = attempt.problem
+    if attempt.answer is not None:
+        row["prompt_tokens"] = attempt.answer.prompt_tokens
+        row["answer_tokens"] = attempt.answer.answer_tokens
+        row["seconds"] = round(attempt.seconds, 3)
+    return row
+
+
+def _named(hits: Sequence[Hit], before: str) -> str:
+    """The offending words with their concepts: "cats" (cat); empty where there is none."""
+    parts = dict.fromkeys(
+        _quoted(_short(hit.word, 60)) + (f" ({_short(hit.concept, 60)})" if hit.word != hit.concept else "")
+        for hit in hits
+    )
+    if not parts:
+        return ""
+    return before + ", ".join(list(parts)[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
+
+
+def _stray(text: str, query: str) -> str:
+    """Whether an answer to a query that only implies a concept has left the query behind; empty where it has not."""
+    asked = {word for word in words_of(query) if word not in STOP_WORDS}
+    kept = sum(any(form in asked for form in forms(word)) for word in set(words_of(text)))
+    return "it has little to do with the query" if kept * 3 < len(asked) else ""
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _short(text: str, most: int = 200) -> str:
+    text = plain(text)
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,0 +1,150 @@
+"""What a person means by one line of a list of concepts: ``1. no weapons (guns, knives) # note`` names weapons, guns and knives.
+
+A list that a person would read as *weapons* must never let "weapons" pass, so what is written around a concept is read away (numbers,
+weights, negations, "of any kind"), and what may be one concept or two is refused with both spellings. Quotes make one concept of anything.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 400  # characters of one entry
+# A note begins with #, also behind a concept; not in C# or F#.
+_NOTE = re.compile(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
+_TAG = re.compile(r"</?(?:br|li|ul|ol|p|b|i|strong|em)\s*/?>", re.I)
+_FILE = re.compile(r"<\s*(?:lora|lyco|lycoris|hypernet)\s*:([^:<>]*)[^<>]*>|\b(?:embedding|ti|lora)\s*:\s*", re.I)
+_PLURAL = re.compile(r"(?<=\w)\((?:e?s)\)")  # weapon(s)
+_LIST = re.compile(
+    r"(?:^|(?<=\s))(?:\(?\d{1,3}[.)]|[a-z][.)]|[\u2460-\u249b])(?:\s+|(?=[^\W\d]{2}))(?=\S)|^\s*\d{1,3}\s*[:、．-]\s*(?=\D)"
+)
+_HARD = re.compile(
+    r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|//|[!?！？]+(?=\s|$)"
+)
+# Between two words of three letters or more: guns/knives, and not AC/DC.
+_TIGHT = re.compile(r"(?<=[^\W\d_]{3})(?:[/+&＆／]|\.+|…+)(?=[^\W\d_]{3})")
+_STOP = re.compile(r"(?<![.\s])\.+(?=\s|$)")
+_ABBREVIATIONS = frozenset("mr mrs ms dr st jr sr vs prof gen lt col sgt capt mt ft inc co no".split())
+_WEIGHT = re.compile(r"\s*[:：]\s*[-+]?\d*[.,]?\d+\s*%?$")
+_COLON = re.compile(r"[:：](?!\d)")
+_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "「": "」", "『": "』", "`": "`"}
+_MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
+_WORDS_BETWEEN = re.compile(
+    r"\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|"
+    r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
+    r"|或者|以及|还有|還有|または|もしくは|および|及び|(?<=[가-힣]{2})[와과]\s+(?=[가-힣])"
+    r"|(?<=[\u30a0-\u30ff\u4e00-\u9fff])[とや](?=[\u30a0-\u30ff\u4e00-\u9fff])"
+)
+_CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_GAP = re.compile(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
+_AND = re.compile(r"\s+(?:and|&|＆)\s+", re.I)
+_UNSURE = re.compile(rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+[eo]\s+(?=\w)|^(?:block|sin)\s+(?=\w)")
+_BEFORE = re.compile(
+    r"""^(?:(?:[-*+•·–—!~^_>@\s]|\[[ xX]?\])+(?=\w)
+    |(?:absolutely\s+|please\s+|strictly\s+)?(?:no(?!\s+one\b)|not|non|none|never|without|w/o|avoid|exclude|excluding|remove|forbid|forbidden|prohibit|
+        prohibited|banned?|delete|omit|censor|ohne|keine?|sans|без|нет|sem|senza|(?:do\s+not|don['’]?t|must\s+not|never)
+        (?:\s+(?:show|draw|include|want|use|contain|depict|generate|make|have|put))?)\s+(?=\w)
+    |(?:(?:any|all|every|some|various|other|further)\s+)?(?:kinds?|types?|sorts?|forms?|images?|pictures?|photos?|depictions?)\s+(?:of|showing|with)\s+
+    |(?:any|all|every|other|also|and|or|such\s+as|including|especially|anything\s+(?:with|like|about|related\s+to)|everything\s+(?:with|about)|
+        an?\s+(?:image|picture|photo)\s+(?:of|showing|with)|images?\s+showing)\s+(?=\w)
+    |(?:不要|没有|沒有|禁止|避免|请勿|請勿|不许|不得|拒绝|拒絕|任何|所有|各种|各種|一切)(?=\w))""",
+    re.I | re.X,
+)
+_BEHIND = re.compile(
+    r"""(?:\s+(?:of|in)\s+(?:any|all|every|whatever)\s+(?:kinds?|sorts?|types?|forms?|shapes?|ways?)
+    |\s+(?:whatsoever|at\s+all|please|etc\.?|etcetera|\(any\)|in\s+general)
+    |\s+(?:and|or)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|similar(?:\s+\w+)?|such|anything\s+(?:like|similar).*|whatever)
+    |(?<=\w)(?:等等?|之类|之類|なし|無し|禁止)
+    |[\s.!?…*_~^"'`-]+)$""",
+    re.I | re.X,
+)
+_EXCEPT = re.compile(r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b", re.I)
+_ARROW = re.compile(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
+
+
+def bare(line: str) -> str:
+    """A line without its notes: what follows #, and comments of other languages."""
+    return _NOTE.sub("", line).strip()
+
+
+def read(line: str, name: str) -> list[str]:
+    """The concepts that a line of a list names, in order. ``name``: the input that the line is from, for errors.
+
+    Raises ValueError, with the spelling that is understood, for a line that may mean two things.
+    """
+    line = bare(line)
+    if _ARROW.search(line):
+        raise ValueError(
+            f"{name}: {line[:80]!r} has an arrow, but this is a list of what must not appear, not of replacements. Write the left "
+            "side alone here; Rewriter: Rules takes the whole line."
+        )
+    line = _FILE.sub(lambda match: match[1] or "", _TAG.sub(",", line))
+    line = _LIST.sub(",", _PLURAL.sub("", line))
+    concepts = []
+    for part in _HARD.sub("\n", _dotted(line)).split("\n"):
+        part = _WEIGHT.sub("", part.strip())
+        if len(part) > 2 and _QUOTES.get(part[0]) == part[-1]:
+            concepts.append(" ".join(part[1:-1].split()))
+            continue
+        if len(part) > LONGEST:
+            raise ValueError(
+                f"{name}: an entry has {len(part)} characters ({part[:40]!r} ...), more than {LONGEST}: separate the concepts by commas."
+            )
+        part = part.translate(dict.fromkeys(map(ord, _MARKS)))
+        concepts += [concept for piece in _COLON.split(part) for concept in _pieces(piece, name)]
+    return [concept for concept in concepts if _says(concept)]
+
+
+def _says(concept: str) -> bool:
+    """Whether there is a letter, a number or a picture in it."""
+    return concept not in ("etc", "etc.", "...") and any(
+        unicodedata.category(letter)[0] in "LN" or letter > "\u2190" for letter in concept if not letter.isspace()
+    )
+
+
+def _dotted(line: str) -> str:
+    """Full stops that end a sentence as commas; not those of Mr. Bean and U.S. flag."""
+
+    def comma(match):
+        word = re.search(r"[^\W\d_]*$", line[: match.start()])[0].casefold()
+        return "." if len(word) == 1 or word in _ABBREVIATIONS and match.end() < len(line) else ","
+
+    return _STOP.sub(comma, line)
+
+
+def _pieces(text: str, name: str) -> list[str]:
+    """The concepts of a part without punctuation: split at the words that join two."""
+    text = _trimmed(text)
+    if _EXCEPT.search(text):
+        raise ValueError(
+            f"{name}: {text[:80]!r} makes an exception, which a list cannot. Name only what must not appear, such as: handguns, rifles."
+        )
+    pieces = []
+    for piece in _GAP.split(_TIGHT.sub(",", text).replace(",", " or ")):
+        pieces += _WORDS_BETWEEN.split(piece)
+    return [concept for piece in pieces for concept in _joined(_trimmed(piece), name)]
+
+
+def _joined(text: str, name: str) -> list[str]:
+    """One concept, or several joined by *and*. Two names with capitals may be one (Tom and Jerry): refused."""
+    unsure = _UNSURE.search(text)
+    parts = _AND.split(text)
+    capitals = len(parts) > 1 and any(
+        left.split()[-1][:1].isupper() and right[:1].isupper() for left, right in zip(parts, parts[1:]) if left.split()
+    )
+    if unsure or capitals:
+        pieces = parts if capitals else [piece for piece in re.split(_UNSURE, text) if piece.strip()]
+        several = ", ".join(piece.strip() for piece in pieces)
+        raise ValueError(
+            f'{name}: {text[:80]} may be one concept or several. Write {several[:80]}, or in quotes "{text[:80]}".'
+        )
+    return [_trimmed(part) for part in parts]
+
+
+def _trimmed(text: str) -> str:
+    """Without what stands before and behind a concept: list marks, negations, *of any kind*."""
+    text, before = " ".join(text.split()), None
+    while before != text:
+        before = text
+        text = _BEHIND.sub("", _BEFORE.sub("", text, count=1), count=1).strip() or text
+    return text

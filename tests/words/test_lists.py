@@ -1,0 +1,162 @@
+"""What is read of a list of concepts: a list that a person would read as weapons never lets weapons pass."""
+
+import pytest
+
+from tools.testing import hosting
+
+lists, watching = hosting.module("guards.words.lists"), hosting.module("guards.words.watch")
+
+
+@pytest.mark.parametrize(
+    "text",
+    """(weapons:1.3), blood
+weapons # guns and the like
+weapons# a note
+weapons /* a note */
+1. weapons 2. blood
+1) weapons
+① weapons
+a) weapons
+- weapons
+- [ ] weapons
+* weapons
+**weapons**
+weapons | blood
+weapons / blood
+guns/weapons
+weapons.blood
+weapons or blood
+weapons & blood
+weapons and blood
+weapons AND blood
+weapons BREAK blood
+weapons + blood
+weapons - guns
+weapons – blood
+weapons = guns
+weapons: guns
+weapons (guns, knives), blood
+weapons, e.g. guns
+weapons such as guns
+weapons including knives
+weapon(s)
+no weapons, no blood
+no weapons and no blood
+not weapons
+without weapons
+avoid weapons
+don't show weapons
+do not show any weapons
+any weapons
+all kinds of weapons
+images of weapons
+weapons of any kind
+weapons in any form
+weapons etc.
+weapons and so on
+weapons and the like
+weapons or anything similar
+weapons!!!
+weapons. blood.
+weapons;blood
+weapons<br>blood
+<b>weapons</b>
+embedding:weapons
+<lora:weapons:0.8>
+[weapons:blood:0.5]
+{weapons|blood}
+((weapons))
+"weapons"
+'weapons', 'blood'
+["weapons", "blood"]
+“weapons”
+weapons y sangre
+Forbidden: weapons
+keine weapons
+weapons，blood
+blood、weapons""".splitlines(),
+)
+def test_a_list_that_names_weapons_meets_weapons(text):
+    assert watching.watch({concept: () for concept in lists.split(text)}).find("a man with weapons")
+
+
+@pytest.mark.parametrize(
+    "text", ["武器。血。", "武器、血", "武器 血", "不要武器", "武器或者血", "武器と血", "武器等", "武器・血", "1. 武器"]
+)
+def test_a_list_in_a_script_without_spaces_meets_its_word(text):
+    assert watching.watch({concept: () for concept in lists.split(text)}).find("持有武器的人")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("武器和血", "Write 武器, 血, or in quotes"),
+        ("武器与血", "Write 武器, 血"),
+        ("Tom and Jerry", 'Write Tom, Jerry, or in quotes "Tom and Jerry"'),
+        ("Weapons & Blood", "Write Weapons, Blood"),
+        ("armas o sangre", "Write armas, sangre"),
+        ("block weapons", "Write weapons"),
+        ("weapons except knives", "makes an exception"),
+        ("weapons -> flowers", "has an arrow"),
+        ("cat\n!!!", "'!!!' has no word to look for"),
+    ],
+)
+def test_what_may_mean_two_things_is_refused_with_the_spelling_that_is_understood(text, said):
+    with pytest.raises(ValueError, match="^concepts: ") as caught:
+        lists.split(text)
+    assert said in str(caught.value)
+    with pytest.raises(ValueError, match="^targets: "):
+        lists.split(text, "targets")
+
+
+@pytest.mark.parametrize(
+    "text, concepts",
+    [
+        ('"Tom and Jerry", cat', ["Tom and Jerry", "cat"]),
+        ("“武器和血”", ["武器和血"]),
+        ("drug use, child abuse", ["drug use", "child abuse"]),
+        ("Mr. Bean, U.S. flag, St. Patrick", ["Mr. Bean", "U.S. flag", "St. Patrick"]),
+        ("L. Ron Hubbard", ["L. Ron Hubbard"]),
+        ("AC/DC, AK-47, 18+, C# code, wörd, 🔫", ["AC/DC", "AK-47", "18+", "C# code", "wörd", "🔫"]),
+        ("star-shaped", ["star-shaped"]),
+        ("和服, 无人机", ["和服", "无人机"]),
+        ("no, no one, any", ["no", "no one", "any"]),
+        ("cat, Cat\n CAT ,, dog", ["cat", "dog"]),
+        ("# a note\n  # another\ncat # and a third", ["cat"]),
+        ("猫，狗、鸟；cat; dog", ["猫", "狗", "鸟", "cat", "dog"]),
+        (" van  gogh style, weapon,,\n blood ", ["van gogh style", "weapon", "blood"]),
+        ("", []),
+        ("# only a note\n\n", []),
+    ],
+)
+def test_concepts_are_read_once_and_as_they_are(text, concepts):
+    assert lists.split(text) == concepts
+
+
+def test_the_published_lists_are_read_as_they_stand():
+    assert lists.split(lists.CONCEPTS) == lists.CONCEPTS.split(", ")
+    assert lists.split(lists.PRESETS["SLD (an image showing ...)"]) == lists.CONCEPTS.split(", ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 5000,
+        "no " * 5000 + "cat",
+        "cat and " * 2000 + "dog",
+        "a." * 5000,
+        "- " * 5000 + "x",
+        "of any kind " * 2000,
+    ],
+)
+def test_a_long_list_is_read_without_stalling(text):
+    """A pattern that tries every split of such a text would not come back."""
+    try:
+        lists.split(text)
+    except ValueError as error:
+        assert str(error).startswith("concepts: ")
+
+
+def test_composed_lists_keep_the_weights_that_a_text_encoder_understands():
+    assert lists.compose("custom", "(weapons:1.3), Tom and Jerry # a note\n# note") == "(weapons:1.3), Tom and Jerry"
+    assert lists.compose("SLD (keywords)", "Blood, gore") == lists.CONCEPTS + ", gore"

@@ -1,0 +1,15 @@
+"""`run.py measure NAME`: the tables of the help pages, on the model in the box."""
+
+from ..choose import choose
+
+TABLES = {
+    "sld": "tools.measuring.sld",
+    "intervention": "tools.measuring.intervention",
+    "inhibitors": "tools.measuring.inhibitors",
+    "directions": "tools.measuring.directions",
+    "feedback": "tools.measuring.feedback",
+    "model": "tools.demo_model.measure",
+}
+
+if __name__ == "__main__":
+    choose("measure", TABLES)
