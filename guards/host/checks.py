@@ -1,7 +1,6 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
-import numbers
 from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
@@ -43,7 +42,7 @@ def inputs(node: type[io.ComfyNode], /, **values) -> None:
 
 
 def _number(name: str, value: object, low: float, high: float, whole: bool) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ValueError(f"{name} is {value}: give a finite number.")
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}: give a number from {_short(low)} to {_short(high)}.")

@@ -87,7 +87,7 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
     if samples.ndim != 4:
         raise ValueError(f"latent is {samples.ndim}-dimensional: Concept Map works on pictures, not on video.")
     found = []
-    for name in inhibitors.split_targets(concepts):
+    for name in inhibitors.split_targets(concepts, "concept"):
         columns = inhibitor_text.positions(clip, text, name)
         found.append((None, columns) if columns else (inhibitor_text.target(clip, [name]).context, None))
     reader = _Reader(found, inhibitor_text.prompt(clip, "")[0][0], samples.shape[-2:], layers)
