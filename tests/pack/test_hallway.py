@@ -236,6 +236,24 @@ def test_the_text_behind_a_socket(socket, text):
     assert graph.text_behind(GRAPH, "5", socket) == text
 
 
+def test_upstream_is_nearest_first_and_each_node_once():
+    assert graph.upstream(GRAPH, "5") == ["5", "4", "1", "6", "2", "3"]
+    assert graph.upstream(GRAPH, "6") == ["6"] and graph.upstream(GRAPH, "gone") == graph.upstream(None, "5") == []
+
+
+@pytest.mark.parametrize("value", [["1"], ["1", "0"], [1, 0], ("1", 0), "1", None, {"1": 0}])
+def test_what_is_no_link(value):
+    assert graph.is_link(["1", 0]) and not graph.is_link(value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "7", ["1", 0], None])
+def test_what_is_no_seed_is_passed_over(seed):
+    made = {"2": {"inputs": {"from": ["1", 0], "seed": seed}}, "1": {"inputs": {"noise_seed": 2**64 - 1}}}
+    assert graph.nearest_seed(made, "2") == 2**64 - 1
+    made.pop("1")
+    assert graph.nearest_seed(made, "2") is None
+
+
 def test_a_graph_that_is_not_there_or_broken_has_no_text():
     assert graph.text_behind(None, None, "x") == graph.text_behind({}, "5", "x") == ""
     assert graph.text_behind({"5": {"inputs": {"x": ["gone", 0]}}}, "5", "x") == ""
