@@ -36,7 +36,7 @@ def load_model(path: str, threads: int = 1) -> tuple:
     import torch
 
     torch.set_num_threads(threads)
-    demo = common.host_module("guards.demo.scene_host")
+    demo = common.host_module("guards.demo.host_scene")
     if path.endswith(".safetensors"):
         with torch.inference_mode():
             return demo.load(path)
@@ -63,7 +63,7 @@ def sample_images(
     import comfy.sample
     import torch
 
-    size = common.host_module("guards.demo.scene_host").SIZE // 8
+    size = common.host_module("guards.demo.host_scene").SIZE // 8
     shape, out = (patcher.model.latent_format.latent_channels, size, size), []
     with torch.inference_mode():
         for at in range(0, len(positive), chunk):
