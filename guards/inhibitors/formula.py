@@ -19,9 +19,9 @@ from ..words.lists import split
 
 def split_targets(text: str, name: str = "targets") -> list[str]:
     """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``, see `words.lists.split`. Raises ValueError when nothing is left."""
-    targets = split(text, name)
+    targets = split(text, name, embeddings=True)
     if not targets:
-        raise ValueError(f"{name} is empty: name what must not appear, such as: weapon, van gogh style.")
+        raise ValueError(f"{name} is empty: name at least one concept, such as: weapon, van gogh style.")
     return targets
 
 

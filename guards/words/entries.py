@@ -14,6 +14,8 @@ LONGEST = 400  # characters of one entry
 _NOTE = re.compile(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
 _TAG = re.compile(r"</?(?:br|li|ul|ol|p|b|i|strong|em)\s*/?>", re.I)
 _FILE = re.compile(r"<\s*(?:lora|lyco|lycoris|hypernet)\s*:([^:<>]*)[^<>]*>|\b(?:embedding|ti|lora)\s*:\s*", re.I)
+_EMBEDDING = re.compile(r"\bembedding:[^\s,;|:(){}]+", re.I)
+_ASIDE = re.compile("\ue000(\\d+)\ue000")
 _PLURAL = re.compile(r"(?<=\w)\((?:e?s)\)")  # weapon(s)
 _LIST = re.compile(
     r"(?:^|(?<=\s))(?:\(?\d{1,3}[.)]|[a-z][.)]|[\u2460-\u249b])(?:\s+|(?=[^\W\d]{2}))(?=\S)|^\s*\d{1,3}\s*[:、．-]\s*(?=\D)"
@@ -67,12 +69,15 @@ def bare(line: str) -> str:
     return _NOTE.sub("", line).strip()
 
 
-def read(line: str, name: str) -> list[str]:
+def read(line: str, name: str, embeddings: bool = False) -> list[str]:
     """The concepts that a line of a list names, in order. ``name``: the input that the line is from, for errors.
 
+    ``embeddings``: ``embedding:NAME`` stays what it is, for those who encode the concept; else it is the word NAME.
     Raises ValueError, with the spelling that is understood, for a line that may mean two things.
     """
-    line = bare(line)
+    line, files = bare(line), []
+    if embeddings:  # a file's name may hold any mark: it stands aside while the rest is read
+        line = _EMBEDDING.sub(lambda match: files.append(match[0]) or f"\ue000{len(files) - 1}\ue000", line)
     if _ARROW.search(line):
         raise ValueError(
             f"{name}: {line[:80]!r} has an arrow, but this is a list of what must not appear, not of replacements. Write the left "
@@ -92,7 +97,8 @@ def read(line: str, name: str) -> list[str]:
             )
         part = part.translate(dict.fromkeys(map(ord, _MARKS)))
         concepts += [concept for piece in _COLON.split(part) for concept in _pieces(piece, name)]
-    return [concept for concept in concepts if _says(concept)]
+    concepts = [concept for concept in concepts if _says(concept)]
+    return [_ASIDE.sub(lambda match: files[int(match[1])], concept) for concept in concepts]
 
 
 def _says(concept: str) -> bool:
@@ -106,7 +112,8 @@ def _dotted(line: str) -> str:
     """Full stops that end a sentence as commas; not those of Mr. Bean and U.S. flag."""
 
     def comma(match):
-        word = re.search(r"[^\W\d_]*$", line[: match.start()])[0].casefold()
+        last = re.search(r"[^\W\d_]+$", line[: match.start()])
+        word = last[0].casefold() if last else ""
         return "." if len(word) == 1 or word in _ABBREVIATIONS and match.end() < len(line) else ","
 
     return _STOP.sub(comma, line)

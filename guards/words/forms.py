@@ -1,12 +1,16 @@
 """Which words are forms of one another: the inflections of English, and small rules for other scripts.
 
 Forms are made forwards from a concept's word (cat: cats, catting), never by cutting endings off a text's words: so *caring* is no
-form of *car*, *rating* none of *rat*. What is made too much is no word and meets no text. The word lists are this project's own.
+form of *car*, *rating* none of *rat*. What is made too much is no word and meets no text.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+
+WORDS = Path(__file__).with_name("english.txt")  # inflections and families that no rule makes
 
 STOP_WORDS = frozenset(
     """a an the and or but nor so yet if of in on at by to for from with without into onto over under near off out up
@@ -14,88 +18,50 @@ STOP_WORDS = frozenset(
     his their our my your who whom whose which what when where why how not no yes very too also just than then there here some any all
     each both one two three other another such own same s t""".split()
 )
-# Inflections that no rule makes. Left out where a form is a frequent other word: saw, felt, rose, left, shot (a wide shot), bit, media.
-PLURALS = [
-    line.split()
-    for line in """
-man men|woman women|child children|foot feet|tooth teeth|goose geese|mouse mice|louse lice|ox oxen|penis penes|person people persons
-knife knives|wife wives|life lives|leaf leaves|wolf wolves|shelf shelves|half halves|calf calves|loaf loaves|thief thieves|elf elves
-scarf scarves|hoof hooves|dwarf dwarves|cactus cacti cactuses|fungus fungi|octopus octopi octopuses|nucleus nuclei|crisis crises|axis axes
-oasis oases|phenomenon phenomena|criterion criteria|bacterium bacteria|vertex vertices|larva larvae|alga algae|antenna antennae
-nebula nebulae
-bureau bureaux|chateau chateaux|hero heroes|potato potatoes|tomato tomatoes|torpedo torpedoes|volcano volcanoes|mosquito mosquitoes
-gas gases gasses|bus buses|virus viruses|quiz quizzes|passerby passersby|policeman policemen|gunman gunmen|soldier soldiers
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-]
-OTHERS = [
-    line.split()
-    for line in """
-run ran|swim swam swum|fight fought|bleed bled|steal stole stolen|eat ate eaten|drink drank drunk|ride rode ridden|fly flew flown
-fall fell fallen
-burn burnt|wear wore worn|break broke broken|bite bitten|hide hid hidden|beat beaten|hang hung|sleep slept|sit sat|stand stood
-throw threw thrown
-write wrote written|draw drew drawn|sing sang sung|kneel knelt|weep wept|dig dug|strike struck stricken|slay slew slain|tear tore torn
-shake shook shaken|freeze froze frozen|hold held|buy bought|catch caught|teach taught|sell sold|speak spoke spoken|drive drove driven
-blow blew blown|grow grew grown|swear swore sworn|sink sank sunk|spit spat
-bad worse worst|far farther farthest|large larger|small smaller|tall taller|short shorter|long longer|old older elder|young younger
-dark darker|bright brighter|high higher|low lower lowest|big bigger biggest|wide wider|thick thicker|cold colder|warm warmer|rich richer
-poor poorer
-loud louder|white whiter|black blacker|green greener|blue bluer|pale paler|round rounder|sharp sharper|soft softer|hard harder|weak weaker
-strong stronger|nude nuder|cute cuter|fat fatter fattest|thin thinner thinnest|hot hotter hottest|wet wetter wettest|red redder reddest
-sad sadder saddest
-grey gray greyish grayish|colour color colours colors coloured colored|armour armor armoured armored|tumour tumor tumours tumors
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-]
-# Word families of what is often forbidden: derived words that no inflection reaches.
-FAMILIES = [
-    line.split()
-    for line in """
-blood bloody bloodied bloodstained bloodshed bleed bleeding bled bleeds|nude nudity naked nakedness nudist nudists nudism unclothed|sex
-sexual sexually sexy
-porn porno pornography pornographic|erotic erotica eroticism|violence violent violently|murder murderer murderers murderous
-kill killer killers
-torture torturer torturers|rape rapist rapists|terror terrorism terrorist terrorists|racism racist racists
-weapon weaponry weaponized weaponised
-gore gory|horror horrific horrifying|suicide suicidal|drug druggie druggies|theft thief thieves
-vandalism vandal vandals vandalize vandalized vandalizing
-cruelty cruel cruelly|brutality brutal brutally|obscenity obscene obscenely|hate hatred hateful
-harassment harass harasses harassed harassing
-abuse abusive abuser abusers|smoke smoker smokers smoky smoking|cigarette cigarettes cig cigs|gun gunshot gunshots gunman gunmen gunfire
-handgun handguns
-nazi nazis nazism|satan satanic satanism|death dead deadly die dies died dying|alcohol alcoholic alcoholics alcoholism
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-]
-# What looks inflected and is not, or means something else than its stem.
-NO_BASE = frozenset(
-    """news lens series species mathematics physics politics ethics texas paris christmas jesus mars shorts goods evening
-    evenings stocking stockings morning ceiling lightning wedding building buildings boxing offspring earring sterling sibling siblings
-    being thing king wicked crooked hundred bikini arms glasses customs stairs pajamas pyjamas athletics gymnastics headquarters chess
-    always across as is was has his its this us yes gas bus plus virus""".split()
-)
 VOWELS = frozenset("aeiou")
 
 
-def _index(rows):
-    """word -> the rows that hold it."""
-    index = {}
-    for row in rows:
-        for word in row:
-            index.setdefault(word, []).append(row)
+@dataclass(frozen=True)
+class _English:
+    """The groups of ``english.txt``: word -> the groups that hold it, base first. ``no_base``: see there."""
+
+    plurals: dict[str, list[list[str]]]
+    irregular: dict[str, list[list[str]]]
+    families: dict[str, list[list[str]]]
+    no_base: frozenset[str]
+
+
+@lru_cache(1)
+def _english() -> _English:
+    """Read when the first word is asked for. Raises FileNotFoundError where the pack was copied without its word list."""
+    sections: dict[str, list[list[str]]] = {}
+    section: list[list[str]] = []
+    for line in WORDS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = sections.setdefault(line.strip("[] "), [])
+        elif line.strip() and not line.startswith("#"):
+            section.append(line.split())
+    plurals = sections["plurals"]
+    return _English(
+        _index(plurals),
+        _index(plurals + sections["other inflections"]),
+        _index(sections["families"]),
+        frozenset(word for row in sections["no base"] for word in row),
+    )
+
+
+def _index(groups: list[list[str]]) -> dict[str, list[list[str]]]:
+    """word -> the groups that hold it."""
+    index: dict[str, list[list[str]]] = {}
+    for group in groups:
+        for word in group:
+            index.setdefault(word, []).append(group)
     return index
-
-
-_PLURALS, _IRREGULAR, _FAMILIES = _index(PLURALS), _index(PLURALS + OTHERS), _index(FAMILIES)
 
 
 def plural(word: str) -> str:
     """The plural of an English noun, lower case."""
-    for row in _PLURALS.get(word, ()):
+    for row in _english().plurals.get(word, ()):
         if row[0] == word:
             return row[1]
     if word.endswith(("s", "x", "z", "ch", "sh")):
@@ -152,9 +118,9 @@ def regular(word: str) -> dict:
 
 def bases(word: str) -> list[str]:
     """What a word may be an inflection of, itself first. Only stems from which the rules make that very word."""
-    found = [word]
-    if word in NO_BASE or len(word) < 4:
-        return found
+    stems = [word]
+    if word in _english().no_base or len(word) < 4:
+        return stems
     cut = []
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
         cut += [
@@ -176,8 +142,8 @@ def bases(word: str) -> list[str]:
             cut.append(stem[:-1] + "ie" if stem.endswith("y") else "")
     for base in cut:
         if len(base) >= 2 and VOWELS & set(base.replace("y", "i")) and word in regular(base):
-            found.append(base)
-    return found
+            stems.append(base)
+    return stems
 
 
 _CASES = "а я ы и у ю е о ой ей ом ем ам ям ами ями ах ях ов ев ый ий ая яя ое ее ые ие ого его ому ему ым им ых их ую юю ою ек ок".split()
@@ -189,7 +155,7 @@ _PARTICLES = (
 
 @lru_cache(4096)
 def forms(word: str) -> frozenset:
-    """Every form of a folded word (see `concept_text.fold`) that counts as the same word, itself included."""
+    """Every form of a folded word (see `watch.fold`) that counts as the same word, itself included."""
     first = word[:1]
     if "а" <= first <= "я":
         stem = word.rstrip("аеиоуыэюяьй") if len(word) > 3 else word
@@ -204,11 +170,11 @@ def forms(word: str) -> frozenset:
         )
     if len(word) < 3 or not word.isascii() or not word.isalpha():
         return frozenset([word, word + "s"]) if word.isalpha() and len(word) > 1 else frozenset([word])
-    found = set()
+    every = set()
     for base in bases(word):
-        found.update(regular(base))
-        for row in _IRREGULAR.get(base, ()):
-            found.update(row, regular(row[0]))
-        for row in _FAMILIES.get(base, ()):
-            found.update(row)
-    return frozenset(found)
+        every.update(regular(base))
+        for row in _english().irregular.get(base, ()):
+            every.update(row, regular(row[0]))
+        for row in _english().families.get(base, ()):
+            every.update(row)
+    return frozenset(every)

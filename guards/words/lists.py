@@ -18,16 +18,17 @@ PRESETS = {
 LONGEST = 2000  # characters: about 400 words, five times what a CLIP text encoder reads at once
 
 
-def split(text: str, name: str = "concepts") -> list[str]:
+def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[str]:
     """The concepts that a text names, in order, each once (compared without case): what a person would read, see `entries`.
 
     ``text``: separated by commas, lines or other marks, in any script; # starts a note, quotes make one concept of anything.
-    ``name``: the input that it comes from, for errors. Empty where there is nothing but notes. Raises ValueError for an entry that
-    has no word, or that may be one concept or two, with the spelling that is understood.
+    ``name``: the input that it comes from, for errors. ``embeddings``: keep ``embedding:NAME`` as it is.
+    Empty where there is nothing but notes. Raises ValueError for an entry that has no word, or that may be one concept or two, with
+    the spelling that is understood.
     """
     concepts: dict[str, str] = {}
     for line in text.splitlines():
-        read = entries.read(line, name)
+        read = entries.read(line, name, embeddings)
         if not read and entries.bare(line).strip(" ,;"):
             raise ValueError(f"{name}: {entries.bare(line)[:80]!r} has no word to look for. Write it in letters.")
         for concept in read:

@@ -139,9 +139,9 @@ def test_short_and_odd_captions_are_captions(caption):
 def test_absurd_answers_do_no_harm(answer):
     import time
 
-    start = time.perf_counter()
+    start = time.process_time()
     assert isinstance(answers.caption(answer), str)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_data_put_into_a_conversation_is_one_line_without_chat_markup():

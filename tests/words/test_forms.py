@@ -243,9 +243,9 @@ def test_a_clean_query_with_twenty_concepts_takes_under_five_milliseconds():
     assert not watch.find(query)
     times = []
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         concept_text.watch({concept: ("one synonym", "another", "third") for concept in SLD}).find(query)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.005
 
 
@@ -264,9 +264,9 @@ def test_a_clean_query_with_twenty_concepts_takes_under_five_milliseconds():
 )
 def test_long_and_strange_texts_are_read_quickly(text):
     watch = concept_text.watch({"cat": ("kitty cat",), "猫": (), "Elon Musk": ()})
-    start = time.perf_counter()
+    start = time.process_time()
     assert not watch.find(watch.strip(text))
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize(

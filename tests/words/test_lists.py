@@ -133,6 +133,12 @@ def test_concepts_are_read_once_and_as_they_are(text, concepts):
     assert lists.split(text) == concepts
 
 
+def test_an_embedding_stays_one_for_those_who_encode_the_concept():
+    text = "(embedding:sub\\\\my-word_v1.5:1.2), no star # note\nembedding:a/b"
+    assert lists.split(text, "targets", embeddings=True) == ["embedding:sub\\\\my-word_v1.5", "star", "embedding:a/b"]
+    assert lists.split("embedding:weapons") == ["weapons"]
+
+
 def test_the_published_lists_are_read_as_they_stand():
     assert lists.split(lists.CONCEPTS) == lists.CONCEPTS.split(", ")
     assert lists.split(lists.PRESETS["SLD (an image showing ...)"]) == lists.CONCEPTS.split(", ")
