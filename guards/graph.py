@@ -62,21 +62,6 @@ def upstream(graph: dict | None, node: str) -> list[str]:
     return list(order)
 
 
-def is_link(value: object) -> bool:
-    """Whether an input's value is a link, [node, output], to another node."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
-
-
-def upstream(graph: dict | None, node: str) -> list[str]:
-    """A node of a queued graph and all that it is made from, each once, nearest first. What is not in the graph is left out."""
-    graph, order, waiting = graph or {}, {}, [str(node)]
-    for key in waiting:  # grows on the way
-        if key in graph and key not in order:
-            order[key] = None
-            waiting += [value[0] for value in (graph[key].get("inputs") or {}).values() if is_link(value)]
-    return list(order)
-
-
 def nearest_seed(graph: dict | None, node: str) -> int | None:
     """The seed of the sampler nearest upstream of ``node`` in a queued graph; None where there is none or it comes over a wire."""
     for key in upstream(graph, node):
