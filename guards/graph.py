@@ -65,7 +65,7 @@ def upstream(graph: dict | None, node: str) -> list[str]:
 def nearest_seed(graph: dict | None, node: str) -> int | None:
     """The seed of the sampler nearest upstream of ``node`` in a queued graph; None where there is none or it comes over a wire."""
     for key in upstream(graph, node):
-        inputs = graph[key].get("inputs") or {}
+        inputs = (graph or {})[key].get("inputs") or {}
         for name in ("seed", "noise_seed"):
             if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
                 return inputs[name]
