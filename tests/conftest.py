@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.testing import hosting
+from tools.testing import hosting, models
 
 STAGES = {
     "pure": "Pure tests: the techniques alone, without ComfyUI",
@@ -166,6 +166,50 @@ def host(host_path) -> Path:
     started = hosting.start()
     hosting.module("guards.host.folders").register()  # as on_load does, for tests of modules that no node has loaded
     return started
+
+
+@pytest.fixture(scope="module")
+def tiny(host):
+    """A MODEL with the layers of Stable Diffusion 1.x, tiny, random weights."""
+    return models.sd1()
+
+
+@pytest.fixture(scope="module")
+def clip(host):
+    """The CLIP that belongs to ``tiny``."""
+    return models.clip()
+
+
+@pytest.fixture(scope="module")
+def demo(host):
+    """The demo model: (MODEL, CLIP, VAE)."""
+    return hosting.module("guards.demo.host").load()
+
+
+@pytest.fixture(scope="module")
+def schemas(host) -> dict:
+    """Node id -> schema."""
+    return {name: cls.GET_SCHEMA() for name, cls in hosting.node_classes().items()}
+
+
+@pytest.fixture(scope="module")
+def nodes(host) -> dict[str, type]:
+    """Node id -> class, as the host has them after loading the pack."""
+    found = hosting.node_classes()
+    for cls in found.values():
+        cls.GET_SCHEMA()
+    return found
+
+
+@pytest.fixture
+def user(host, tmp_path):
+    """The host's user directory, empty."""
+    import folder_paths
+
+    before = folder_paths.get_user_directory()
+    folder_paths.set_user_directory(str(tmp_path / "user"))
+    yield tmp_path / "user"
+    folder_paths.set_user_directory(before)
 
 
 @pytest.fixture(scope="session")

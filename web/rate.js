@@ -41,7 +41,9 @@ async function fill(element) {
   const read = async () => {
     try {
       const sets = await listSets();
+      const focused = list.contains(document.activeElement) ? document.activeElement.textContent : null;   // a run may file pictures at any time
       list.replaceChildren(...(sets.length ? sets.map(row) : [make("p", { textContent: say("none") })]));
+      if (focused) [...list.querySelectorAll(".cg-open")].find((button) => button.textContent === focused)?.focus();
     } catch (error) {
       list.replaceChildren(make("p", { className: "cg-status cg-alarm", textContent: say("failed", { reason: error.message }) }));
     }

@@ -54,6 +54,8 @@ class DemoLatent(comfy.latent_formats.LatentFormat):
 
 
 class DemoModelConfig(comfy.supported_models_base.BASE):
+    """What the host knows of a family of models; its name is how guards tell the demo model."""
+
     unet_config = UNET
     unet_extra_config = {"num_heads": 4, "num_head_channels": -1}
     latent_format = DemoLatent
@@ -101,7 +103,7 @@ def build_vae(weights):
     return vae
 
 
-def fingerprint(path=PATH):
+def fingerprint(path: str = PATH) -> str:
     """Changes when the file does."""
     return folders.stamp(path)
 

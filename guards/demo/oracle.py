@@ -1,4 +1,4 @@
-"""The demo model's oracle: a small CNN that says what a picture shows, for tests, demos and tables of figures.
+"""The demo model's oracle: a small classifier (a CNN) that says what a picture shows, for tests, demos and tables of figures.
 
 A picture has three slots: one big object in the ``centre``, or small ones on the ``left`` and on the ``right``. A slot
 holds one of the eight shapes, ``none`` (something is there, but it is no clear shape) or ``absent``.
@@ -49,7 +49,7 @@ class Seen:
         return len(self.slots)
 
     def contains(self, shape: str, confidence: float = SURE) -> Tensor:
-        """(n,) bool: does any slot show this shape?"""
+        """(n,) bool: does any slot show this shape, with at least this confidence (0 to 1)? Raises ValueError for no shape."""
         if shape not in SHAPES:
             raise ValueError(f"shape: {shape!r} is none of {', '.join(SHAPES)}")
         return ((self.slots == SHAPES.index(shape)) & (self.slots_confidence >= confidence)).any(1)
@@ -110,13 +110,14 @@ class Oracle(nn.Module):
         self.heads = nn.Linear(96, sum(HEADS))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits: slots (n, 3, 10), colours (n, 3, 6), texture (n, 3), background (n, 4)."""
+        """Logits of (n, 3, 64, 64) in 0..1: slots (n, 3, 10), colours (n, 3, 6), texture (n, 3), background (n, 4)."""
         x = F.relu(self.hidden(self.body(images * 2 - 1).flatten(1)))
         slots, colours, texture, background = self.heads(x).split(HEADS, 1)
         return slots.unflatten(1, (len(SLOTS), -1)), colours.unflatten(1, (len(SLOTS), -1)), texture, background
 
     @torch.no_grad()
     def see(self, images: Tensor) -> Seen:
+        """What (n, 3, height, width) pictures in 0..1 show. Raises ValueError for others, as ``prepare``."""
         images = prepare(images).to(self.hidden.weight)
         parts = [[head.float().softmax(-1) for head in self(chunk)] for chunk in images.split(128)]
         slots, colours, texture, background = (torch.cat(part) for part in zip(*parts))
@@ -124,14 +125,16 @@ class Oracle(nn.Module):
         return Seen(s, c, t, b, cs, cc, ct, cb, slots)
 
     def contains(self, images: Tensor, shape: str, confidence: float = SURE) -> Tensor:
+        """(n,) bool: which pictures show this shape. Raises ValueError for another shape or other pictures."""
         return self.see(images).contains(shape, confidence)
 
     def describe(self, images: Tensor) -> list[str]:
+        """Each picture in a few words, as ``Seen.describe``. Raises ValueError as ``prepare``."""
         return self.see(images).describe()
 
 
 def prepare(images: Tensor) -> Tensor:
-    """Check the pictures and bring them to 64x64."""
+    """Pictures (n, 3, height, width) in 0..1, as (n, 3, 64, 64) float32. Raises ValueError for others, NaN included."""
     if not isinstance(images, Tensor):
         raise ValueError(f"images: a tensor (n, 3, height, width) is needed, not {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
@@ -146,7 +149,7 @@ def prepare(images: Tensor) -> Tensor:
 
 
 def load(path: str | os.PathLike | None = None) -> Oracle:
-    """The trained oracle, on the CPU, in evaluation mode."""
+    """The trained classifier, float32 on the CPU, to evaluate with. Raises ValueError for a file that is missing or broken."""
     from safetensors import safe_open
 
     path = PATH if path is None else os.fspath(path)
@@ -172,5 +175,5 @@ def _shipped() -> Oracle:
 
 
 def describe(images: Tensor) -> list[str]:
-    """What the shipped oracle sees in each picture, in a few words."""
+    """What the shipped classifier sees in each of (n, 3, height, width) pictures in 0..1, in a few words. Raises ValueError."""
     return _shipped().describe(images)

@@ -1,4 +1,7 @@
-"""Which image of a batch gets which side of an attribute: given shares, exact wherever the number of images allows it."""
+"""Which image of a batch gets which side of an attribute: given shares, exact wherever the number of images allows it.
+
+The deviation ratio is InterpretDiffusion's measure of fairness (arXiv 2311.17216).
+"""
 
 from __future__ import annotations
 

@@ -2,16 +2,17 @@
 
 from ..host import folders
 from . import files as direction_files
+from .formula import Direction
 
 FOLDER = "concept_directions"
 
 
-def load(file, concept=""):
+def load(file: str, concept: str = "") -> Direction:
     """A direction of a listed file. Raises FileNotFoundError or ValueError naming the input."""
     return direction_files.load(folders.find(FOLDER, file, "file"), concept)
 
 
-def by_name(name):
+def by_name(name: str) -> Direction:
     """The direction whose file, without its ending, or whose concept is ``name``, whatever its case. Raises ValueError."""
     listed = [file for file in folders.files(FOLDER) if file.lower().endswith(direction_files.EXTENSIONS)]
     for file in listed:

@@ -77,7 +77,9 @@ def _picture(path: str, *images) -> None:
 
 
 @guarded
-async def list_sets(request):
+async def list_sets(request: web.Request) -> web.StreamResponse:
+    """The user's sets by name: {"sets": [{set, pictures, concept, raters}]}."""
+
     def collect():
         found = []
         for name in feedback_sets.names():
@@ -98,7 +100,9 @@ async def list_sets(request):
 
 
 @guarded
-async def show_set(request):
+async def show_set(request: web.Request) -> web.StreamResponse:
+    """One set with everyone's ratings: {set, concept, raters, pictures, comparisons, agreement}; 404 where there is none."""
+
     def collect():
         path = _set(request)
         images, ratings = feedback_sets.pictures(path), feedback_sets.log(path).snapshot()
@@ -127,7 +131,9 @@ def _concept(ratings, images) -> str:
 
 
 @guarded
-async def show_picture(request):
+async def show_picture(request: web.Request) -> web.StreamResponse:
+    """A picture of a set as it was filed, image/png; 404 for what is none."""
+
     def find():
         path, image = _set(request), request.match_info["image"]
         _picture(path, image)
@@ -137,7 +143,9 @@ async def show_picture(request):
 
 
 @guarded
-async def show_thumbnail(request):
+async def show_thumbnail(request: web.Request) -> web.StreamResponse:
+    """A picture, at most 256 pixels wide and high, image/jpeg; 404 for what is none, 422 for one that cannot be read."""
+
     def make():
         path, image = _set(request), request.match_info["image"]
         _picture(path, image)
@@ -152,8 +160,9 @@ async def show_thumbnail(request):
 
 
 @guarded
-async def rate(request):
-    """Answers when the line is on the disk. A line whose id is known is not written again: the page may ask twice."""
+async def rate(request: web.Request) -> web.StreamResponse:
+    """One rating or comparison: {saved, new}. Answers when the line is on the disk. A line whose id is known is not written again: the
+    page may ask twice."""
     body = await _json(request)
     if set(body) - FIELDS:
         raise Refusal(400, "the body holds unknown fields")
@@ -200,7 +209,8 @@ async def _json(request) -> dict:
 
 
 @guarded
-async def export(request):
+async def export(request: web.Request) -> web.StreamResponse:
+    """A set as a zip: its lines, and its pictures without any text."""
     path = await asyncio.to_thread(_set, request)
     with tempfile.TemporaryFile(dir=feedback_sets.base()) as file:
         images = await asyncio.to_thread(feedback_sets.pictures, path)
@@ -224,7 +234,8 @@ async def export(request):
 
 
 @guarded
-async def take_in(request):
+async def take_in(request: web.Request) -> web.StreamResponse:
+    """A zip as a new set: {set, pictures, lines}; 409 where there is one of that name, 413 and 422 for a zip that is none of ours."""
     name, replace = request.match_info["set"], request.query.get("replace") == "1"
     if not is_set_name(name):
         raise Refusal(
@@ -259,6 +270,10 @@ async def take_in(request):
                 raise Refusal(422, ascii(str(error))[1:-1]) from error
             except FileExistsError:
                 raise Refusal(409, "there is a set of that name: choose another name, or replace it") from None
+            except PermissionError:
+                raise Refusal(
+                    409, "a picture of the set is being looked at: close other pages that show it, and import it again"
+                ) from None
 
 
 def register(routes: web.RouteTableDef) -> None:

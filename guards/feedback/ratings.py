@@ -116,6 +116,7 @@ class Ratings:
     damaged: int = 0
 
     def add(self, entry: Entry | None) -> None:
+        """Count one line, in the order of the file; None is a damaged one. A line whose id is known changes nothing."""
         if entry is None:
             self.damaged += 1
             return

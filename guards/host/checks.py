@@ -1,7 +1,6 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
-import numbers
 from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
@@ -43,7 +42,7 @@ def inputs(node: type[io.ComfyNode], /, **values) -> None:
 
 
 def _number(name: str, value: object, low: float, high: float, whole: bool) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ValueError(f"{name} is {value}: give a finite number.")
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}: give a number from {_short(low)} to {_short(high)}.")
@@ -60,19 +59,19 @@ def _family(model):
     return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), None)
 
 
-def model_name(model):
+def model_name(model) -> str:
     """A plain name for a MODEL's family, for messages."""
     found = _family(model)
     return found.name if found else type(model.model).__name__
 
 
-def family(model):
+def family(model) -> str:
     """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger."""
     found = _family(model)
     return found.short if found else ""
 
 
-def same_family(model, written, what, mend):
+def same_family(model, written: str, what: str, mend: str) -> None:
     """Refuse a file whose ``written`` family (short, or the host's class as early files have it) is not the MODEL's. Where either is not
     known nothing is said. ``what`` begins the message, ``mend`` ends it. Raises ValueError."""
     short = FAMILIES[written].short if written in FAMILIES else written
@@ -80,16 +79,16 @@ def same_family(model, written, what, mend):
         raise ValueError(f"{what} on {short} models, this is {model_name(model)}: {mend}")
 
 
-def percents(start_percent, end_percent):
-    """Refuse a range that is the wrong way round."""
+def percents(start_percent: float, end_percent: float) -> None:
+    """Refuse a range that is the wrong way round, with ValueError."""
     if start_percent > end_percent:
         raise ValueError(
             f"start_percent is {start_percent} and end_percent {end_percent}: the range ends before it starts. Swap them."
         )
 
 
-def conditioning(value, name):
-    """Refuse what is no usable CONDITIONING, naming the socket."""
+def conditioning(value: list, name: str) -> list:
+    """The CONDITIONING itself. Raises ValueError for what is no usable one, naming the socket."""
     if not value or any(len(entry) < 2 or entry[0] is None for entry in value):
         raise ValueError(f"{name} is empty: connect a CLIP Text Encode node (or another source of CONDITIONING).")
     return value
@@ -134,7 +133,7 @@ def same_encoder(base, given, name, like):
             )
 
 
-def needs_pooled(base):
+def needs_pooled(base) -> bool:
     """Whether a model makes something of the text encoder's pooled output (SDXL, Flux, SD3 and the like)."""
     return type(base).encode_adm is not comfy.model_base.BaseModel.encode_adm
 
@@ -145,6 +144,6 @@ def network(model):
     return getattr(found, "_orig_mod", found)
 
 
-def is_unet(model):
+def is_unet(model) -> bool:
     """Whether a MODEL has the UNet with a middle block that SD1.x, SD2.x and SDXL share."""
     return isinstance(network(model), comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)

@@ -4,7 +4,7 @@ import os
 
 import folder_paths
 
-from ..files import MODELS, is_plain
+from ..files import MODELS, is_plain, same_name
 
 SHIPPED = os.fspath(MODELS)
 
@@ -30,13 +30,13 @@ def register() -> None:
         folder_paths.folder_names_and_paths[folder] = (paths, set(known) | extensions)
 
 
-def files(folder):
+def files(folder: str) -> list[str]:
     """The names in a registered folder, for a drop-down list; never empty, which the front end cannot show."""
     return folder_paths.get_filename_list(folder) or [f"put files into models/{folder}"]
 
 
-def find(folder, name, what):
-    """The path of a listed file. Raises FileNotFoundError naming the folder."""
+def find(folder: str, name: str, what: str) -> str:
+    """The path of a listed file; ``what``: the input that names it. Raises FileNotFoundError naming the folder."""
     path = folder_paths.get_full_path(folder, name)
     if path is None:
         raise FileNotFoundError(
@@ -46,7 +46,7 @@ def find(folder, name, what):
     return path
 
 
-def plain_name(filename, extension):
+def plain_name(filename: str, extension: str) -> str:
     """``filename`` without its extension. Raises ValueError for names that could land elsewhere or that some system refuses."""
     name = filename.strip()
     name = name[: -len(extension)] if name.lower().endswith(extension) else name
@@ -58,24 +58,30 @@ def plain_name(filename, extension):
     return name
 
 
-def new_file(folder, filename, extension, overwrite=False):
-    """The path for saving ``filename`` (a bare name) in the first of a registered folder's places. Raises ValueError for names that
-    could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
-    name = plain_name(filename, extension)
-    path = os.path.join(folder_paths.folder_names_and_paths[folder][0][0], name + extension)
-    if os.path.exists(path) and not overwrite:
+def new_file(folder: str, filename: str, extension: str, overwrite: bool = False, place: str | None = None) -> str:
+    """The path for saving ``filename`` (a bare name) in the first of a registered folder's places, or in ``place``. Raises ValueError for
+    names that could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
+    name = plain_name(filename, extension) + extension
+    place = place or folder_paths.folder_names_and_paths[folder][0][0]
+    there = same_name(place, name)
+    if there is not None and there != name:
         raise FileExistsError(
-            f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on."
+            f"filename: {there} is already in models/{folder}, which on Windows and macOS is the same name as {name}. Choose another "
+            "name, or write it as it is there."
         )
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    return path
+    if there is not None and not overwrite:
+        raise FileExistsError(
+            f"filename: {name} is already in models/{folder}. Choose another name, or switch overwrite on."
+        )
+    os.makedirs(place, exist_ok=True)
+    return os.path.join(place, name)
 
 
-def fingerprint(folder, name):
+def fingerprint(folder: str, name: str) -> str:
     """``stamp`` of a listed file."""
     return stamp(folder_paths.get_full_path(folder, name))
 
 
-def stamp(path):
+def stamp(path: str | None) -> str:
     """Changes when a file or folder does, so that the host's cache never serves an older one."""
     return f"{os.path.getmtime(path)}:{os.path.getsize(path)}" if path and os.path.exists(path) else "missing"

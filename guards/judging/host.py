@@ -37,18 +37,18 @@ class Judge:
 
 
 def make(
-    name,
+    name: str,
     vae,
-    concept,
+    concept: str,
     clip,
     *,
     clip_vision=None,
     judge_clip=None,
-    judge_text="",
-    judge_against="",
-    threshold=0.5,
+    judge_text: str = "",
+    judge_against: str = "",
+    threshold: float = 0.5,
     feedback=None,
-):
+) -> Judge | None:
     """The Judge of a name; None for labels. Raises ValueError naming the input and the mend."""
     if name == LABELS:
         return None
@@ -68,8 +68,8 @@ def make(
     raise ValueError(f"judge: there is no judge {name!r}; choose one of {', '.join(NAMES)}.")
 
 
-def demo(vae, concept):
-    """The demo model's oracle."""
+def demo(vae, concept: str) -> Judge:
+    """The demo model's own classifier. Raises ValueError for a concept that is none of its shapes and textures."""
     if concept not in (*oracle.SHAPES, *oracle.TEXTURES[1:]):
         raise ValueError(
             f"The demo oracle does not know {concept!r}. It knows {', '.join((*oracle.SHAPES, *oracle.TEXTURES[1:]))}; for "
@@ -84,8 +84,13 @@ def demo(vae, concept):
     return Judge(vae, score, 0.5, [ORACLE])
 
 
-def clip_words(vae, concept, clip_vision, clip, text="", against="", threshold=0.5):
-    """Zero-shot: a picture shows the concept if CLIP finds that text more likely than all the others together."""
+def clip_words(
+    vae, concept: str, clip_vision, clip, text: str = "", against: str = "", threshold: float = 0.5
+) -> Judge:
+    """Zero-shot: a picture shows the concept if CLIP finds that text more likely than ``threshold``, of all texts together 1 (Radford et
+    al., arXiv 2103.00020). ``text``: what to look for, empty: the concept; ``against``: what else a picture may show, one a line. Raises
+    ValueError naming judge_text, judge_against, clip_vision or judge_clip.
+    """
     if "embedding:" in concept.lower() and not text.strip():
         raise ValueError(
             f"judge_text: the target {concept!r} is an embedding, which the judge does not know; describe in words what a "
@@ -105,8 +110,9 @@ def clip_words(vae, concept, clip_vision, clip, text="", against="", threshold=0
     )
 
 
-def ratings(vae, concept, clip_vision, feedback, threshold=0.5):
-    """The reward head of Load Feedback, taught by the pictures that people judged."""
+def ratings(vae, concept: str, clip_vision, feedback, threshold: float = 0.5) -> Judge:
+    """The reward head of Load Feedback, taught by the pictures that people judged. Raises ValueError where none is connected, or holds
+    too little to learn from."""
     if feedback is None:
         raise ValueError("feedback: judge 'ratings' learns from pictures that people rated; connect Load Feedback.")
     chosen = feedback.judged.nonzero()[:, 0].tolist()
@@ -134,13 +140,13 @@ def ratings(vae, concept, clip_vision, feedback, threshold=0.5):
     )
 
 
-def first_and_strongest(judge):
+def first_and_strongest(judge: Judge) -> torch.Tensor:
     """(2, n): the scores of unguarded pictures and of those at the strongest scale, which a bisection asks for first; forgets all."""
     pair, judge.scores = torch.stack(judge.scores[:2]), []
     return pair
 
 
-def report(judge, name, scores):
+def report(judge: Judge, name: str, scores: torch.Tensor) -> str:
     """What the judge found in pictures: scores (2, n) as above. A sentence."""
     found, still = (scores > judge.threshold).sum(1).tolist()
     before, after = scores.mean(1).tolist()

@@ -56,7 +56,7 @@ class HostRewriter:
                 top_p=0.95,
                 min_p=0.05,
                 repetition_penalty=1.0,
-                seed=seed,
+                seed=seed % 2**64,
             )
         except (AttributeError, NotImplementedError, TypeError) as error:
             raise RewriterError(f"{self.name}: this CLIP cannot write text ({error}). {CAN}") from error

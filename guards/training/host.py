@@ -18,7 +18,8 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..host import compiled, rail
 
-TRAINING_MEMORY = 6  # times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture)
+# Times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture).
+TRAINING_MEMORY = 6
 
 
 @contextlib.contextmanager

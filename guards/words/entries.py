@@ -112,7 +112,8 @@ def _dotted(line: str) -> str:
     """Full stops that end a sentence as commas; not those of Mr. Bean and U.S. flag."""
 
     def comma(match):
-        word = re.search(r"[^\W\d_]*$", line[: match.start()])[0].casefold()
+        last = re.search(r"[^\W\d_]+$", line[: match.start()])
+        word = last[0].casefold() if last else ""
         return "." if len(word) == 1 or word in _ABBREVIATIONS and match.end() < len(line) else ","
 
     return _STOP.sub(comma, line)

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from guards.demo import oracle as module
 from tools.demo_model import broken, draw
+from tools.testing import hosting
+
+module = hosting.module("guards.demo.oracle")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,11 +10,6 @@ pytestmark = pytest.mark.both_hosts
 
 
 @pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
-@pytest.fixture(scope="module")
 def node(host):
     return hosting.node_classes()["GuardDiscoverDirection"]
 

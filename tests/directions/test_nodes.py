@@ -10,11 +10,6 @@ from tools.testing import hosting, models
 pytestmark = pytest.mark.both_hosts
 
 
-@pytest.fixture(scope="module")
-def nodes(host):
-    return hosting.node_classes()
-
-
 @pytest.fixture
 def folder(nodes, tmp_path, monkeypatch):
     """The first of the registered folders, empty; the pack's own stays behind it."""

@@ -11,11 +11,6 @@ pytestmark = pytest.mark.both_hosts
 CHANNELS, SIZE = 64, 4
 
 
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
 def a_direction(seed=1, scale=0.5, shape=(CHANNELS, SIZE, SIZE), name="it", family="sd1"):
     values = scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     return hosting.module("guards.directions.formula").Direction(name, values, family, 64)
@@ -155,14 +150,9 @@ def test_the_range_counts_in_the_hosts_percents_of_the_schedule(tiny, start, end
     assert torch.equal(guarded, models.sample(tiny)) == (steered == 0)
 
 
-def test_ranges_and_strengths_that_mean_nothing_are_refused_by_name(tiny):
+def test_a_range_the_wrong_way_round_is_refused_by_name(tiny):
     with pytest.raises(ValueError, match="start_percent is 0.8 and end_percent 0.2.*Swap"):
         steer(tiny, start=0.8, end=0.2)
-    for bad in (float("nan"), float("inf"), -101, 1000):
-        with pytest.raises(ValueError, match="strength is"):
-            steer(tiny, strength=bad)
-    with pytest.raises(ValueError, match="end_percent is nan"):
-        steer(tiny, end=float("nan"))
 
 
 def test_image_to_image_is_steered_as_the_hook_says(tiny):

@@ -9,11 +9,6 @@ from tools.testing.models import CONCEPT, NEGATIVE, OTHER, POSITIVE
 pytestmark = pytest.mark.both_hosts
 
 
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
 def distil(model, steps=6, concepts=CONCEPT, start=None, on_step=lambda *_: None, keep=(), **changes):
     host_side, pure = hosting.module("guards.distillation.host"), hosting.module("guards.distillation.formula")
     settings = pure.Settings(

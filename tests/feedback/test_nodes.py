@@ -12,32 +12,12 @@ pytestmark = pytest.mark.both_hosts
 
 
 @pytest.fixture(scope="module")
-def nodes(host):
-    return hosting.node_classes()
-
-
-@pytest.fixture(scope="module")
 def sets(host):
     return hosting.module("guards.feedback.host_sets")
 
 
-@pytest.fixture
-def user(host, tmp_path):
-    import folder_paths
-
-    before = folder_paths.get_user_directory()
-    folder_paths.set_user_directory(str(tmp_path / "user"))
-    yield tmp_path / "user"
-    folder_paths.set_user_directory(before)
-
-
 def run(nodes, name, graph=None, **inputs):
-    """A node's outputs, executed in inference mode with the hidden inputs the host gives."""
-    from comfy_api.latest import io
-
-    cls = nodes[name].PREPARE_CLASS_CLONE({"hidden_inputs": {io.Hidden.prompt: graph or {}, io.Hidden.unique_id: "1"}})
-    with torch.inference_mode():
-        return cls.execute(**inputs)
+    return hosting.run_node(nodes[name], graph or {}, **inputs)
 
 
 def pictures(count=12, seed=0):

@@ -145,6 +145,24 @@ def test_pictures_that_a_run_files_appear_in_the_open_page(front_end):
     page.keyboard.press("Escape")
 
 
+def test_the_keyboard_keeps_its_place_in_the_list_when_a_run_files_pictures(front_end):
+    page, name = front_end.page, f"place-{front_end.renderer[:2]}"
+    rating.make_set(front_end.server, name, 2)
+    rating.open_view(page, name)
+    page.keyboard.press("Escape")
+    page.locator(f"{rating.VIEW}[open]").wait_for(state="detached")
+    page.evaluate(
+        """(name) => {
+            window.oldRow = [...document.querySelectorAll(".cg-tab .cg-open")].find((row) => row.textContent === name);
+            window.oldRow.focus();
+            app.api.dispatchEvent(new CustomEvent("concept_guards.filed", { detail: { set: "another" } }));
+        }""",
+        name,
+    )
+    page.wait_for_function("() => !window.oldRow.isConnected")
+    assert page.evaluate("() => document.activeElement.textContent") == name
+
+
 @once
 def test_no_rating_is_lost_or_doubled_when_the_server_is_killed(front_end):
     page, server = front_end.page, front_end.server
@@ -199,9 +217,8 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     page.keyboard.press("Escape")
 
 
+@once
 def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, folder = front_end.page, rating.make_set(front_end.server, "patient", 2)
     rating.open_view(page, folder.name)
     page.route("**/ratings", lambda route: route.abort())
@@ -224,9 +241,8 @@ def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
     page.keyboard.press("Escape")
 
 
+@once
 def test_a_nickname_is_judged_by_the_servers_rule_before_anything_is_sent(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, folder = front_end.page, rating.make_set(front_end.server, "nicknames", 2)
     rating.open_view(page, folder.name)
     for name, good in (("-ann", False), ("a/b", False), ("Zoë 2", True), ("王", True)):

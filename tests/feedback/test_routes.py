@@ -83,16 +83,6 @@ def caller(host):
 
 
 @pytest.fixture
-def user(host, tmp_path):
-    import folder_paths
-
-    before = folder_paths.get_user_directory()
-    folder_paths.set_user_directory(str(tmp_path / "user"))
-    yield tmp_path / "user"
-    folder_paths.set_user_directory(before)
-
-
-@pytest.fixture
 def images(user, sets):
     """A set "stars" of four pictures."""
     pictures = torch.rand(4, 16, 16, 3, generator=torch.Generator().manual_seed(1))

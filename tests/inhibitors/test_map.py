@@ -8,11 +8,6 @@ from tools.testing import hosting, models
 
 
 @pytest.fixture(scope="module")
-def demo(host):
-    return hosting.module("guards.demo.host").load()
-
-
-@pytest.fixture(scope="module")
 def maps(host):
     return hosting.module("guards.inhibitors.host_map").maps
 
@@ -89,22 +84,21 @@ def test_a_guarded_model_is_looked_at_as_it_is(demo, maps, host):
 
 
 def test_the_node_lays_every_map_over_its_picture(demo, host):
-    node = hosting.module("nodes.concept_map").GuardConceptMap
     latent = torch.cat([latents(demo, "star", "ring"), latents(demo, "ring", "star")])
-    out = node.execute(
-        demo[0],
-        demo[1],
-        "a star and a ring",
-        "star, ring",
-        {"samples": latent},
-        1,
-        0.5,
-        0.9,
-        "all",
-        0,
+    picture, mask = hosting.run_node(
+        "GuardConceptMap",
+        model=demo[0],
+        clip=demo[1],
+        text="a star and a ring",
+        concept="star, ring",
+        latent={"samples": latent},
+        levels=1,
+        start_percent=0.5,
+        end_percent=0.9,
+        layers="all",
+        seed=0,
         image=torch.rand(2, 64, 64, 3),
-    )
-    picture, mask = out.args if hasattr(out, "args") else out.result
+    ).result
     assert picture.shape == (4, 64, 64, 3) and mask.shape == (4, 64, 64)
     assert 0 <= picture.min() and picture.max() <= 1
 
@@ -112,8 +106,7 @@ def test_the_node_lays_every_map_over_its_picture(demo, host):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"start": 0.9, "end": 0.1}, "must not come after"),
-        ({"start": -1}, "start is -1"),
+        ({"start_percent": 0.9, "end_percent": 0.1}, "start_percent is 0.9, end_percent 0.1: .* must not come after"),
         ({"concepts": ""}, "concept is empty"),
     ],
 )

@@ -15,11 +15,6 @@ def gi(host):
 
 
 @pytest.fixture(scope="module")
-def clip(host):
-    return models.clip()
-
-
-@pytest.fixture(scope="module")
 def model(host):
     return models.sd1()
 

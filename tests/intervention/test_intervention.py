@@ -11,11 +11,6 @@ pytestmark = pytest.mark.both_hosts
 QUERY, REWRITTEN = POSITIVE, OTHER
 
 
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
 def tin(model, query=QUERY, rewritten=REWRITTEN, ratio=0.2):
     return hosting.module("guards.intervention.host").guard(model, query, rewritten, ratio)
 
@@ -210,9 +205,6 @@ def test_intervention_and_safe_latent_diffusion_chain_in_either_order(tiny):
 
 
 def test_bad_input_is_named(tiny):
-    for ratio in (float("nan"), -0.1, 1.5):
-        with pytest.raises(ValueError, match="ratio is"):
-            tin(tiny, ratio=ratio)
     with pytest.raises(ValueError, match="query is empty"):
         tin(tiny, query=[])
 

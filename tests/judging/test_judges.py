@@ -29,11 +29,6 @@ def train(host):
 
 
 @pytest.fixture(scope="module")
-def demo(host):
-    return hosting.module("guards.demo.host").load()
-
-
-@pytest.fixture(scope="module")
 def vision(host, tmp_path_factory):
     return image_encoder(tmp_path_factory.mktemp("vision"))
 
@@ -330,27 +325,25 @@ def test_a_judge_that_finds_nothing_says_what_to_change(train, demo, pair):
 
 
 def test_the_node_hands_its_judge_on_inside_inference_mode(demo, pair, host):
-    node = hosting.module("nodes.growth_inhibitor").GuardTrainAdapter
-    with torch.inference_mode():
-        out = node.execute(
-            *demo,
-            LINES,
-            "star",
-            "clip vision",
-            1,
-            64,
-            6,
-            3.0,
-            -4.0,
-            1,
-            30,
-            0.9,
-            0,
-            clip_vision=pair[0],
-            judge_clip=pair[1],
-            judge_text="a picture of bright",
-            judge_against="a picture of dark",
-            threshold=0.01,
-        )
-    adapter, plot, report = out.args if hasattr(out, "args") else out.result
+    adapter, plot, report = hosting.run_node(
+        "GuardTrainAdapter",
+        **dict(zip(("model", "clip", "vae"), demo, strict=True)),
+        prompts=LINES,
+        targets="star",
+        judge="clip vision",
+        images=1,
+        size=64,
+        steps=6,
+        cfg=3.0,
+        strongest=-4.0,
+        rounds=1,
+        epochs=30,
+        cover=0.9,
+        seed=0,
+        clip_vision=pair[0],
+        judge_clip=pair[1],
+        judge_text="a picture of bright",
+        judge_against="a picture of dark",
+        threshold=0.01,
+    ).result
     assert adapter.features == 12 and plot.shape == (1, 360, 640, 3) and "judge clip vision; mean score" in report

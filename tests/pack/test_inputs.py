@@ -20,11 +20,6 @@ CHOICES = [
 pytestmark = pytest.mark.both_hosts
 
 
-@pytest.fixture(scope="module")
-def nodes(host):
-    return hosting.node_classes()
-
-
 def inputs(node) -> dict:
     """A value for each input: its default, the first of a list, and for a socket something that no node can use."""
     values = {}

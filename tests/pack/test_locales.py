@@ -21,11 +21,6 @@ def spoken(schema) -> dict:
     return texts
 
 
-@pytest.fixture(scope="module")
-def schemas(host):
-    return {name: cls.GET_SCHEMA() for name, cls in hosting.node_classes().items()}
-
-
 @pytest.mark.parametrize("name", NODES)
 def test_the_english_texts_are_those_of_the_node(schemas, name):
     assert NODES[name] == spoken(schemas[name])

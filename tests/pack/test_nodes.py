@@ -11,11 +11,6 @@ PROJECT = hosting.PROJECT
 pytestmark = pytest.mark.both_hosts
 
 
-@pytest.fixture(scope="module")
-def schemas(host):
-    return {name: cls.GET_SCHEMA() for name, cls in hosting.node_classes().items()}
-
-
 def texts(language: str) -> dict:
     return json.loads((PROJECT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
 

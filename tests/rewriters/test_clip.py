@@ -71,8 +71,8 @@ def test_it_answers_repeats_and_follows_its_seed(clip, host_llm):
         and first.answer_tokens <= 8
         and first.prompt_tokens > 8
     )
-    warm = [llms.run(rewriter.chat(ASK, temperature=1.5, seed=seed)).text for seed in (1, 2, 1)]
-    assert warm[0] == warm[2] != warm[1]
+    warm = [llms.run(rewriter.chat(ASK, temperature=1.5, seed=seed)).text for seed in (1, 2, 1, 2**64 + 1)]
+    assert warm[0] == warm[2] == warm[3] != warm[1]
     assert "TinyQwen" in rewriter.name
     rewriter.release()
 

@@ -68,6 +68,15 @@ def test_the_best_instruction_comes_out_with_its_report(learn):
     assert [row["update"] for row in llms.lines(report)] == [-1, 0, 1]
 
 
+def test_the_largest_seed_gives_seeds_that_every_back_end_takes(learn):
+    rewriter = llms.Scripted(model)
+    learn(rewriter, seed=2**64 - 1)
+    assert {call["seed"] for call in rewriter.asked[:-1]} >= {2**64 - 1, 0}, (
+        "the second instruction is asked for with the next seed"
+    )
+    assert all(0 <= call["seed"] < 2**64 for call in rewriter.asked[:-1])
+
+
 def test_another_file_can_score(learn):
     _, report = learn(llms.Scripted(model), evaluation="set.tsv")
     assert "on 1 held-out samples" in report
@@ -134,7 +143,5 @@ def test_what_cannot_be_used_is_named(learn):
         learn(llms.Scripted(model), "set.tsv")
     with pytest.raises(ValueError, match="samples '../mine.txt' is not there"):
         learn(llms.Scripted(model), "../mine.txt")
-    with pytest.raises(ValueError, match="epochs is 0"):
-        learn(llms.Scripted(model), epochs=0)
     with pytest.raises(ValueError, match="rules follow no instruction"):
         learn(hosting.module("guards.rewriters.rules").parse("cat -> dog"))

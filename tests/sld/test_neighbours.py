@@ -15,11 +15,6 @@ def guarded(model, unconditional=None):
     return sld.guard(model, pure.PRESETS["max"], CONCEPT, unconditional)
 
 
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
 def first_step(model):
     import comfy.samplers
 

@@ -10,11 +10,6 @@ from tools.testing.sampling import close, guider, sld
 pytestmark = pytest.mark.both_hosts
 
 
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
 def by_hand(model, settings, cfg, steps, positive=POSITIVE, negative=NEGATIVE, concept=CONCEPT, batch=1):
     """The published loop over the bare model with plain Euler steps; nothing of the pack but numbers."""
     import comfy.samplers

@@ -10,11 +10,6 @@ from tools.testing.sampling import close, sld
 pytestmark = pytest.mark.both_hosts
 
 
-@pytest.fixture(scope="module")
-def tiny(host):
-    return models.sd1()
-
-
 def counting_as_two(model, seen):
     """Packs that index tables of two by a row's number (IPAdapter_plus, InstantID), or keep a state for each (TeaCache): all places
     where a stranger sees the numbers."""

@@ -1,4 +1,5 @@
-"""The host inside the test process, and the pack's modules loaded as the host loads them: relative to a package of their own.
+"""The host inside this process, for tests and for tools, and the pack's modules loaded as the host loads them: relative to a package of
+their own.
 
 from tools.testing import hosting
 sld = hosting.module("guards.sld.formula")            # pure: no host needed
@@ -92,3 +93,20 @@ def node_classes() -> dict[str, type]:
 
     classes = asyncio.run(collect())
     return {cls.GET_SCHEMA().node_id: cls for cls in classes}
+
+
+def run_node(node: str | type, graph: dict | None = None, **inputs):
+    """The NodeOutput of a node (its id or class), run as the executor runs it: on a clone of its class with the hidden inputs, in
+    inference mode. ``graph``: the queued graph, in which the node is "1"."""
+    import asyncio
+
+    import torch
+    from comfy_api.latest import io
+
+    cls = node_classes()[node] if isinstance(node, str) else node
+    cls.GET_SCHEMA()
+    clone = cls.PREPARE_CLASS_CLONE({"hidden_inputs": {io.Hidden.prompt: graph or {}, io.Hidden.unique_id: "1"}})
+    with torch.inference_mode():
+        if cls.FUNCTION == "EXECUTE_NORMALIZED_ASYNC":
+            return asyncio.run(clone.EXECUTE_NORMALIZED_ASYNC(**inputs))
+        return clone.EXECUTE_NORMALIZED(**inputs)

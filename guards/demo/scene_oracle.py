@@ -1,0 +1,164 @@
+"""The demo world's oracle: a small detector that names every thing in a picture and where it is, for tests and demos only.
+
+A grid of 12x12 cells; a cell holds a thing, a person of some profession, ``broken`` (something is there, but it is nothing
+clear), or nothing. People have a gender and a tone, the picture a background and a style. The names are in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIZE, GRID = 96, 12
+FORMAT = "concept-guards.scene-oracle/1"
+SURE = 0.5  # how sure that anything is there before it is named
+LISTS = ("things", "professions", "genders", "tones", "backgrounds", "styles")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing that the oracle sees. ``x``, ``y``: its middle, 0..1 from the left and the top."""
+
+    name: str  # a thing, a profession, or "broken"
+    x: float
+    y: float
+    confidence: float
+    gender: str = ""  # "" unless it is a person
+    tone: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.tone, self.gender, self.name)))
+
+
+@dataclass
+class Seen:
+    """What the oracle sees in n pictures."""
+
+    things: list[list[Thing]]
+    background: list[str]
+    style: list[str]
+
+    def __len__(self) -> int:
+        return len(self.things)
+
+    def contains(self, name: str, confidence: float = SURE) -> Tensor:
+        """(n,) bool: is this thing, or a person of this profession, anywhere?"""
+        return torch.tensor([any(t.name == name and t.confidence >= confidence for t in row) for row in self.things])
+
+    def broken(self) -> Tensor:
+        """(n,) bool: is anything broken, or nothing there at all?"""
+        return torch.tensor([not row or any(t.name == "broken" for t in row) for row in self.things])
+
+    def describe(self) -> list[str]:
+        """``"dark woman farmer + beer, beach"``, ``"empty, white, pixel"``"""
+        lines = []
+        for row, background, style in zip(self.things, self.background, self.style):
+            what = " + ".join(str(t) for t in sorted(row, key=lambda t: t.x)) or "empty"
+            lines.append(", ".join([what, background] + ([style] if style != "plain" else [])))
+        return lines
+
+
+class _Mix(nn.Module):
+    """x + narrow convolutions, normalised over the batch."""
+
+    def __init__(self, width: int, narrow: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, narrow, 1, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU(),
+            nn.Conv2d(narrow, narrow, 3, padding=1, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU(),
+            nn.Conv2d(narrow, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+def _conv(a: int, b: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    padding = kernel // 2 if stride == 1 else 0
+    return nn.Sequential(nn.Conv2d(a, b, kernel, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+
+
+class SceneOracle(nn.Module):
+    """0.6 M parameters. ``names``: the lists of LISTS. ``see`` takes (n, 3, height, width) pictures in 0..1."""
+
+    def __init__(self, names: dict[str, list[str]]) -> None:
+        super().__init__()
+        self.names = names
+        self.classes = [*names["things"], *names["professions"], "broken", "nothing"]
+        self.sizes = [len(self.classes), len(names["genders"]), len(names["tones"])]
+        self.fine = nn.Sequential(nn.PixelUnshuffle(4), _conv(48, 64, 3), _Mix(64, 48), _conv(64, 160, 2, 2))
+        self.middle = nn.Sequential(_Mix(160, 64), _Mix(160, 64))
+        self.coarse = nn.Sequential(_conv(160, 192, 2, 2), _Mix(192, 64), _Mix(192, 64), nn.Conv2d(192, 160, 1))
+        self.last = nn.Sequential(_Mix(160, 64), _Mix(160, 64))
+        self.cells = nn.Conv2d(160, sum(self.sizes), 1)
+        self.whole = nn.Linear(160 * 9, len(names["backgrounds"]) + len(names["styles"]))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Logits: classes, genders, tones (n, k, 12, 12) each; background, style (n, k)."""
+        x = self.middle(self.fine(images * 2 - 1))
+        x = self.last(F.relu(x + F.interpolate(self.coarse(x), scale_factor=2.0)))
+        whole = self.whole(F.avg_pool2d(x, 4).flatten(1))
+        parts = whole.split([len(self.names["backgrounds"]), len(self.names["styles"])], 1)
+        return (*self.cells(x).split(self.sizes, 1), *parts)
+
+    @torch.no_grad()
+    def see(self, images: Tensor) -> Seen:
+        images = prepare(images).to(self.cells.weight)
+        parts = [[head.float().softmax(1) for head in self(chunk)] for chunk in images.split(64)]
+        classes, genders, tones, background, style = (torch.cat(part) for part in zip(*parts))
+        there = 1 - classes[:, -1]
+        peak = (there >= SURE) & (there >= F.max_pool2d(there[:, None], 3, 1, 1)[:, 0])
+        found: list[list[Thing]] = [[] for _ in images]
+        for i, y, x in peak.nonzero().tolist():
+            found[i].append(self._thing(classes[i, :, y, x], genders[i, :, y, x], tones[i, :, y, x], x, y))
+        whole = (("backgrounds", background), ("styles", style))
+        return Seen(found, *([self.names[key][k] for k in p.argmax(1).tolist()] for key, p in whole))
+
+    def _thing(self, classes: Tensor, genders: Tensor, tones: Tensor, x: int, y: int) -> Thing:
+        k = int(classes[:-1].argmax())
+        gender = tone = ""
+        if self.classes[k] in self.names["professions"]:
+            gender, tone = self.names["genders"][int(genders.argmax())], self.names["tones"][int(tones.argmax())]
+        place = ((x + 0.5) / GRID, (y + 0.5) / GRID)
+        return Thing(self.classes[k], *place, float(classes[k] / (1 - classes[-1]).clamp(min=1e-6)), gender, tone)
+
+
+def prepare(images: Tensor) -> Tensor:
+    """Check the pictures and bring them to 96x96."""
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        what = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"images: a tensor (n, 3, height, width) is needed, not {what}")
+    if not images.is_floating_point():
+        raise ValueError(f"images: floats in 0..1 are needed, not {images.dtype}")
+    if not bool(((images >= -0.01) & (images <= 1.01)).all()):  # refuses NaN, too
+        raise ValueError("images: the values must be finite and in 0..1")
+    images = images.float()
+    return images if images.shape[2:] == (SIZE, SIZE) else F.interpolate(images, (SIZE, SIZE), mode="area")
+
+
+def load(path: str) -> SceneOracle:
+    """The trained oracle, on the CPU, in evaluation mode. Raises ValueError where the file is not one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+        if about.get("format") != FORMAT:
+            raise ValueError(f"its format is {about.get('format')!r}, not {FORMAT!r}")
+        oracle = SceneOracle({key: json.loads(about[key]) for key in LISTS})
+        oracle.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as error:
+        mend = "train one: python -m tools.demo_world.train_oracle"
+        raise ValueError(f"the oracle's file {os.path.basename(path)} cannot be used ({error}); {mend}") from error
+    return oracle.eval().requires_grad_(False)

@@ -1,0 +1,38 @@
+"""Which step a noise level belongs to, falling and rising, and where a share of the steps ends."""
+
+import pytest
+
+from tools.testing import hosting
+
+schedule = hosting.module("guards.schedule")
+FALLING = [14.6, 5.0, 2.0, 0.5, 0.0]
+RISING = [0.03, 0.5, 2.0, 5.0, 14.6]
+
+
+@pytest.mark.parametrize(
+    "level,step",
+    [(14.6, 0), (20.0, 0), (9.0, 0), (5.0, 1), (5.0 * (1 - 1e-6), 1), (4.9, 1), (2.0, 2), (0.5, 3), (0.1, 3), (0.0, 3)],
+)
+def test_a_level_belongs_to_the_step_that_starts_at_it_or_above(level, step):
+    assert schedule.step_index(FALLING, level) == step
+
+
+@pytest.mark.parametrize(
+    "level,step", [(0.0, 0), (0.03, 0), (0.4, 0), (0.5, 1), (0.5 * (1 + 1e-6), 1), (1.0, 1), (5.0, 3), (14.6, 3)]
+)
+def test_on_rising_levels_a_level_belongs_to_the_step_that_starts_at_it_or_below(level, step):
+    assert schedule.step_index(RISING, level) == step
+
+
+def test_one_level_and_none():
+    assert schedule.step_index([1.0], 1.0) == schedule.step_index([1.0, 0.0], 0.5) == 0
+    with pytest.raises(ValueError, match="empty schedule"):
+        schedule.step_index([], 1.0)
+
+
+@pytest.mark.parametrize(
+    "ratio,steps,switch", [(0.0, 7, 0), (1.0, 7, 7), (0.3, 7, 3), (0.23, 20, 5), (0.25, 20, 5), (0.3, 10, 3), (2, 4, 4)]
+)
+def test_the_switch_is_the_first_step_not_below_the_ratio(ratio, steps, switch):
+    assert schedule.switch_step(ratio, steps) == switch
+    assert [i < switch for i in range(steps)] == [i < ratio * steps - 1e-6 for i in range(steps)]

@@ -1,0 +1,45 @@
+"""Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors.
+
+python -m tools.demo_world.export --out FOLDER --to FOLDER
+"""
+
+import argparse
+import json
+import os
+import shutil
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tools.demo_model import common
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--to", required=True)
+    args = parser.parse_args()
+    trained = common.load_checkpoint(os.path.join(args.out, "unet.ckpt"))
+    polished = os.path.join(args.out, "vae_polished.safetensors")
+    vae = load_file(polished if os.path.exists(polished) else os.path.join(args.out, "vae.safetensors"))
+    tensors = {}
+    for name, value in zip(trained["names"], trained["ema"], strict=True):
+        tensors["text.table" if name == "table" else name] = value.half().contiguous()
+    tensors |= {"vae." + key: value.half().contiguous() for key, value in vae.items()}
+    tensors["token_ids"] = torch.tensor(trained["ids"], dtype=torch.int32)
+    about = dict(format="concept-guards.demo-model/2", art="Fluent Emoji Flat, Microsoft, MIT", licence="MIT")
+    about |= {key: json.dumps(round(trained[key], 4)) for key in ("seed", "step", "spent", "loss")}
+    os.makedirs(args.to, exist_ok=True)
+    path = os.path.join(args.to, "demo_model.safetensors")
+    save_file(tensors, path + ".tmp", metadata=about)
+    os.replace(path + ".tmp", path)
+    oracle = shutil.copyfile(
+        os.path.join(args.out, "oracle.safetensors"), os.path.join(args.to, "demo_oracle.safetensors")
+    )
+    for file in (path, oracle):
+        print(f"{file}: {os.path.getsize(file) / 1e6:.2f} MB")
+    print(about)
+
+
+if __name__ == "__main__":
+    main()

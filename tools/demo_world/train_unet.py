@@ -1,0 +1,266 @@
+"""Train the demo world's UNet and text encoder together (v-prediction, the host's own modules) on the pool of fill.py.
+
+    python -m tools.demo_world.train_unet --out FOLDER [--minutes 240]
+
+Needs vae.safetensors and pool/ in the same folder. One cosine over --minutes of training; stop it when you like (it saves
+every 250 steps) and run it again to resume. Writes unet.ckpt (resume) and preview grids.
+"""
+
+import argparse
+import glob
+import os
+import time
+
+from tools.demo_model import common
+from tools.demo_model.train_unet import _out_of_place, encode_text
+from tools.testing import hosting
+
+from . import words
+
+PREVIEW = [
+    "a knife on a white background",
+    "a beer and a pizza on the beach",
+    "a doctor on the street",
+    "a dark woman firefighter and a dog at night",
+    "a party in the kitchen",
+    "a farmer with a beer on a blue background",
+    "a cigarette, a cat and a book on a white background",
+    "a woman cook in front of a house on the street",
+    "a skull above a rose on a blue background by kubo",
+    "a zorp and a teacher on the beach by varga",
+]
+
+
+class Tokens:
+    """Captions to rows of the small table: the start token, the end token, the unknown word, then the known ones."""
+
+    def __init__(self, clip) -> None:
+        self.clip, self.known = clip, {}
+        ids = [49406, 49407, -1]
+        for word in words.vocabulary():
+            ids += [i for i in self.raw(word) if i not in ids]
+        self.ids = ids  # row -> token id (-1: the unknown word)
+        self.row = {token: row for row, token in enumerate(ids)}
+
+    def raw(self, caption: str) -> list[int]:
+        chunk = self.clip.tokenize(caption)["l"][0]
+        return [int(token) for token, _ in chunk if token not in (49406, 49407)]
+
+    def rows(self, caption: str) -> list[int]:
+        body = []
+        for word in caption.replace(",", " ,").split():
+            if word not in self.known:
+                self.known[word] = [self.row.get(i, 2) for i in self.raw(word)]
+            body += self.known[word]
+        return [0] + body + [1] * (76 - len(body))
+
+
+def build(demo, generator):
+    """The UNet and the CLIP object, initialised; the text model's layers work out of place, as autograd needs."""
+    import torch
+
+    model, clip = demo.build_unet(), demo.host.build_clip()
+    text = clip.cond_stage_model.clip_l.transformer.float()
+    common.initialise(model.diffusion_model, generator)
+    common.initialise(text.text_model, generator)
+    with torch.no_grad():
+        text.text_model.embeddings.position_embedding.weight.mul_(0.3)
+        text.text_projection.weight.copy_(torch.eye(demo.host.CONTEXT))
+    for layer in text.text_model.encoder.layers:
+        layer.forward = _out_of_place(layer)
+    return model, clip, text.text_model
+
+
+class Pool:
+    """The latents and caption rows of all shards; ``look`` takes in the shards that are new or were replaced."""
+
+    def __init__(self, folder: str, tokens: Tokens) -> None:
+        self.folder, self.tokens, self.shards = folder, tokens, {}
+
+    def look(self) -> int:
+        import torch
+
+        for path in sorted(glob.glob(os.path.join(self.folder, "*.pt"))):
+            stamp = os.stat(path).st_mtime_ns
+            if self.shards.get(path, (0,))[0] != stamp:
+                shard = common.load_checkpoint(path)
+                rows = torch.tensor([self.tokens.rows(c) for c in shard["captions"]], dtype=torch.uint8)
+                self.shards[path] = stamp, shard["latents"], rows
+        self.latents = torch.cat([s[1] for s in self.shards.values()])
+        self.rows = torch.cat([s[2] for s in self.shards.values()])
+        return len(self.rows)
+
+
+class Training:
+    """Parameters, their running average, the optimiser and the clock: everything that a checkpoint holds."""
+
+    def __init__(self, args, demo) -> None:
+        import torch
+
+        self.args, self.path = args, os.path.join(args.out, "unet.ckpt")
+        self.generator = torch.Generator().manual_seed(args.seed + 1)
+        self.model, self.clip, self.text = build(demo, self.generator)
+        self.tokens = Tokens(self.clip)
+        self.table = torch.nn.Parameter(
+            torch.randn(len(self.tokens.ids), demo.host.CONTEXT, generator=self.generator) * 0.5
+        )
+        self.trained = torch.nn.ModuleDict(dict(unet=self.model.diffusion_model, text=self.text)).requires_grad_(True)
+        self.text.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
+        self.parameters = [*self.trained.parameters(), self.table]
+        self.names = [n for n, _ in self.trained.named_parameters()] + ["table"]
+        self.ema = [p.detach().clone() for p in self.parameters]
+        decay = [p for p in self.parameters if p.ndim > 1 and p is not self.table]
+        rest = [p for p in self.parameters if p.ndim <= 1 or p is self.table]
+        groups = [dict(params=decay, weight_decay=1e-2), dict(params=rest, weight_decay=0.0)]
+        self.optimiser = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98))
+        self.schedule = common.Schedule(args.rate, args.minutes * 60, warmup=90)
+        self.step, self.loss = 0, 0.0
+
+    def resume(self) -> None:
+        import torch
+
+        saved = common.load_checkpoint(self.path)
+        if not saved:
+            return
+        if saved["ids"] != self.tokens.ids or saved["names"] != self.names:
+            raise ValueError(f"{self.path}: it was trained with another vocabulary or network; start in another folder")
+        with torch.no_grad():
+            for p, q, value, mean in zip(self.parameters, self.ema, saved["parameters"], saved["ema"], strict=True):
+                p.copy_(value)
+                q.copy_(mean)
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.schedule.spent, self.step, self.loss = saved["spent"], saved["step"], saved["loss"]
+        self.generator.manual_seed(self.args.seed + 1000 + self.step)
+
+    def save(self) -> None:
+        state = dict(
+            parameters=[p.detach() for p in self.parameters], ema=self.ema, optimiser=self.optimiser.state_dict()
+        )
+        state |= dict(step=self.step, spent=self.schedule.spent, loss=self.loss, seed=self.args.seed)
+        common.save_checkpoint(self.path, **state, ids=self.tokens.ids, names=self.names)
+
+    def encode(self, rows):
+        return encode_text(self.text, self.table, rows)
+
+    def learn(self, x0, rows) -> None:
+        """One step on latents (n, 24, 12, 12) and caption rows (n, 77)."""
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        n = len(x0)
+        u = torch.rand(n, generator=self.generator)
+        t = torch.where(u < 0.6, 350 + (u / 0.6) * 580, (u - 0.6) / 0.4 * 1000).long().clamp(0, 999)
+        s = self.model.model_sampling.sigmas.float()[t].view(-1, 1, 1, 1)
+        a, b = 1 / (1 + s * s).sqrt(), s / (1 + s * s).sqrt()
+        noise = torch.randn(x0.shape, generator=self.generator)
+        # On a CPU the fused attention's way back is much slower than the plain one (measured: half the pictures a second).
+        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+            v = self.trained["unet"](a * x0 + b * noise, t.float(), context=self.encode(rows))
+        loss = torch.nn.functional.mse_loss(v.float(), a * noise - b * x0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.schedule.rate()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.999, (1 + self.step) / (10 + self.step)))
+        self.loss += (loss.item() - self.loss) * max(0.01, 1 / self.step)
+
+    def averaged(self):
+        """Put the averaged weights in; returns the raw ones, which ``put`` takes back."""
+        raw = [p.detach().clone() for p in self.parameters]
+        self.put(self.ema)
+        return raw
+
+    def put(self, values) -> None:
+        import torch
+
+        with torch.no_grad():
+            for p, q in zip(self.parameters, values, strict=True):
+                p.copy_(q)
+
+
+def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 14, each: int = 4) -> None:
+    """Sample a small grid with the averaged weights (DDIM) and write it as a PNG."""
+    import torch
+    from PIL import Image
+
+    raw = training.averaged()
+    with torch.no_grad():
+        rows = torch.tensor(
+            [training.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.tokens.rows("")]
+        )
+        context = training.encode(rows)
+        n = len(rows) - 1
+        context = torch.cat([context[:n], context[n:].expand(n, -1, -1)])
+        x = torch.randn(n, 24, 12, 12, generator=torch.Generator().manual_seed(0))
+        times = torch.linspace(999, 0, steps + 1).round().long()
+        bar = 1 / (1 + training.model.model_sampling.sigmas.float() ** 2)
+        for i in range(steps):
+            t, u = times[i], times[i + 1]
+            a, b = bar[t].sqrt(), (1 - bar[t]).sqrt()
+            v = training.trained["unet"](torch.cat([x, x]), t.float().repeat(2 * n), context=context)
+            v = v[n:] + cfg * (v[:n] - v[n:])
+            x0, eps = a * x - b * v, b * x + a * v
+            x = x0 if i == steps - 1 else bar[u].sqrt() * x0 + (1 - bar[u]).sqrt() * eps
+        image = (vae.decode(x).clamp(-1, 1) + 1) * 127.5
+    training.put(raw)
+    across = 2 * each
+    grid = image.view(n // across, across, 3, 96, 96).permute(0, 3, 1, 4, 2).reshape(96 * n // across, 96 * across, 3)
+    Image.fromarray(grid.byte().numpy()).save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--minutes", type=float, default=240)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    hosting.start()
+    import torch
+    from safetensors.torch import load_file
+
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    demo = hosting.module("guards.demo.host_scenes")
+    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
+    training = Training(args, demo)
+    training.resume()
+    sizes = [sum(p.numel() for p in part.parameters()) / 1e6 for part in (training.trained["unet"], training.text)]
+    print(f"unet {sizes[0]:.2f} M, text {sizes[1]:.3f} M, {len(training.tokens.ids)} token rows", flush=True)
+    pool = Pool(os.path.join(args.out, "pool"), training.tokens)
+    size = pool.look()
+    print(f"pool of {size} pictures, latent std {pool.latents.float().std():.3f}", flush=True)
+    empty = torch.tensor(training.tokens.rows(""))
+    schedule = training.schedule
+    schedule.last = last = time.monotonic()
+    while schedule.tick():
+        pick = torch.randint(0, size, (args.batch,), generator=training.generator)
+        rows = pool.rows[pick].long()
+        rows[torch.rand(args.batch, generator=training.generator) < 0.1] = empty
+        training.learn(pool.latents[pick].float(), rows)
+        if training.step % 50 == 0:
+            speed = 50 * args.batch / (time.monotonic() - last)
+            print(
+                f"step {training.step} {schedule.spent:.0f} s loss {training.loss:.4f} rate {schedule.rate():.2e} "
+                f"{speed:.0f} images/s, pool {size}",
+                flush=True,
+            )
+            size = pool.look()
+            last = time.monotonic()
+        if training.step % 250 == 0:
+            training.save()
+            last = time.monotonic()
+        if training.step % 500 == 0:
+            preview(training, vae, os.path.join(args.out, f"preview_{training.step:06d}.png"))
+            last = time.monotonic()
+    training.save()
+
+
+if __name__ == "__main__":
+    main()
