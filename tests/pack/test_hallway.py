@@ -1,4 +1,4 @@
-"""The hallway, guards/files.py, schedule.py and graph.py: small pure files that every room may use."""
+"""The hallway, guards/files.py and graph.py (schedule.py: test_schedule.py): small pure files that every room may use."""
 
 import os
 import stat
@@ -11,7 +11,6 @@ import pytest
 from tools.testing import hosting
 
 files, graph = hosting.module("guards.files"), hosting.module("guards.graph")
-schedule = hosting.module("guards.schedule")
 
 
 # Writing
@@ -165,57 +164,6 @@ def test_names_that_some_system_refuses(name):
     assert not files.is_plain(name, 20)
 
 
-# Where in its run a sampler stands
-
-FALLING = [14.6, 7.0, 3.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    "sigma, step",
-    [
-        (14.6, 0),
-        (20.0, 0),
-        (10.0, 0),
-        (7.0, 1),
-        (7.0 * (1 - 1e-6), 1),
-        (6.9, 1),
-        (3.0, 2),
-        (1.0, 3),
-        (0.5, 3),
-        (0.0, 3),
-    ],
-)
-def test_a_level_belongs_to_the_last_step_that_is_not_below_it(sigma, step):
-    assert schedule.step_index(FALLING, sigma) == step
-
-
-@pytest.mark.parametrize(
-    "sigma, step", [(0.0, 0), (0.5, 0), (1.0, 1), (2.9, 1), (3.0, 2), (7.0, 3), (14.6, 3), (20.0, 3)]
-)
-def test_of_rising_levels_the_last_that_is_not_above(sigma, step):
-    assert schedule.step_index(FALLING[::-1], sigma) == step
-
-
-def test_every_level_of_a_long_schedule_is_its_own_step():
-    sigmas = [14.6 * 0.9**n for n in range(100)] + [0.0]
-    assert [schedule.step_index(sigmas, sigma) for sigma in sigmas[:-1]] == list(range(100))
-
-
-def test_the_shortest_schedules():
-    assert schedule.step_index([1.0], 1.0) == 0 and schedule.step_index([1.0, 0.0], 0.5) == 0
-    with pytest.raises(ValueError, match="sigmas: an empty schedule"):
-        schedule.step_index([], 1.0)
-
-
-@pytest.mark.parametrize(
-    "ratio, steps, step",
-    [(0.0, 20, 0), (0.23, 20, 5), (0.2, 20, 4), (0.3, 10, 3), (0.7, 10, 7), (1.0, 20, 20), (0.01, 1, 1)],
-)
-def test_the_switch_is_the_first_step_that_is_late_enough(ratio, steps, step):
-    assert schedule.switch_step(ratio, steps) == step
-    assert step == next((i for i in range(steps) if not i < round(ratio * steps, 9)), steps)
-
-
 # The queued graph
 
 GRAPH = {
@@ -234,6 +182,24 @@ GRAPH = {
 )
 def test_the_text_behind_a_socket(socket, text):
     assert graph.text_behind(GRAPH, "5", socket) == text
+
+
+def test_upstream_is_nearest_first_and_each_node_once():
+    assert graph.upstream(GRAPH, "5") == ["5", "4", "1", "6", "2", "3"]
+    assert graph.upstream(GRAPH, "6") == ["6"] and graph.upstream(GRAPH, "gone") == graph.upstream(None, "5") == []
+
+
+@pytest.mark.parametrize("value", [["1"], ["1", "0"], [1, 0], ("1", 0), "1", None, {"1": 0}])
+def test_what_is_no_link(value):
+    assert graph.is_link(["1", 0]) and not graph.is_link(value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "7", ["1", 0], None])
+def test_what_is_no_seed_is_passed_over(seed):
+    made = {"2": {"inputs": {"from": ["1", 0], "seed": seed}}, "1": {"inputs": {"noise_seed": 2**64 - 1}}}
+    assert graph.nearest_seed(made, "2") == 2**64 - 1
+    made.pop("1")
+    assert graph.nearest_seed(made, "2") is None
 
 
 def test_a_graph_that_is_not_there_or_broken_has_no_text():
