@@ -31,7 +31,7 @@ def _texts(graph: dict, link, known: dict) -> list[str]:
     if key not in known:
         known[key] = []
         inputs = (graph.get(link[0]) or {}).get("inputs") or {}
-        known[key] = _written(graph, inputs, link[1], known)
+        known[key] = list(dict.fromkeys(_written(graph, inputs, link[1], known)))
     return known[key]
 
 

@@ -233,9 +233,9 @@ APPLIED = {  # two prompts through a ControlNet, each combined of two or joined 
 @pytest.mark.parametrize(
     "node, socket, text",
     [
-        ("7", "target", "a dog | in a garden | a bench"),
+        ("7", "target", "a dog | a bench | in a garden"),
         ("7", "base", "blurry, cat"),
-        ("6", "positive", "a dog | in a garden | a bench"),
+        ("6", "positive", "a dog | a bench | in a garden"),
         ("6", "negative", "blurry, cat"),
     ],
 )
