@@ -212,3 +212,73 @@ def test_a_text_that_is_used_twice_is_named_once():
         graph.text_behind({**GRAPH, "7": {"inputs": {"x": ["4", 0]}}, "2": {"inputs": {"text": "a star"}}}, "7", "x")
         == "a star"
     )
+
+
+APPLIED = {  # two prompts through a ControlNet, each combined of two or joined of texts, then a sampler of several nodes
+    "1": {"inputs": {"text": "a dog", "clip": ["20", 1]}},
+    "2": {"inputs": {"text_g": ["11", 0], "text_l": ["11", 0], "clip": ["20", 1]}},
+    "3": {"inputs": {"text": "blurry, cat", "clip": ["20", 1]}},
+    "4": {"inputs": {"conditioning_1": ["1", 0], "conditioning_2": ["2", 0]}},
+    "5": {"inputs": {"positive": ["4", 0], "negative": ["3", 0], "control_net": ["21", 0], "image": ["22", 0]}},
+    "6": {"inputs": {"positive": ["5", 0], "negative": ["5", 1], "model": ["20", 0], "seed": 7}},
+    "7": {"inputs": {"target": ["5", 0], "base": ["5", 1], "image": ["22", 0]}},
+    "11": {"inputs": {"string_a": ["12", 0], "string_b": "in a garden", "delimiter": ", "}},
+    "12": {"inputs": {"value": "a bench"}},
+    "22": {"inputs": {"samples": ["23", 0]}},
+    "23": {"inputs": {"positive": ["24", 0], "seed": 5}},
+    "24": {"inputs": {"text": "another picture"}},
+}
+
+
+@pytest.mark.parametrize(
+    "node, socket, text",
+    [
+        ("7", "target", "a dog | a bench | in a garden"),
+        ("7", "base", "blurry, cat"),
+        ("6", "positive", "a dog | a bench | in a garden"),
+        ("6", "negative", "blurry, cat"),
+    ],
+)
+def test_each_side_of_a_node_that_hands_two_prompts_on_has_its_own_text(node, socket, text):
+    assert graph.text_behind(APPLIED, node, socket) == text
+
+
+def test_a_graph_of_many_ways_to_the_same_text_is_walked_once():
+    many = {"0": {"inputs": {"text": "a dog"}}}
+    many |= {
+        str(n): {"inputs": {"conditioning_1": [str(n - 1), 0], "conditioning_2": [str(n - 1), 0]}} for n in range(1, 60)
+    }
+    assert graph.text_behind({**many, "60": {"inputs": {"x": ["59", 0]}}}, "60", "x") == "a dog"
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["COM¹", "com².txt", "LPT³", "Con", "nul.tar.gz"])
+def test_names_that_windows_takes_for_devices_are_not_plain(name):
+    assert not files.is_plain(name, 100)
+
+
+def test_names_that_differ_in_case_only_are_the_same_on_windows(tmp_path):
+    (tmp_path / "Ära.txt").write_text("")
+    assert files.same_name(tmp_path, "Ära.txt") == "Ära.txt"
+    assert files.same_name(tmp_path, "äRA.TXT") == "Ära.txt"
+    assert files.same_name(tmp_path, "other.txt") is None
+    assert files.same_name(tmp_path / "nowhere", "other.txt") is None
+
+
+def test_a_folder_that_somebody_reads_is_moved_as_soon_as_it_can_be(tmp_path, monkeypatch):
+    """Windows refuses to move a folder while a file in it is open."""
+    calls, move = [], os.replace
+
+    def replace(source, target):
+        calls.append(source)
+        if len(calls) < 3:
+            raise PermissionError(13, "in use")
+        move(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    (tmp_path / "set").mkdir()
+    files.rename(tmp_path / "set", tmp_path / "moved")
+    assert len(calls) == 3 and (tmp_path / "moved").is_dir()

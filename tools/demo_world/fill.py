@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tools.demo_model import common
+from tools.testing import hosting
 
 from . import draw
 
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    vae = common.host_module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     folder = os.path.join(args.out, "pool")
     os.makedirs(folder, exist_ok=True)
