@@ -63,7 +63,7 @@ def main():
     import torch
     from safetensors.torch import load_file, save
 
-    from guards import files
+    files = hosting.module("guards.files")
 
     from .suites import shows
 

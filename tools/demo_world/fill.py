@@ -1,6 +1,6 @@
 """Draw scenes, encode them and keep a rolling pool of latents and captions on disk, from which train_unet.py learns.
 
-    python -m tools.demo_world.fill --out FOLDER [--shards 48] [--minutes 30]
+    python3 run.py train world-fill --out FOLDER [--shards 48] [--minutes 30]
 
 A shard (pool/NN.pt) holds 1,024 pictures. When all shards are there the oldest are replaced, so a UNet sees new scenes.
 Resumable: the number of shards drawn so far is kept in pool/drawn.json, and is part of the seed.

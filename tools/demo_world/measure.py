@@ -1,6 +1,6 @@
 """Sample the demo world's model with the host's own sampler and say, by the oracle, how well it keeps the bars of a demo.
 
-    python -m tools.demo_world.measure --model FILE --oracle FILE [--count 512] [--cfg 3] [--sheet sheet.png]
+    python3 run.py measure world --model FILE --oracle FILE [--count 512] [--cfg 3] [--sheet sheet.png]
 
 FILE is the training checkpoint (unet.ckpt with vae.safetensors beside it; the averaged weights are used) or an exported
 demo_model.safetensors. The noise of a picture depends on its own seed only.
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from tools.demo_model import common
+from tools.demo_model.measure import write_sheet
 from tools.measuring.sampling import encode
 from tools.testing import hosting
 
@@ -209,13 +210,7 @@ def main() -> None:
             print(f"{key:<10} {value:.3f}, bar {BARS[key]:.2f}: {'reached' if good else 'missed'}")
     print(f"{time.monotonic() - began:.0f} s")
     if args.sheet:
-        from torchvision.transforms.functional import to_pil_image
-
-        from tools.pictures import sheet
-
-        pictures = [to_pil_image(image.float().clamp(0, 1)) for image, _ in shown]
-        row = sheet.Row("", pictures, [" ".join(lines) for _, lines in shown])
-        sheet.draw("The demo world, and what the oracle sees", [], [row], Path(args.sheet))
+        write_sheet(Path(args.sheet), shown)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)

@@ -1,7 +1,7 @@
 """Train the demo world's oracle (guards/demo/scene_oracle.py) on drawn scenes, clean and broken, some through the autoencoder.
 
-    python -m tools.demo_world.train_oracle --out FOLDER [--minutes 60]
-    python -m tools.demo_world.train_oracle --out FOLDER --evaluate          # the figures on held-out scenes
+    python3 run.py train world-oracle --out FOLDER [--minutes 60]
+    python3 run.py train world-oracle --out FOLDER --evaluate          # the figures on held-out scenes
 
 Resumable: stops after --minutes of training in all, saves every 200 steps. Writes oracle.safetensors.
 """

@@ -1,6 +1,6 @@
 """Train the demo world's UNet and text encoder together (v-prediction, the host's own modules) on the pool of fill.py.
 
-    python -m tools.demo_world.train_unet --out FOLDER [--minutes 240]
+    python3 run.py train world-unet --out FOLDER [--minutes 240]
 
 Needs vae.safetensors and pool/ in the same folder. One cosine over --minutes of training; stop it when you like (it saves
 every 250 steps) and run it again to resume. Writes unet.ckpt (resume) and preview grids.

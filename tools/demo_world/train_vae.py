@@ -1,6 +1,6 @@
 """Train the demo world's autoencoder (guards/demo/scene_vae.py, 96x96x3 <-> 12x12x24) on drawn scenes.
 
-    python -m tools.demo_world.train_vae --out FOLDER [--minutes 40]
+    python3 run.py train world-vae --out FOLDER [--minutes 40]
 
 Stops after --minutes of training; run again with the same folder to resume. --decoder-only keeps the latents as they are
 and polishes the decoder (vae_polished.safetensors), while a UNet already trains on them.
