@@ -48,12 +48,12 @@ def tokens_with(clip, vectors, template="{token}"):
 def encode(clip, vectors, template="{token}"):
     """CONDITIONING of the template with gradients to ``vectors``.
 
-    The host's CLIP layers add in place, which autograd refuses for tensors it has saved: so it saves copies, but for the weights.
+    The host's CLIP layers add in place, which autograd refuses for tensors it has saved: so it saves copies of what flows through them,
+    (n, tokens, width) and more; weights, whole or cast for the layer, have two dimensions at most.
     """
-    weights = {value.untyped_storage().data_ptr() for value in clip.cond_stage_model.parameters()}
 
     def keep(tensor):
-        return tensor if tensor.untyped_storage().data_ptr() in weights else tensor.clone()
+        return tensor.clone() if tensor.ndim > 2 else tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
         return clip.encode_from_tokens_scheduled(tokens_with(clip, vectors, template))

@@ -5,7 +5,7 @@ import torch
 
 from tools.testing import emulation, hosting, models
 
-from .trainings import close, discover, distil, invert, picture
+from .trainings import adapt, close, discover, distil, invert, picture, stopped_and_failed
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_guard_makes_the_picture_that_it_makes_on_whole_weights(plain, clip, s
     assert not close(actual, models.sample(dynamic), 1e-3), "the guard does nothing here: a test of nothing"
 
 
-@pytest.mark.parametrize("train", [distil, discover, invert])
+@pytest.mark.parametrize("train", [distil, discover, invert, adapt])
 def test_a_training_after_sampling_learns_what_it_learns_on_whole_weights(plain, clip, streamed, train):
     with torch.inference_mode():
         expected = train(plain, clip)
@@ -44,6 +44,12 @@ def test_a_training_after_sampling_learns_what_it_learns_on_whole_weights(plain,
         assert actual.keys() == expected.keys()
         assert all(close(actual[name], value, 1e-4) for name, value in expected.items())
     assert torch.equal(models.sample(dynamic), before), "the user's model was changed"
+
+
+@pytest.mark.parametrize("train", [distil, discover, invert])
+def test_stop_and_errors_leave_the_users_model_as_it_was(clip, streamed, train):
+    with torch.inference_mode():
+        stopped_and_failed(train, streamed(), clip)
 
 
 def test_going_on_from_a_lora_leaves_the_users_model_alone(streamed):

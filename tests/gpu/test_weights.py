@@ -9,8 +9,9 @@ import torch
 from tools.testing import emulation, hosting, models
 from tools.testing.models import CONCEPT, NEGATIVE
 
-from .trainings import close, discover, distil, invert, picture
+from .trainings import adapt, close, discover, distil, invert, picture, stopped_and_failed
 
+KINDS = ["sld", "intervention", "direction", "inhibitor single_pass", "inhibitor paired"]
 TRAININGS = {"distil": distil, "discover": discover, "invert": invert}
 
 
@@ -39,7 +40,7 @@ def test_sampling_a_partly_loaded_model_is_right_and_its_gradients_are_not(plain
         assert model.model.model_lowvram and rail and training
 
 
-@pytest.mark.parametrize("train", TRAININGS.values())
+@pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
 def test_a_training_on_a_partly_loaded_model_learns_what_it_learns_on_a_whole_one(plain, clip, train):
     with torch.inference_mode():
         expected = train(plain, clip)
@@ -51,7 +52,7 @@ def test_a_training_on_a_partly_loaded_model_learns_what_it_learns_on_a_whole_on
         assert torch.equal(models.sample(model), before), "the user's model was changed"
 
 
-@pytest.mark.parametrize("train", TRAININGS.values())
+@pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
 def test_a_training_may_be_what_loads_the_model_first(plain, clip, train):
     with torch.inference_mode():
         expected = train(plain, clip)
@@ -105,7 +106,7 @@ def test_a_host_that_may_not_load_the_whole_model_refuses_to_train(clip, train):
         assert torch.equal(models.sample(model), before)
 
 
-@pytest.mark.parametrize("kind", ["sld", "intervention", "direction", "inhibitor single_pass", "inhibitor paired"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_guard_on_a_partly_loaded_model_makes_the_same_picture(plain, clip, kind):
     expected = picture(kind, plain, clip)
     with emulation.shared_buffers():
@@ -134,7 +135,7 @@ def rounded():
     return model
 
 
-@pytest.mark.parametrize("train", TRAININGS.values())
+@pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
 def test_a_training_on_fp8_weights_learns_what_their_numbers_teach(clip, host, train):
     with torch.inference_mode():
         model = fp8()
@@ -144,7 +145,7 @@ def test_a_training_on_fp8_weights_learns_what_their_numbers_teach(clip, host, t
     assert all(torch.equal(value.view(torch.uint8), before[name]) for name, value in model.model.named_parameters())
 
 
-@pytest.mark.parametrize("train", TRAININGS.values())
+@pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_training_in_half_precision_goes_the_same_way(plain, clip, train, dtype):
     with torch.inference_mode():
@@ -153,19 +154,40 @@ def test_a_training_in_half_precision_goes_the_same_way(plain, clip, train, dtyp
     assert cosine(actual, expected) > 0.98
 
 
-def test_quantized_weights_are_refused_before_the_first_step(plain, clip, monkeypatch):
-    from comfy.quant_ops import QuantizedTensor
-
-    assert QuantizedTensor.__name__ == "QuantizedTensor"
-    layer = plain.model.diffusion_model.out[2]
-    stand_in = type("QuantizedTensor", (torch.nn.Parameter,), {})(layer.weight.data, requires_grad=False)
-    monkeypatch.setitem(layer._parameters, "weight", stand_in)
-    for train in TRAININGS.values():
-        with torch.inference_mode(), pytest.raises(ValueError, match="(?s)quantized.*fp16, bf16 or plain fp8"):
-            train(plain, clip)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_guard_on_fp8_weights_makes_the_picture_of_their_numbers(clip, host, kind):
+    assert close(picture(kind, fp8(), clip), picture(kind, rounded(), clip), 1e-4)
 
 
-def test_training_goes_round_an_attention_without_backward(plain, monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.15), (torch.float16, 0.03)])
+def test_a_guard_in_half_precision_makes_nearly_the_same_picture(plain, clip, kind, dtype, tolerance):
+    actual, expected, bare = (
+        picture(kind, models.sd1(dtype=dtype), clip),
+        picture(kind, plain, clip),
+        models.sample(plain),
+    )
+    assert close(actual, expected, tolerance)
+    assert not close(bare, expected, 1e-3), "the guard does nothing here: a test of nothing"
+
+
+def test_quantized_weights_are_guarded_and_refused_before_the_first_step_of_a_training(clip, host):
+    model, numbers = models.quantized()
+    before = models.sample(model)
+    assert any(type(value).__name__ == "QuantizedTensor" for value in model.model.parameters())
+    for kind in KINDS:
+        assert close(picture(kind, model, clip), picture(kind, numbers, clip), 1e-3), kind
+    with torch.inference_mode():
+        adapter, expected = adapt(model, clip), adapt(numbers, clip)
+        assert all(close(value, expected[name], 1e-2) for name, value in adapter.items())
+        for train in TRAININGS.values():
+            with pytest.raises(ValueError, match="(?s)quantized.*fp16, bf16 or plain fp8"):
+                train(model, clip)
+    assert torch.equal(models.sample(model), before)
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_training_goes_round_an_attention_without_backward(plain, clip, train, monkeypatch):
     import comfy.ldm.modules.attention as attention
 
     class Sage(torch.autograd.Function):
@@ -182,10 +204,17 @@ def test_training_goes_round_an_attention_without_backward(plain, monkeypatch):
         return Sage.apply(q, k, v, heads)
 
     with torch.inference_mode():
-        expected = distil(plain)
+        expected = train(plain, clip)
         monkeypatch.setattr(attention, "optimized_attention", sage)
-        actual = distil(plain)
+        actual = train(plain, clip)
     assert all(close(actual[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("train", TRAININGS.values())
+def test_stop_and_errors_leave_a_partly_loaded_model_as_it_was(clip, train):
+    with emulation.shared_buffers(), torch.inference_mode():
+        model = emulation.legacy(models.sd1)
+        stopped_and_failed(train, model, clip)
 
 
 def test_out_of_memory_keeps_what_was_learnt_and_says_so(plain, caplog):
@@ -216,6 +245,17 @@ def test_a_preview_that_fails_does_not_end_the_training(plain, caplog):
     with caplog.at_level(logging.WARNING):
         assert progress.glimpse(25, 100, preview, plain) is None
     assert "same device" in caplog.text
+
+
+def test_a_vae_is_not_loaded_for_a_preview_where_the_model_in_training_would_have_to_make_room(host):
+    demo, progress = hosting.module("guards.demo.host"), hosting.module("guards.host.progress")
+    vae, latents = demo.load()[2], torch.zeros(1, 16, 8, 8)
+    shown = (latents, demo.DemoLatent(), torch.device("cpu"), vae)
+    with torch.inference_mode():
+        assert len(progress.pictures(*shown)) == 1
+    vae.patcher.load_device = emulation.DEVICE
+    with emulation.shared_buffers(), torch.inference_mode():
+        assert progress.pictures(*shown) == []
 
 
 def test_stop_during_a_preview_still_stops(plain):

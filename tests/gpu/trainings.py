@@ -1,5 +1,6 @@
 """The guards and the short trainings that every emulation runs."""
 
+import pytest
 import torch
 
 from tools.testing import hosting, models
@@ -53,3 +54,31 @@ def invert(model, clip, on_step=nothing):
     settings = loop.Settings(12, 0.01, 2)
     result = host_side.invert(model, clip, NEGATIVE, latents, rewards, settings, start, on_step=on_step)
     return {"": result.values}
+
+
+def adapt(model, clip, on_step=nothing):
+    """What Train Adapter makes of labels that are known."""
+    host_side = hosting.module("guards.inhibitors.host_training")
+    settings = dict(images=1, size=64, epochs=20, cfg=3.0)
+    lines = "a dog | -1.5\na cat | 0\nthe dog | -2"
+    adapter, *_ = host_side.train(model, clip, None, lines, "dog", "labels", tick=on_step, **settings)
+    return adapter.state_dict()
+
+
+def stopped_and_failed(train, model, clip):
+    """Stop keeps what was learnt, an error comes out as it is; the model samples the same after both."""
+    import comfy.model_management
+
+    def ending(error):
+        def step(done, *_):
+            if done == 2:
+                raise error
+
+        return step
+
+    before = models.sample(model)
+    assert train(model, clip, on_step=ending(comfy.model_management.InterruptProcessingException()))
+    assert torch.equal(models.sample(model), before)
+    with pytest.raises(ZeroDivisionError):
+        train(model, clip, on_step=ending(ZeroDivisionError()))
+    assert torch.equal(models.sample(model), before)

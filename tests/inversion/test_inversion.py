@@ -161,6 +161,26 @@ def test_model_and_clip_come_out_bit_identical_and_seeds_repeat(pair, clip, coun
     assert first.best < first.checks[0][1]
 
 
+def test_no_weight_of_the_text_encoder_is_copied_for_backward(clip):
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    copied = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function is torch.ops.aten.clone.default:
+                copied.append(args[0].shape)
+            return function(*args, **(kwargs or {}))
+
+    inversion, training = hosting.module("guards.inversion.host"), hosting.module("guards.training.host")
+    values = torch.zeros(1, WIDTH, requires_grad=True)
+    with training.ordinary_weights(clip.cond_stage_model), Watch():
+        inversion.encode(clip, {"l": values})
+    weights = {value.shape for value in clip.cond_stage_model.clip_l.transformer.text_model.encoder.parameters()}
+    weights |= {shape[::-1] for shape in weights}
+    assert copied and not weights & set(copied)
+
+
 def test_only_what_was_rated_high_is_learnt_from_and_counter_examples_change_it(pair, clip):
     same = invert(pair.model, clip, [1.0, 1.0, 0.0, 0.0])
     other = invert(pair.model, clip, [0.0, 0.0, 1.0, 1.0])

@@ -105,6 +105,17 @@ def test_the_global_random_state_is_left_as_it_was(tiny):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_cards_that_take_no_part_are_not_reseeded(tiny, monkeypatch):
+    import torch
+
+    reseeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
+    chat(tiny, temperature=1.0, seed=3)
+    assert not reseeded
+    torch.manual_seed(3)
+    assert reseeded == [3], "torch no longer does what this guards against"
+
+
 def test_banned_words_are_not_written(tiny):
     plain = [chat(tiny, temperature=1.5, seed=seed).text.split() for seed in range(6)]
     words = ("cat", "dog", "house", "garden", "red", "blue", "big", "small", "runs", "sleeps")

@@ -39,7 +39,7 @@ def load_model(path: str, threads: int = 1) -> tuple:
     import torch
 
     torch.set_num_threads(threads)
-    demo = hosting.module("guards.demo.scene_host")
+    demo = hosting.module("guards.demo.host_scenes")
     if path.endswith(".safetensors"):
         with torch.inference_mode():
             return demo.load(path)
@@ -66,7 +66,7 @@ def sample_images(
     import comfy.sample
     import torch
 
-    size = hosting.module("guards.demo.scene_host").SIZE // 8
+    size = hosting.module("guards.demo.host_scenes").SIZE // 8
     shape, out = (patcher.model.latent_format.latent_channels, size, size), []
     with torch.inference_mode():
         for at in range(0, len(positive), chunk):

@@ -226,7 +226,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    demo = hosting.module("guards.demo.scene_host")
+    demo = hosting.module("guards.demo.host_scenes")
     vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     training = Training(args, demo)

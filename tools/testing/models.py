@@ -62,6 +62,31 @@ def sd1(model_type="EPS", dtype=torch.float32):
     return model
 
 
+def quantized():
+    """The tiny SD1.x UNet with its linear layers in scaled fp8, loaded by the host as such files are; and the same numbers in float32."""
+    import json
+
+    import comfy.model_base
+
+    plain, numbers = sd1(), {}
+    state, format_name = plain.model.diffusion_model.state_dict(), json.dumps({"format": "float8_e4m3fn"}).encode()
+    for name, part in plain.model.diffusion_model.named_modules():
+        if isinstance(part, torch.nn.Linear):
+            scale = part.weight.detach().abs().max() / 448
+            small = (part.weight.detach() / scale).to(torch.float8_e4m3fn)
+            numbers[part] = small.float() * scale
+            state |= {f"{name}.weight": small, f"{name}.weight_scale": scale}
+            state[f"{name}.comfy_quant"] = torch.tensor(list(format_name), dtype=torch.uint8)
+    config = plain.model.model_config
+    config.quant_config = {"mixed_ops": True}
+    model = comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType.EPS)
+    model.diffusion_model.load_state_dict(state)
+    for part, value in numbers.items():
+        part.weight.data = value
+    cpu = torch.device("cpu")
+    return type(plain)(model.eval(), load_device=cpu, offload_device=cpu), plain
+
+
 def sd2(model_type="EPS"):
     """An SD2.x-like UNet; model_type V_PREDICTION for the 768-v models."""
     import comfy.model_base
@@ -246,9 +271,9 @@ class Rows:
         return sum(rows for rows, _ in self.calls)
 
 
-def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
+def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False, longest=77):
     """A tiny CLIP with the host's own tokenizer, random weights; ``sdxl``: two encoders that share the width, or (l, g) wide each;
-    ``sd2``: CLIP-H."""
+    ``sd2``: CLIP-H; ``longest``: positions of the first encoder, 248 for LongCLIP."""
     import functools
 
     import comfy.sd
@@ -274,6 +299,8 @@ def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
         }
         for key, wide in widths.items()
     }
+    if longest != 77:
+        options["clip_l_model_config"]["max_position_embeddings"] = data["clip_l_max_length"] = longest
     target = comfy.supported_models_base.ClipTarget(*kinds)
     made = comfy.sd.CLIP(target, embedding_directory=directory, model_options=options, tokenizer_data=data)
     _initialise(made.cond_stage_model)
