@@ -10,7 +10,7 @@ WIDTH = twins.NARROW.context
 
 
 def tiny_clip(width=WIDTH, folder=None):
-    """The host's CLIP around a text encoder of two layers, random weights."""
+    """The host's CLIP around two layers of random weights."""
     import functools
 
     import comfy.sd
