@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import time
+import unicodedata
 from pathlib import Path
 
 MODELS = Path(__file__).resolve().parent.parent / "models"  # what the pack ships
@@ -22,8 +23,8 @@ PLAIN = re.compile(r"[^\W_][\w\-. ()+]*")
 
 
 def is_device(name: str) -> bool:
-    """Whether Windows takes the name, with any ending, for a device."""
-    return name.split(".")[0].strip().lower() in RESERVED
+    """Whether Windows takes the name, with any ending, for a device; to it, COM¹ is COM1."""
+    return unicodedata.normalize("NFKC", name).split(".")[0].strip().lower() in RESERVED
 
 
 def is_plain(name: object, longest: int) -> bool:
@@ -35,6 +36,24 @@ def is_plain(name: object, longest: int) -> bool:
         and not name.endswith((".", " "))
         and not is_device(name)
     )
+
+
+def same_name(folder: str | os.PathLike, name: str) -> str | None:
+    """What is in ``folder`` and on Windows and macOS the same name, whatever its case: ``name`` itself, another one, or None."""
+    try:
+        listed = os.listdir(folder)
+    except FileNotFoundError:
+        return None
+    return name if name in listed else next((one for one in listed if _folded(one) == _folded(name)), None)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def rename(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """``os.replace``, with patience where a file that somebody is reading holds it, or the folder around it. Raises OSError."""
+    _replace(os.fspath(source), os.fspath(target))
 
 
 def write(path: str | os.PathLike, data: bytes) -> None:

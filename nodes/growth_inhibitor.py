@@ -378,19 +378,25 @@ class GuardSaveAdapter(io.ComfyNode):
             display_name="Save Scale Adapter",
             category="guards",
             is_output_node=True,
-            description="Writes a scale adapter to models/concept_adapters. An existing file is never overwritten: a number is added.",
+            description="Writes a scale adapter to models/concept_adapters.",
             inputs=[
                 Adapter.Input("adapter", tooltip="From Train Scale Adapter."),
                 io.String.Input(
                     "filename", default="my_adapter", tooltip="A plain name without folder; .safetensors is added."
+                ),
+                io.Boolean.Input(
+                    "overwrite",
+                    default=False,
+                    optional=True,
+                    tooltip="Off: a file of that name is never replaced; the node says so instead.",
                 ),
             ],
             outputs=[],
         )
 
     @classmethod
-    def execute(cls, adapter, filename):
-        path = adapters.save(adapter, filename)
+    def execute(cls, adapter, filename, overwrite=False):
+        path = adapters.save(adapter, filename, overwrite=overwrite)
         return io.NodeOutput(ui={"text": [f"Saved as {adapters.relative(path)}"]})
 
 

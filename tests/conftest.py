@@ -7,8 +7,7 @@ The markers `lint` and `oldest` name two more. Tests marked `both_hosts` run a s
 Pure tests need torch and pytest and no set-up: `python3 run.py test-pure`, or `python -m pytest -c tests/pytest.ini tests -m pure`.
 What needs a library more is skipped there, by name; in the prepared environment all of them are, and none is.
 
-`run.py test` alone runs in two processes (pytest-xdist): server and browser tests, which share a server, in one of them; the others
-are dealt out file by file, so that what a file prepares is prepared once.
+`run.py test -n 2` runs in two processes (pytest-xdist), dealt out file by file, so that what a file prepares is prepared once.
 """
 
 from __future__ import annotations
@@ -31,7 +30,14 @@ STAGES = {
     "lint": "Lint: ruff and the registry's own check",
 }
 pytest_plugins = ["tools.testing.browser"]
-LONGEST_FIRST = ("server", "browser", "oldest", "host", "pure", "lint")  # in two processes, the long groups start first
+LONGEST_FIRST = (
+    "server",
+    "browser",
+    "oldest",
+    "host",
+    "pure",
+    "lint",
+)  # in several processes, the long files start first
 PREPARED = "CONCEPT_GUARDS_HOST" in os.environ  # run.py has set everything up: nothing may be missing
 OWN = {
     "concept_guards",
@@ -58,15 +64,11 @@ def stage_of(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(config, items):
-    in_a_worker = hasattr(config, "workerinput")  # of pytest-xdist
-    order = LONGEST_FIRST if in_a_worker else list(STAGES)
+    order = LONGEST_FIRST if hasattr(config, "workerinput") else list(STAGES)  # that is: a process of pytest-xdist
     for item in items:
         stage = _stages[item.nodeid] = stage_of(item)
         if stage in ("pure", "host", "server", "browser"):
             item.add_marker(stage)
-        if in_a_worker:
-            group = "server" if stage in ("server", "browser") else f"{stage} {item.nodeid.partition('::')[0]}"
-            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: order.index(_stages[item.nodeid]))
     asked_for = config.getoption("markexpr")
     for long, command in (("exact", "exact"), ("soak", "test -m soak")):

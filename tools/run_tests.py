@@ -1,6 +1,6 @@
 """The test command: pytest over all stages. Further arguments go to pytest: `run.py test -k sld`, `run.py test tests/sld`.
 
-Without arguments the suite runs in two processes (see tests/conftest.py), and with coverage where CI is set.
+`-n 2` runs it in two processes (see tests/conftest.py), `--coverage` says what share of the pack's lines it runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from . import PROJECT
 
 CONFIG = ["--config-file", str(PROJECT / "tests" / "pytest.ini")]
-PROCESSES = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def main() -> int:
@@ -23,8 +23,10 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     given = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="concept-guards-coverage-") as folder:
-        if not given and (os.cpu_count() or 1) > 1:
-            given = PROCESSES + (coverage(folder) if os.environ.get("CI") else [])
+        if "-n" in given:
+            given = [*given, *BY_FILE]
+        if "--coverage" in given:
+            given = [argument for argument in given if argument != "--coverage"] + coverage(folder)
         if not any(os.path.exists(argument.split("::")[0]) for argument in given):
             given = [str(PROJECT / "tests"), *given]
         print(f"* Testing with ComfyUI in {os.environ['CONCEPT_GUARDS_HOST']}", flush=True)

@@ -5,6 +5,8 @@ Convolutions that overlap at every level (no layer works block by block), so tha
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -80,7 +82,8 @@ class SceneVAE(nn.Module):
     @torch.no_grad()
     def normalise(self, mean: Tensor, std: Tensor) -> None:
         """Give every latent channel zero mean and unit deviation, exactly, inside the first and last layers."""
-        last, first = self.encoder[-1], self.decoder[0]
+        last, first = cast(nn.Conv2d, self.encoder[-1]), cast(nn.Conv2d, self.decoder[0])
+        assert last.bias is not None and first.bias is not None
         last.weight[:CHANNELS].div_(std.view(-1, 1, 1, 1))
         last.bias[:CHANNELS].sub_(mean).div_(std)
         last.bias[CHANNELS:].sub_(2 * std.log())

@@ -98,7 +98,7 @@ def _load_official(path: str, name: str, concept: str) -> Direction:
             f"file: {OFFICIAL_NAMES} says that {key!r} is column {column}, but {name} has only {matrix.shape[1]} (0 to "
             f"{matrix.shape[1] - 1}): the two files do not belong together."
         )
-    values = _floats(matrix[:, column].reshape(OFFICIAL_SHAPE).clone(), name)
+    values = _floats(matrix[:, column].reshape(OFFICIAL_SHAPE), name)
     return Direction(key, values, "sd1", 512, {"source": "checkpoint in the layout of InterpretDiffusion"})
 
 
@@ -135,7 +135,8 @@ def _choose(names: list[str], concept: str, where: str) -> str:
 def _floats(values: Tensor, name: str) -> Tensor:
     if values.numel() > 50_000_000:
         raise ValueError(f"file: the direction in {name} has {values.numel()} values; no middle block is so large.")
-    return values.float() if values.is_floating_point() else values
+    # A copy: Windows does not let a file be replaced that is still mapped.
+    return values.float().clone() if values.is_floating_point() else values.clone()
 
 
 def _info(text: str | None) -> dict:

@@ -270,6 +270,10 @@ async def take_in(request: web.Request) -> web.StreamResponse:
                 raise Refusal(422, ascii(str(error))[1:-1]) from error
             except FileExistsError:
                 raise Refusal(409, "there is a set of that name: choose another name, or replace it") from None
+            except PermissionError:
+                raise Refusal(
+                    409, "a picture of the set is being looked at: close other pages that show it, and import it again"
+                ) from None
 
 
 def register(routes: web.RouteTableDef) -> None:

@@ -115,7 +115,12 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
         raise ValueError(f"images has the shape {tuple(images.shape)}: connect an IMAGE, such as VAE Decode gives.")
     if not bool(images.isfinite().all()):
         raise ValueError("images holds values that are no finite numbers: make the pictures again.")
-    path = os.path.join(base(), set_name)
+    path, there = os.path.join(base(), set_name), files.same_name(base(), set_name)
+    if there is not None and there != set_name:
+        raise ValueError(
+            f"set_name: there is a set {there!r}, which on Windows and macOS is the same name as {set_name!r}. Choose another name, or "
+            "write it as it is there."
+        )
     os.makedirs(path, exist_ok=True)
     if folder(set_name) is None:
         raise ValueError(f"set_name: {set_name!r} is a link or no folder in {base()}. Choose another name.")
@@ -163,7 +168,8 @@ def thumbnail(path: str, image: str) -> str:
 def take_in(name: str, file, replace: bool = False) -> dict:
     """A zip as a new set. Raises feedback_zip.BadSet, or FileExistsError where there is one and ``replace`` is False.
 
-    A set that is replaced is moved aside, to ``.replaced-...`` beside it: ratings are never deleted.
+    A set that is replaced is moved aside, to ``.replaced-...`` beside it: ratings are never deleted. Raises PermissionError where
+    Windows does not let it be moved, since one of its pictures is being read.
     """
     path = os.path.join(base(), name)
     if os.path.lexists(path) and not replace:
@@ -177,10 +183,9 @@ def take_in(name: str, file, replace: bool = False) -> dict:
             if os.path.lexists(path):
                 if not replace:
                     raise FileExistsError(name)
-                os.rename(
-                    path, os.path.join(base(), f".replaced-{name}-{now().replace(':', '')}-{uuid.uuid4().hex[:6]}")
-                )
-            os.rename(arriving, path)
+                aside = os.path.join(base(), f".replaced-{name}-{now().replace(':', '')}-{uuid.uuid4().hex[:6]}")
+                files.rename(path, aside)
+            files.rename(arriving, path)
             _logs.pop(os.path.realpath(path), None)
     finally:
         shutil.rmtree(arriving, ignore_errors=True)

@@ -4,7 +4,7 @@ import os
 
 import folder_paths
 
-from ..files import MODELS, is_plain
+from ..files import MODELS, is_plain, same_name
 
 SHIPPED = os.fspath(MODELS)
 
@@ -58,17 +58,23 @@ def plain_name(filename: str, extension: str) -> str:
     return name
 
 
-def new_file(folder: str, filename: str, extension: str, overwrite: bool = False) -> str:
-    """The path for saving ``filename`` (a bare name) in the first of a registered folder's places. Raises ValueError for names that
-    could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
-    name = plain_name(filename, extension)
-    path = os.path.join(folder_paths.folder_names_and_paths[folder][0][0], name + extension)
-    if os.path.exists(path) and not overwrite:
+def new_file(folder: str, filename: str, extension: str, overwrite: bool = False, place: str | None = None) -> str:
+    """The path for saving ``filename`` (a bare name) in the first of a registered folder's places, or in ``place``. Raises ValueError for
+    names that could land elsewhere or that some system refuses, and FileExistsError for one that is there."""
+    name = plain_name(filename, extension) + extension
+    place = place or folder_paths.folder_names_and_paths[folder][0][0]
+    there = same_name(place, name)
+    if there is not None and there != name:
         raise FileExistsError(
-            f"filename: {name + extension} is already in models/{folder}. Choose another name, or switch overwrite on."
+            f"filename: {there} is already in models/{folder}, which on Windows and macOS is the same name as {name}. Choose another "
+            "name, or write it as it is there."
         )
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    return path
+    if there is not None and not overwrite:
+        raise FileExistsError(
+            f"filename: {name} is already in models/{folder}. Choose another name, or switch overwrite on."
+        )
+    os.makedirs(place, exist_ok=True)
+    return os.path.join(place, name)
 
 
 def fingerprint(folder: str, name: str) -> str:

@@ -10,9 +10,9 @@ What a guard can ask for, in the order in which it happens in every evaluation o
   prepare  an evaluation that does not count, to look at the model (the inhibitors' adapter)
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
   correct  an addition to the prediction, made from the predictions by role
-  commit   called once when the sampler has finished a step
+  commit   called once a step, after its main evaluation
 Rows are known by role (the guider's own names: positive, negative, ...), never by position. To strangers, who know two kinds of rows,
-one of ours looks like the unconditional's.
+one of ours looks like the unconditional's (strangers.py).
 """
 
 import contextlib

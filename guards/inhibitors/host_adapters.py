@@ -49,16 +49,10 @@ def read(path):
         ) from error
 
 
-def save(adapter, filename, folder=None, settings=None, replace=False):
-    """Write an adapter to models/concept_adapters; returns its path. Never leaves the folder, never overwrites unasked."""
-    name = folders.plain_name(filename, ".safetensors")
-    if folder is None:
-        folder = folder_paths.folder_names_and_paths[FOLDER][0][0]
-    os.makedirs(folder, exist_ok=True)
-    path, number = os.path.join(folder, name + ".safetensors"), 1
-    while os.path.exists(path) and not replace:
-        number += 1
-        path = os.path.join(folder, f"{name}_{number}.safetensors")
+def save(adapter, filename, folder=None, settings=None, overwrite=False):
+    """Write an adapter to models/concept_adapters, or to ``folder``; returns its path. Raises ValueError for names that could land
+    elsewhere, and FileExistsError for one that is there, unless ``overwrite`` is on."""
+    path = folders.new_file(FOLDER, filename, ".safetensors", overwrite, folder)
     metadata = {
         "format": FORMAT,
         "family": adapter.family,

@@ -72,18 +72,23 @@ class _Reader:
         return (prompt * target).sum(-1) / target.square().sum((1, 2), keepdim=True)[..., 0].clamp(min=1e-12)
 
 
-def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, layers="all", seed=0, tick=None):
+def maps(
+    model, clip, text, concepts, samples, levels=5, start_percent=0.3, end_percent=0.9, layers="all", seed=0, tick=None
+):
     """(concepts * n, h, w) in 0..1, concept by concept, for latents (n, c, h, w).
 
-    A concept whose words are in ``text`` is looked up there (all its occurrences); another one, as far as the prompt implies it. ``start``,
-    ``end``: the noise levels as shares of a run, 0 all noise, 1 none. ``tick(done, total)`` is called after every level.
+    A concept whose words are in ``text`` is looked up there (all its occurrences); another one, as far as the prompt implies it.
+    ``start_percent``, ``end_percent``: the noise levels as shares of a run, 0 all noise, 1 none. ``tick(done, total)`` is called after
+    every level.
     """
     if not checks.is_unet(model):
         raise NotImplementedError(
             f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}."
         )
-    if start > end:
-        raise ValueError(f"start_percent is {start}, end_percent {end}: the start must not come after the end.")
+    if start_percent > end_percent:
+        raise ValueError(
+            f"start_percent is {start_percent}, end_percent {end_percent}: the start must not come after the end."
+        )
     if samples.ndim != 4:
         raise ValueError(f"latent is {samples.ndim}-dimensional: Concept Map works on pictures, not on video.")
     found = []
@@ -100,7 +105,10 @@ def maps(model, clip, text, concepts, samples, levels=5, start=0.3, end=0.9, lay
     guider.set_cfg(1.0)
     sampling = model.get_model_object("model_sampling")
     sigmas = torch.tensor(
-        [float(sampling.percent_to_sigma(p)) for p in torch.linspace(start, end, levels).clamp(0.0, 0.999).tolist()]
+        [
+            float(sampling.percent_to_sigma(p))
+            for p in torch.linspace(start_percent, end_percent, levels).clamp(0.0, 0.999).tolist()
+        ]
     )
     sigmas = sigmas.clamp(max=float(sampling.sigma_max))
     noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(seed))

@@ -7,8 +7,6 @@ import torch
 
 from . import formula as inhibitors
 
-SIZE = 77  # positions in a chunk of a CLIP text encoder, start and end included
-
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -19,7 +17,7 @@ class Target:
     targets: tuple  # as the user wrote them
     owners: tuple  # one for each token: the number of the target it belongs to
     each: tuple  # every target alone, encoded: (1, T, c)
-    empty: torch.Tensor  # (1, 77, c): no text
+    empty: torch.Tensor  # (1, T, c): no text
 
 
 def target(clip, targets):
@@ -33,7 +31,7 @@ def target(clip, targets):
     tokens = _content(clip, " ".join(targets))
     if len(_first(tokens)) > 1 or len(_first(tokens)[0]) != sum(len(_first(pieces[name])[0]) for name in targets):
         raise ValueError(
-            "targets have more tokens than fit into one text of 75: name the few that matter, or use several Growth "
+            f"targets have more tokens than fit into one text of {size(clip) - 2}: name the few that matter, or use several Growth "
             "Inhibitors in a row."
         )
     owners = tuple(number for number, name in enumerate(targets) for _ in _first(pieces[name])[0])
@@ -47,15 +45,28 @@ def prompt(clip, text):
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
+def size(clip):
+    """Positions in a chunk of a text encoder, start and end included: 77 for CLIP, 248 for LongCLIP."""
+    return len(_first(clip.tokenize(""))[0])
+
+
 def appended(clip, text, target_text, count):
-    """(CONDITIONING of the prompt with the targets appended, Alignment). A full last chunk loses its tail, with a warning."""
-    own, extra = _content(clip, text), _content(clip, target_text)
+    """(CONDITIONING of the prompt with the targets appended, Alignment). A full last chunk loses its tail, with a warning. Raises
+    ValueError where two encoders have chunks of different sizes."""
+    sizes = {encoder: len(chunks[0]) for encoder, chunks in clip.tokenize("").items()}
+    if len(set(sizes.values())) > 1:
+        said = ", ".join(f"{encoder}: {length}" for encoder, length in sizes.items())
+        raise ValueError(
+            f"clip: its text encoders take texts of different lengths ({said} tokens), which mode paired cannot align: LongCLIP stands "
+            "beside another one. Load the model's own text encoders, or choose mode 'single_pass'."
+        )
+    own, extra, whole = _content(clip, text), _content(clip, target_text), size(clip)
     kept = {}
     for encoder, chunks in own.items():
         last, more = chunks[-1], extra[encoder][0]
-        room = SIZE - 2 - len(more)
+        room = whole - 2 - len(more)
         kept[encoder] = [*chunks[:-1], last[:room] + more]
-    lost = max(0, len(_first(own)[-1]) + count - (SIZE - 2))
+    lost = max(0, len(_first(own)[-1]) + count - (whole - 2))
     if lost:
         logging.warning(
             "Growth Inhibitor: the prompt is full; its last %d tokens are left out of the guarded picture to make room "
@@ -63,18 +74,18 @@ def appended(clip, text, target_text, count):
             lost,
         )
     last = len(_first(own)[-1])
-    start = SIZE * (len(_first(own)) - 1) + 1
-    alignment = inhibitors.align(start + last - lost, start + last, count, SIZE * len(_first(own)))
+    start = whole * (len(_first(own)) - 1) + 1
+    alignment = inhibitors.align(start + last - lost, start + last, count, whole * len(_first(own)))
     return _encode(clip, kept), alignment
 
 
 def positions(clip, text, target_text):
     """Where the target's tokens stand in a prompt's conditioning: [position], every occurrence, by tokens and not by letters."""
     own, part = _first(_content(clip, text)), [_same(t) for t in _first(_content(clip, target_text))[0]]
-    found = []
+    whole, found = size(clip), []
     for number, chunk in enumerate(own):
         for at in inhibitors.find([_same(t) for t in chunk], part):
-            found += range(SIZE * number + 1 + at, SIZE * number + 1 + at + len(part))
+            found += range(whole * number + 1 + at, whole * number + 1 + at + len(part))
     return found
 
 
@@ -92,7 +103,8 @@ def _encode(clip, content):
     full = {}
     for encoder, chunks in content.items():
         start, end, *padding = frames[encoder][0]
-        full[encoder] = [([start, *chunk, end, *padding] + [padding[-1]] * SIZE)[:SIZE] for chunk in chunks]
+        whole = len(frames[encoder][0])
+        full[encoder] = [([start, *chunk, end, *padding] + [padding[-1]] * whole)[:whole] for chunk in chunks]
     return clip.encode_from_tokens_scheduled(full)
 
 

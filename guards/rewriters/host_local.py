@@ -45,11 +45,10 @@ class Loaded:
         )
 
     def free(self):
-        """Take the weights from the host and drop them."""
+        """Take the weights from the host and drop them where they are: detaching would first bring them back to main memory."""
         management.current_loaded_models[:] = [
             entry for entry in management.current_loaded_models if entry.model is not self.patcher
         ]
-        self.patcher.detach()
         self.patcher = self.tokenizer = None
 
 
@@ -57,6 +56,14 @@ def _dtype(device):
     if management.should_use_bf16(device):
         return torch.bfloat16
     return torch.float16 if management.should_use_fp16(device) else torch.float32
+
+
+def _typed(dtype, version=None):
+    """The argument that sets the type of a model's weights: transformers 4.56 has renamed it."""
+    import transformers
+
+    numbers = (version or transformers.__version__).split(".")[:2]
+    return {"dtype" if tuple(map(int, numbers)) >= (4, 56) else "torch_dtype": dtype}
 
 
 def _context(config):
@@ -105,7 +112,7 @@ def _read(path):
         with _quiet(logging), torch.inference_mode(False):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=_dtype(management.text_encoder_device()), **options, **weights
+                folder, **_typed(_dtype(management.text_encoder_device())), **options, **weights
             )
     except (torch.cuda.OutOfMemoryError, MemoryError):
         raise

@@ -217,9 +217,8 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     page.keyboard.press("Escape")
 
 
+@once
 def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, folder = front_end.page, rating.make_set(front_end.server, "patient", 2)
     rating.open_view(page, folder.name)
     page.route("**/ratings", lambda route: route.abort())
@@ -242,9 +241,8 @@ def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
     page.keyboard.press("Escape")
 
 
+@once
 def test_a_nickname_is_judged_by_the_servers_rule_before_anything_is_sent(front_end):
-    if front_end.renderer != CLASSIC:
-        pytest.skip("the same code; once is enough")
     page, folder = front_end.page, rating.make_set(front_end.server, "nicknames", 2)
     rating.open_view(page, folder.name)
     for name, good in (("-ann", False), ("a/b", False), ("Zoë 2", True), ("王", True)):

@@ -1,5 +1,7 @@
 """Scale adapters: files, and training on the demo model."""
 
+import os
+
 import pytest
 import torch
 
@@ -34,7 +36,49 @@ def test_a_saved_adapter_comes_back_with_what_it_is_for(adapters, gi):
     loaded = adapters.load(name)
     assert (loaded.family, loaded.features, loaded.injected) == ("demo", 12, False)
     assert all(torch.equal(loaded.state_dict()[key], value) for key, value in saved.state_dict().items())
-    assert adapters.save(saved, "one of mine").endswith("one of mine_2.safetensors")
+
+
+def test_a_file_is_replaced_only_on_request_and_never_beside_one_of_the_same_name_in_other_case(adapters, gi, host):
+    node = hosting.module("nodes.growth_inhibitor").GuardSaveAdapter
+    node.execute(network(gi, 16), "kept")
+    with pytest.raises(FileExistsError, match="kept.safetensors is already in models/concept_adapters.*overwrite on"):
+        node.execute(network(gi, 12), "kept")
+    assert adapters.load("kept.safetensors").features == 16
+    node.execute(network(gi, 12), "kept", overwrite=True)
+    assert adapters.load("kept.safetensors").features == 12
+    for overwrite in (False, True):
+        with pytest.raises(
+            FileExistsError, match="filename: kept.safetensors is already .* the same name as KEPT.safetensors"
+        ):
+            node.execute(network(gi, 12), "KEPT", overwrite=overwrite)
+
+
+def mapped(path):
+    """Whether a file is mapped into this process: Windows would not let it be replaced."""
+    import gc
+
+    gc.collect()
+    with open("/proc/self/maps") as maps:
+        return str(path) in maps.read()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads the process's map from /proc, which Linux has")
+def test_no_file_stays_mapped_after_it_was_loaded(adapters, gi, tmp_path):
+    import safetensors
+
+    path = tmp_path / "a.safetensors"
+    adapters.save(network(gi, 16), "a", folder=str(tmp_path))
+    with safetensors.safe_open(path, "pt") as file:
+        held = file.get_tensor("fc1.weight")
+    assert mapped(path) and held.shape == (64, 16), "nothing is ever mapped: a test of nothing"
+    del held
+    loaded = adapters.read(str(path))
+    assert not mapped(path) and loaded.features == 16
+    directions, formula = hosting.module("guards.directions.files"), hosting.module("guards.directions.formula")
+    path = tmp_path / "d.safetensors"
+    path.write_bytes(directions.content(formula.Direction("it", torch.ones(64, 8, 8), "sd1", 64, {})))
+    direction = directions.load(str(path))
+    assert not mapped(path) and direction.values.sum() == 64 * 64
 
 
 def test_the_official_state_dict_loads(adapters, gi, tmp_path):

@@ -111,6 +111,30 @@ def test_sdxl_with_its_two_encoders_and_pooled_output_is_guarded(gi, mode):
     assert out.isfinite().all() and not torch.equal(out, plain)
 
 
+@pytest.mark.both_hosts
+@pytest.mark.parametrize("words", [10, 100, 246])
+@pytest.mark.parametrize("mode", MODES)
+def test_prompts_of_a_text_encoder_for_248_tokens_are_guarded(gi, texts, model, mode, words):
+    """LongCLIP."""
+    clip, text = models.clip(longest=248), " ".join(["dog"] * words)
+    assert texts.size(clip) == 248
+    patched, positive, _ = guarded(gi, model, clip, mode, text=text)
+    assert positive[0][0].shape[1] == 248
+    out = models.sample(patched, positive, steps=2)
+    assert out.isfinite().all() and not torch.allclose(out, models.sample(model, positive, steps=2), rtol=1e-3)
+    row, alignment = texts.appended(clip, text, "weapon", 1)
+    assert row[0][0].shape[1] == 248 and alignment.inserted.tolist() == [min(words, 245) + 1]
+    assert texts.positions(clip, text + " weapon" if words < 246 else "dog " * 246 + "weapon", "weapon") == [
+        words + 1 if words < 246 else 249
+    ]
+
+
+def test_a_long_text_encoder_beside_a_short_one_is_refused_for_paired(gi, model):
+    clip = models.clip(sdxl=True, longest=248)
+    with pytest.raises(ValueError, match="g: 77, l: 248.*single_pass|l: 248, g: 77.*single_pass"):
+        guarded(gi, models.sdxl(), clip, "paired")
+
+
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 

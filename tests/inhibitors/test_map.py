@@ -104,7 +104,11 @@ def test_the_node_lays_every_map_over_its_picture(demo, host):
 
 
 @pytest.mark.parametrize(
-    "wrong, message", [({"start": 0.9, "end": 0.1}, "must not come after"), ({"concepts": ""}, "concept is empty")]
+    "wrong, message",
+    [
+        ({"start_percent": 0.9, "end_percent": 0.1}, "start_percent is 0.9, end_percent 0.1: .* must not come after"),
+        ({"concepts": ""}, "concept is empty"),
+    ],
 )
 def test_bad_inputs_are_refused(demo, maps, wrong, message):
     with pytest.raises(ValueError, match=message):

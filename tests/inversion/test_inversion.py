@@ -10,7 +10,7 @@ WIDTH = twins.NARROW.context
 
 
 def tiny_clip(width=WIDTH, folder=None):
-    """The host's CLIP around a text encoder of two layers, random weights."""
+    """The host's CLIP around two layers of random weights."""
     import functools
 
     import comfy.sd
@@ -40,11 +40,7 @@ def tiny_clip(width=WIDTH, folder=None):
                     torch.randn(p.shape, generator=generator) * (1.0 if "embedding" in name else p[0].numel() ** -0.5)
                 )
             else:
-                p.fill_(
-                    float(
-                        name.endswith("norm1.weight") or name.endswith("norm2.weight") or name.endswith("norm.weight")
-                    )
-                )
+                p.fill_(float(name.endswith(("norm1.weight", "norm2.weight", "norm.weight"))))
     return clip
 
 
@@ -60,11 +56,8 @@ def pair(host):
 
 def examples(seed=3):
     generator = torch.Generator().manual_seed(seed)
-    return (
-        torch.randn(2, 4, 16, 16, generator=generator),
-        torch.randn(2, 4, 16, 16, generator=generator),
-        torch.tensor([150, 720]),
-    )
+    x0, noise = (torch.randn(2, 4, 16, 16, generator=generator) for _ in range(2))
+    return x0, noise, torch.tensor([150, 720])
 
 
 def test_the_gradient_to_the_word_is_that_of_an_independent_loss(pair, clip):
@@ -266,9 +259,8 @@ def values_for(sizes, count=2, seed=9):
 
 def loss_and_gradient(model, clip, sizes, values):
     """The inversion's loss of two noised examples, its gradient to the vectors, and what the network itself put out."""
-    inversion, training, pure, host_side = (
-        hosting.module(f"guards.{name}")
-        for name in ("inversion.host", "training.host", "training.loop", "directions.host_discovery")
+    inversion, training, pure = (
+        hosting.module(f"guards.{name}") for name in ("inversion.host", "training.host", "training.loop")
     )
     x0, noise, times = examples()
     values, raw = values.clone().requires_grad_(True), []
@@ -280,7 +272,7 @@ def loss_and_gradient(model, clip, sizes, values):
             lambda module, inputs, out: raw.append(out.detach().clone())
         )
         denoised = denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded)
-        loss = pure.errors(denoised, x0, sigma, hosting.module("guards.training.host").prediction(model))
+        loss = pure.errors(denoised, x0, sigma, training.prediction(model))
         hook.remove()
         loss.mean().backward()
         raw.append(loss.detach())

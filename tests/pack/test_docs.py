@@ -105,7 +105,6 @@ def test_the_guides_graph_is_made_of_its_nodes_and_whole(followed):
 
 @pytest.mark.lint
 def test_the_guides_code_is_in_the_projects_style(followed):
-    pytest.importorskip("ruff")
     folder, new = followed
     code = [str(path) for path in new if path.suffix == ".py"]
     for command in (["check"], ["format", "--check"]):

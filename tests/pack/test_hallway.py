@@ -1,4 +1,4 @@
-"""The hallway, guards/files.py, schedule.py and graph.py: small pure files that every room may use."""
+"""The hallway, guards/files.py and graph.py (schedule.py: test_schedule.py): small pure files that every room may use."""
 
 import os
 import stat
@@ -11,7 +11,6 @@ import pytest
 from tools.testing import hosting
 
 files, graph = hosting.module("guards.files"), hosting.module("guards.graph")
-schedule = hosting.module("guards.schedule")
 
 
 # Writing
@@ -165,57 +164,6 @@ def test_names_that_some_system_refuses(name):
     assert not files.is_plain(name, 20)
 
 
-# Where in its run a sampler stands
-
-FALLING = [14.6, 7.0, 3.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    "sigma, step",
-    [
-        (14.6, 0),
-        (20.0, 0),
-        (10.0, 0),
-        (7.0, 1),
-        (7.0 * (1 - 1e-6), 1),
-        (6.9, 1),
-        (3.0, 2),
-        (1.0, 3),
-        (0.5, 3),
-        (0.0, 3),
-    ],
-)
-def test_a_level_belongs_to_the_last_step_that_is_not_below_it(sigma, step):
-    assert schedule.step_index(FALLING, sigma) == step
-
-
-@pytest.mark.parametrize(
-    "sigma, step", [(0.0, 0), (0.5, 0), (1.0, 1), (2.9, 1), (3.0, 2), (7.0, 3), (14.6, 3), (20.0, 3)]
-)
-def test_of_rising_levels_the_last_that_is_not_above(sigma, step):
-    assert schedule.step_index(FALLING[::-1], sigma) == step
-
-
-def test_every_level_of_a_long_schedule_is_its_own_step():
-    sigmas = [14.6 * 0.9**n for n in range(100)] + [0.0]
-    assert [schedule.step_index(sigmas, sigma) for sigma in sigmas[:-1]] == list(range(100))
-
-
-def test_the_shortest_schedules():
-    assert schedule.step_index([1.0], 1.0) == 0 and schedule.step_index([1.0, 0.0], 0.5) == 0
-    with pytest.raises(ValueError, match="sigmas: an empty schedule"):
-        schedule.step_index([], 1.0)
-
-
-@pytest.mark.parametrize(
-    "ratio, steps, step",
-    [(0.0, 20, 0), (0.23, 20, 5), (0.2, 20, 4), (0.3, 10, 3), (0.7, 10, 7), (1.0, 20, 20), (0.01, 1, 1)],
-)
-def test_the_switch_is_the_first_step_that_is_late_enough(ratio, steps, step):
-    assert schedule.switch_step(ratio, steps) == step
-    assert step == next((i for i in range(steps) if not i < round(ratio * steps, 9)), steps)
-
-
 # The queued graph
 
 GRAPH = {
@@ -236,6 +184,24 @@ def test_the_text_behind_a_socket(socket, text):
     assert graph.text_behind(GRAPH, "5", socket) == text
 
 
+def test_upstream_is_nearest_first_and_each_node_once():
+    assert graph.upstream(GRAPH, "5") == ["5", "4", "1", "6", "2", "3"]
+    assert graph.upstream(GRAPH, "6") == ["6"] and graph.upstream(GRAPH, "gone") == graph.upstream(None, "5") == []
+
+
+@pytest.mark.parametrize("value", [["1"], ["1", "0"], [1, 0], ("1", 0), "1", None, {"1": 0}])
+def test_what_is_no_link(value):
+    assert graph.is_link(["1", 0]) and not graph.is_link(value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "7", ["1", 0], None])
+def test_what_is_no_seed_is_passed_over(seed):
+    made = {"2": {"inputs": {"from": ["1", 0], "seed": seed}}, "1": {"inputs": {"noise_seed": 2**64 - 1}}}
+    assert graph.nearest_seed(made, "2") == 2**64 - 1
+    made.pop("1")
+    assert graph.nearest_seed(made, "2") is None
+
+
 def test_a_graph_that_is_not_there_or_broken_has_no_text():
     assert graph.text_behind(None, None, "x") == graph.text_behind({}, "5", "x") == ""
     assert graph.text_behind({"5": {"inputs": {"x": ["gone", 0]}}}, "5", "x") == ""
@@ -246,3 +212,73 @@ def test_a_text_that_is_used_twice_is_named_once():
         graph.text_behind({**GRAPH, "7": {"inputs": {"x": ["4", 0]}}, "2": {"inputs": {"text": "a star"}}}, "7", "x")
         == "a star"
     )
+
+
+APPLIED = {  # two prompts through a ControlNet, each combined of two or joined of texts, then a sampler of several nodes
+    "1": {"inputs": {"text": "a dog", "clip": ["20", 1]}},
+    "2": {"inputs": {"text_g": ["11", 0], "text_l": ["11", 0], "clip": ["20", 1]}},
+    "3": {"inputs": {"text": "blurry, cat", "clip": ["20", 1]}},
+    "4": {"inputs": {"conditioning_1": ["1", 0], "conditioning_2": ["2", 0]}},
+    "5": {"inputs": {"positive": ["4", 0], "negative": ["3", 0], "control_net": ["21", 0], "image": ["22", 0]}},
+    "6": {"inputs": {"positive": ["5", 0], "negative": ["5", 1], "model": ["20", 0], "seed": 7}},
+    "7": {"inputs": {"target": ["5", 0], "base": ["5", 1], "image": ["22", 0]}},
+    "11": {"inputs": {"string_a": ["12", 0], "string_b": "in a garden", "delimiter": ", "}},
+    "12": {"inputs": {"value": "a bench"}},
+    "22": {"inputs": {"samples": ["23", 0]}},
+    "23": {"inputs": {"positive": ["24", 0], "seed": 5}},
+    "24": {"inputs": {"text": "another picture"}},
+}
+
+
+@pytest.mark.parametrize(
+    "node, socket, text",
+    [
+        ("7", "target", "a dog | a bench | in a garden"),
+        ("7", "base", "blurry, cat"),
+        ("6", "positive", "a dog | a bench | in a garden"),
+        ("6", "negative", "blurry, cat"),
+    ],
+)
+def test_each_side_of_a_node_that_hands_two_prompts_on_has_its_own_text(node, socket, text):
+    assert graph.text_behind(APPLIED, node, socket) == text
+
+
+def test_a_graph_of_many_ways_to_the_same_text_is_walked_once():
+    many = {"0": {"inputs": {"text": "a dog"}}}
+    many |= {
+        str(n): {"inputs": {"conditioning_1": [str(n - 1), 0], "conditioning_2": [str(n - 1), 0]}} for n in range(1, 60)
+    }
+    assert graph.text_behind({**many, "60": {"inputs": {"x": ["59", 0]}}}, "60", "x") == "a dog"
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["COM¹", "com².txt", "LPT³", "Con", "nul.tar.gz"])
+def test_names_that_windows_takes_for_devices_are_not_plain(name):
+    assert not files.is_plain(name, 100)
+
+
+def test_names_that_differ_in_case_only_are_the_same_on_windows(tmp_path):
+    (tmp_path / "Ära.txt").write_text("")
+    assert files.same_name(tmp_path, "Ära.txt") == "Ära.txt"
+    assert files.same_name(tmp_path, "äRA.TXT") == "Ära.txt"
+    assert files.same_name(tmp_path, "other.txt") is None
+    assert files.same_name(tmp_path / "nowhere", "other.txt") is None
+
+
+def test_a_folder_that_somebody_reads_is_moved_as_soon_as_it_can_be(tmp_path, monkeypatch):
+    """Windows refuses to move a folder while a file in it is open."""
+    calls, move = [], os.replace
+
+    def replace(source, target):
+        calls.append(source)
+        if len(calls) < 3:
+            raise PermissionError(13, "in use")
+        move(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    monkeypatch.setattr(files, "PATIENCE", 2.0)
+    (tmp_path / "set").mkdir()
+    files.rename(tmp_path / "set", tmp_path / "moved")
+    assert len(calls) == 3 and (tmp_path / "moved").is_dir()

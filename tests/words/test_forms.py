@@ -243,9 +243,9 @@ def test_a_clean_query_with_twenty_concepts_takes_under_five_milliseconds():
     assert not watch.find(query)
     times = []
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         concept_text.watch({concept: ("one synonym", "another", "third") for concept in SLD}).find(query)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.005
 
 

@@ -10,6 +10,11 @@ TRAININGS = {
     "adapter": "tools.demo_model.train_adapter",
     "directions": "tools.demo_model.directions",
     "feedback": "tools.demo_model.feedback",
+    "world-vae": "tools.demo_world.train_vae",
+    "world-fill": "tools.demo_world.fill",
+    "world-unet": "tools.demo_world.train_unet",
+    "world-export": "tools.demo_world.export",
+    "world-oracle": "tools.demo_world.train_oracle",
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import math
 import os
 import time
 
+from ..testing import hosting
+
 
 def initialise(module, generator):
     """Fan-in scaled normal weights, unit norms, zero biases; the last layer of every residual branch starts at zero."""
@@ -23,7 +25,7 @@ def initialise(module, generator):
 def save_checkpoint(path, **state):
     import torch
 
-    from guards import files
+    files = hosting.module("guards.files")
 
     buffer = io.BytesIO()
     torch.save(state, buffer)

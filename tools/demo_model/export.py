@@ -10,9 +10,8 @@ import os
 import torch
 from safetensors.torch import load_file, save
 
-from guards import files
-
 from .. import PROJECT
+from ..testing import hosting
 from . import common
 
 
@@ -38,7 +37,7 @@ def main():
         licence="MIT",
     )
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
-    files.write(args.to, save(tensors, metadata))
+    hosting.module("guards.files").write(args.to, save(tensors, metadata))
     print(f"{args.to}: {os.path.getsize(args.to) / 1e6:.2f} MB, {about}")
 
 

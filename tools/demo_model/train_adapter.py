@@ -63,7 +63,7 @@ def main():
     import torch
     from safetensors.torch import load_file, save
 
-    from guards import files
+    files = hosting.module("guards.files")
 
     from .suites import shows
 
@@ -133,7 +133,7 @@ def main():
         folder, name = os.path.split(os.path.abspath(args.out))
         names = ("concepts", "labels", "count", "steps", "cfg", "strongest", "rounds", "cross_end", "cover")
         settings = {key: getattr(args, key) for key in names}
-        hosting.module("guards.inhibitors.host_adapters").save(adapter, name, folder, settings, replace=True)
+        hosting.module("guards.inhibitors.host_adapters").save(adapter, name, folder, settings, overwrite=True)
         print(report)
 
 

@@ -1,6 +1,6 @@
 """Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors.
 
-python -m tools.demo_world.export --out FOLDER --to FOLDER
+python3 run.py train world-export --out FOLDER --to FOLDER
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Sample the demo world's model with the host's own sampler and say, by the oracle, how well it keeps the bars of a demo.
 
-    python -m tools.demo_world.measure --comfyui PATH --model FILE --oracle FILE [--count 512] [--cfg 3] [--sheet sheet.png]
+    python3 run.py measure world --model FILE --oracle FILE [--count 512] [--cfg 3] [--sheet sheet.png]
 
 FILE is the training checkpoint (unet.ckpt with vae.safetensors beside it; the averaged weights are used) or an exported
 demo_model.safetensors. The noise of a picture depends on its own seed only.
@@ -10,9 +10,12 @@ import argparse
 import json
 import os
 import time
+from pathlib import Path
 
 from tools.demo_model import common
-from tools.demo_model.measure import encode, sheet
+from tools.demo_model.measure import write_sheet
+from tools.measuring.sampling import encode
+from tools.testing import hosting
 
 from . import prompts, words
 
@@ -36,7 +39,7 @@ def load_model(path: str, threads: int = 1) -> tuple:
     import torch
 
     torch.set_num_threads(threads)
-    demo = common.host_module("guards.demo.scene_host")
+    demo = hosting.module("guards.demo.host_scenes")
     if path.endswith(".safetensors"):
         with torch.inference_mode():
             return demo.load(path)
@@ -63,7 +66,7 @@ def sample_images(
     import comfy.sample
     import torch
 
-    size = common.host_module("guards.demo.scene_host").SIZE // 8
+    size = hosting.module("guards.demo.host_scenes").SIZE // 8
     shape, out = (patcher.model.latent_format.latent_channels, size, size), []
     with torch.inference_mode():
         for at in range(0, len(positive), chunk):
@@ -163,7 +166,6 @@ def bars(figures: dict[str, dict]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--comfyui", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--oracle", required=True)
     parser.add_argument("--cfg", type=float, default=3.0)
@@ -174,9 +176,9 @@ def main() -> None:
     parser.add_argument("--sheet", help="write a labelled contact sheet there")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()
-    common.start_host(args.comfyui)
+    hosting.start()
     patcher, clip, vae = load_model(args.model)
-    oracle = common.host_module("guards.demo.scene_oracle").load(args.oracle)
+    oracle = hosting.module("guards.demo.scene_oracle").load(args.oracle)
     empty, figures, shown, began = encode(clip, [""]), {}, [], time.monotonic()
     print(f"cfg {args.cfg:g}, {args.steps} steps, euler, normal, n = {args.count}, seed {args.seed}", flush=True)
     for k, (name, rows) in enumerate(suites(args.count, args.seed).items()):
@@ -208,9 +210,7 @@ def main() -> None:
             print(f"{key:<10} {value:.3f}, bar {BARS[key]:.2f}: {'reached' if good else 'missed'}")
     print(f"{time.monotonic() - began:.0f} s")
     if args.sheet:
-        import torch
-
-        sheet(args.sheet, torch.stack([a for a, _ in shown]), [b for _, b in shown])
+        write_sheet(Path(args.sheet), shown)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)

@@ -1,7 +1,7 @@
 """Train the demo world's oracle (guards/demo/scene_oracle.py) on drawn scenes, clean and broken, some through the autoencoder.
 
-    python -m tools.demo_world.train_oracle --out FOLDER [--minutes 60]
-    python -m tools.demo_world.train_oracle --out FOLDER --evaluate          # the figures on held-out scenes
+    python3 run.py train world-oracle --out FOLDER [--minutes 60]
+    python3 run.py train world-oracle --out FOLDER --evaluate          # the figures on held-out scenes
 
 Resumable: stops after --minutes of training in all, saves every 200 steps. Writes oracle.safetensors.
 """
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tools.demo_model import common
+from tools.testing import hosting
 
 from . import broken
 
@@ -29,7 +30,7 @@ def autoencoder(folder: str) -> torch.nn.Module | None:
     path = os.path.join(folder, "vae.safetensors")
     if not os.path.exists(path):
         return None
-    vae = common.host_module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return vae
 
@@ -149,7 +150,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    module, final = common.host_module("guards.demo.scene_oracle"), os.path.join(args.out, "oracle.safetensors")
+    module, final = hosting.module("guards.demo.scene_oracle"), os.path.join(args.out, "oracle.safetensors")
     vae = autoencoder(args.out)
     if args.evaluate:
         return evaluate(module.load(final), vae, args.seed)

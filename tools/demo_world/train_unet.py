@@ -1,6 +1,6 @@
 """Train the demo world's UNet and text encoder together (v-prediction, the host's own modules) on the pool of fill.py.
 
-    python -m tools.demo_world.train_unet --comfyui PATH --out FOLDER [--minutes 240]
+    python3 run.py train world-unet --out FOLDER [--minutes 240]
 
 Needs vae.safetensors and pool/ in the same folder. One cosine over --minutes of training; stop it when you like (it saves
 every 250 steps) and run it again to resume. Writes unet.ckpt (resume) and preview grids.
@@ -13,6 +13,7 @@ import time
 
 from tools.demo_model import common
 from tools.demo_model.train_unet import _out_of_place, encode_text
+from tools.testing import hosting
 
 from . import words
 
@@ -213,21 +214,20 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--comfyui", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    common.start_host(args.comfyui)
+    hosting.start()
     import torch
     from safetensors.torch import load_file
 
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    demo = common.host_module("guards.demo.scene_host")
-    vae = common.host_module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    demo = hosting.module("guards.demo.host_scenes")
+    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     training = Training(args, demo)
     training.resume()

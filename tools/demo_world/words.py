@@ -1,6 +1,6 @@
 """The vocabulary of the demo world: what there is, what a word implies, and which concepts settings may be tuned on.
 
-Every word is one token of the SD1 tokenizer, but for the invented synonym (two).
+Most words are one token of the SD1 tokenizer; cocktail, syringe, zorp, varga and kubo are two or three.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ TABLES = {
     "directions": "tools.measuring.directions",
     "feedback": "tools.measuring.feedback",
     "model": "tools.demo_model.measure",
+    "world": "tools.demo_world.measure",
 }
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from guards.graph import is_link, upstream  # noqa: F401 - for those who work with graphs
+
 MUTED, BYPASSED = 2, 4
 REROUTES = {"Reroute"}
 NOTES = {"Note", "MarkdownNote"}
@@ -160,20 +162,3 @@ def change(graph: dict, values: dict, title: str | None = None, type: str | None
             raise GraphError(f"{graph[key]['class_type']} has no input {', '.join(unknown)} in this graph")
         graph[key]["inputs"].update(values)
     return ids
-
-
-def upstream(graph: dict, start: str) -> list[str]:
-    """A node and everything it is made from, nearest first."""
-    order, waiting = [], [start]
-    while waiting:
-        key = waiting.pop(0)
-        if key in order or key not in graph:
-            continue
-        order.append(key)
-        waiting += [value[0] for value in graph[key]["inputs"].values() if is_link(value)]
-    return order
-
-
-def is_link(value) -> bool:
-    """Whether an input's value is a link to another node."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)

@@ -1,5 +1,4 @@
-"""The host inside this process, for tests and for tools, and the pack's modules loaded as the host loads them: relative to a package.
-
+"""The host inside this process, for tests and tools, and the pack's modules as the host loads them: in a package of their own.
 
 from tools.testing import hosting
 sld = hosting.module("guards.sld.formula")            # pure: no host needed

@@ -271,9 +271,9 @@ class Rows:
         return sum(rows for rows, _ in self.calls)
 
 
-def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
+def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False, longest=77):
     """A tiny CLIP with the host's own tokenizer, random weights; ``sdxl``: two encoders that share the width, or (l, g) wide each;
-    ``sd2``: CLIP-H."""
+    ``sd2``: CLIP-H; ``longest``: positions of the first encoder, 248 for LongCLIP."""
     import functools
 
     import comfy.sd
@@ -299,6 +299,8 @@ def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False):
         }
         for key, wide in widths.items()
     }
+    if longest != 77:
+        options["clip_l_model_config"]["max_position_embeddings"] = data["clip_l_max_length"] = longest
     target = comfy.supported_models_base.ClipTarget(*kinds)
     made = comfy.sd.CLIP(target, embedding_directory=directory, model_options=options, tokenizer_data=data)
     _initialise(made.cond_stage_model)

@@ -36,3 +36,8 @@ def test_one_level_and_none():
 def test_the_switch_is_the_first_step_not_below_the_ratio(ratio, steps, switch):
     assert schedule.switch_step(ratio, steps) == switch
     assert [i < switch for i in range(steps)] == [i < ratio * steps - 1e-6 for i in range(steps)]
+
+
+def test_every_level_of_a_long_schedule_is_its_own_step():
+    sigmas = [14.6 * 0.9**n for n in range(100)] + [0.0]
+    assert [schedule.step_index(sigmas, sigma) for sigma in sigmas[:-1]] == list(range(100))

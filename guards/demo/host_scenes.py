@@ -49,7 +49,7 @@ def build_vae(weights: dict[str, torch.Tensor]) -> comfy.sd.VAE:
     shell = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)  # the host's lightest kind
     network = SceneVAE().to(shell.vae_dtype).eval()
     network.load_state_dict(weights)
-    shell.first_stage_model = network
+    shell.first_stage_model = network  # pyright: ignore[reportAttributeAccessIssue]
     shell.patcher = comfy.model_patcher.ModelPatcher(
         network, load_device=shell.device, offload_device=comfy.model_management.vae_offload_device()
     )
