@@ -249,3 +249,26 @@ def test_a_gguf_file_without_its_packages_names_the_command(local, folder, monke
             chat(local.rewriter("x.gguf", 8, 0.0))
     finally:
         (folder / "x.gguf").unlink()
+
+
+def test_freed_weights_are_dropped_where_they_are_and_not_brought_back_first(local, monkeypatch):
+    """Detaching would copy a model of many gigabytes from the card to main memory, only to drop it there."""
+    import weakref
+
+    rewriter, moved = local.rewriter("tiny", 8, 0.0, keep_loaded=True), []
+    chat(rewriter)
+    weights = weakref.ref(local.load(rewriter.path).patcher.model)
+    monkeypatch.setattr(local.LanguageModel, "to", lambda self, *_, **__: moved.append(1) or self)
+    local.free()
+    assert weights() is None and not moved
+
+
+def test_transformers_before_4_56_gets_the_name_it_knows(local):
+    """The host allows 4.50.3 and later."""
+    for version, name in (
+        ("4.50.3", "torch_dtype"),
+        ("4.55.4", "torch_dtype"),
+        ("4.56.0", "dtype"),
+        ("5.1.0.dev0", "dtype"),
+    ):
+        assert local._typed("bfloat16", version) == {name: "bfloat16"}
