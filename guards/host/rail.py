@@ -77,6 +77,14 @@ def attach(model, guard):
     return patched
 
 
+def detach(patcher):
+    """Take all guards off a patcher of one's own, a clone."""
+    options = patcher.model_options.setdefault("transformer_options", {})
+    options.pop(KEY, None)
+    options.get("wrappers", {}).get(WrappersMP.PREPARE_SAMPLING, {}).pop(KEY, None)
+    patcher.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, KEY)
+
+
 def _prepare_sampling(executor, model, *args, **kwargs):
     """A guarded model gets ready for sampling: refuse where no guarded run is on, since the guards would do nothing."""
     if not _running.get() and KEY in model.model_options.get("transformer_options", {}):

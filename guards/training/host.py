@@ -288,7 +288,7 @@ def run(model, conditionings, latents, train, beside=()):
     """
     patcher = model.clone()
     options = patcher.model_options.setdefault("transformer_options", {})
-    options.pop(rail.KEY, None)
+    rail.detach(patcher)
     options["optimized_attention_override"] = _with_backward
     add_wrapper_with_key(
         WrappersMP.PREPARE_SAMPLING, rail.KEY, _load_whole, patcher.model_options, is_model_options=True
