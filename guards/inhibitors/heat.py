@@ -14,14 +14,14 @@ def normalise(maps):
 
 
 def resize(maps, height, width):
-    """Bilinear."""
+    """Maps (n, h, w) of any type as float32 maps (n, height, width), bilinear between the middles of the places."""
     return torch.nn.functional.interpolate(
         maps[:, None].float(), (height, width), mode="bilinear", align_corners=False
     )[:, 0]
 
 
 def colours(maps):
-    """Dark to bright along STOPS."""
+    """Maps (n, h, w) as pictures (n, h, w, 3), dark to bright along STOPS; what is out of 0..1 takes the colour of the end."""
     place = maps.clamp(0, 1) * (len(STOPS) - 1)
     below = place.floor().clamp(max=len(STOPS) - 2).long()
     share = (place - below)[..., None]
