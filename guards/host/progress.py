@@ -1,6 +1,7 @@
 """What a long node shows while it works: its bar, a line of text, a picture now and then; and that it heeds the stop button."""
 
 import logging
+import sys
 
 import comfy.model_management
 import comfy.utils
@@ -18,9 +19,8 @@ def under_node(node):
     def show(text):
         if node is None:
             return
-        from server import PromptServer
-
-        send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
+        server = sys.modules.get("server")  # the running one: without it nobody looks
+        send = getattr(getattr(getattr(server, "PromptServer", None), "instance", None), "send_progress_text", None)
         if send is not None:
             send(text, node)
 

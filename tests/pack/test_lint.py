@@ -46,7 +46,7 @@ def test_the_commits_hook_and_the_checks_use_the_same_ruff():
 def test_the_types_fit(host_path):
     """pyright, with this environment's libraries and the host's own modules; what is checked is in pyproject.toml."""
     path = os.pathsep.join(filter(None, [str(host_path), os.environ.get("PYTHONPATH")]))
-    result = run("pyright", "--pythonpath", sys.executable, PYTHONPATH=path)
+    result = run("pyright", "--project", "pyproject.toml", "--pythonpath", sys.executable, PYTHONPATH=path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
