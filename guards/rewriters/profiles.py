@@ -45,7 +45,7 @@ def parse(text: str, place: str) -> dict[str, Profile]:
         ) from None
     if not isinstance(stored, dict):
         raise ValueError(f"{place}, line 1: it is to hold profiles by name: {EXAMPLE}")
-    found = {}
+    profiles = {}
     for name, entry in stored.items():
         where = f"{place}, line {_line(text, name)}: profile {name!r}"
         if not name.strip() or len(name) > 100 or not name.isprintable():
@@ -68,8 +68,8 @@ def parse(text: str, place: str) -> dict[str, Profile]:
         problem = fault(entry["base_url"])
         if problem:
             raise ValueError(f"{where}: base_url {problem}")
-        found[name] = Profile(entry["base_url"].rstrip("/"), model, key_env)
-    return found
+        profiles[name] = Profile(entry["base_url"].rstrip("/"), model, key_env)
+    return profiles
 
 
 def fault(url: str) -> str:
@@ -81,7 +81,7 @@ def fault(url: str) -> str:
         return "is no address."
     if parts.scheme not in ("http", "https"):
         return "is to begin with http:// or https://."
-    if not parts.hostname or any(one.isspace() or not one.isprintable() for one in url):
+    if not parts.hostname or any(char.isspace() or not char.isprintable() for char in url):
         return "is no address."
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password: put a key into an environment variable and its name into key_env."
@@ -100,22 +100,22 @@ def load(path: Path) -> dict[str, Profile]:
         raise ValueError(
             f"{path} cannot be read: {type(error).__name__}. It is to be a UTF-8 text file with JSON such as {EXAMPLE}"
         ) from None
-    found = parse(text, str(path))
-    return {**found, **{name: profile for name, profile in LOCAL.items() if name not in found}}
+    own = parse(text, str(path))
+    return {**own, **{name: profile for name, profile in LOCAL.items() if name not in own}}
 
 
-def unknown(name: str, known, path: Path) -> str:
+def unknown(name: str, names, path: Path) -> str:
     """What to say of a name that no profile has."""
     return (
-        f"endpoint: this server has no profile {name!r}. It knows: {', '.join(known)}. To make one, write {path} on the server, such "
+        f"endpoint: this server has no profile {name!r}. It knows: {', '.join(names)}. To make one, write {path} on the server, such "
         f"as {EXAMPLE} (key_env names the environment variable that holds the key), and reload the page."
     )
 
 
 def _line(text, name):
     """The line on which a profile begins."""
-    for written in (json.dumps(name), json.dumps(name, ensure_ascii=False)):
-        place = text.find(written)
+    for literal in (json.dumps(name), json.dumps(name, ensure_ascii=False)):
+        place = text.find(literal)
         if place >= 0:
             return text.count("\n", 0, place) + 1
     return 1

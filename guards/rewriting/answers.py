@@ -93,10 +93,10 @@ def plain(text: str) -> str:
     before = None
     while before != text:  # what is left may form markup again: <|im<|im_start|>_start|>
         before, text = text, _MARKUP.sub(" ", text)
-    return " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
+    return " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
 
 
-def said(text: str) -> str:
+def without_thinking(text: str) -> str:
     """An answer without its thinking, whether that is closed, left open or begun before the answer."""
     return _behind(_THOUGHT_ENDS, _THINKING.sub("\n", text))
 
@@ -112,7 +112,7 @@ def _behind(pattern, text):
 def caption(answer: str) -> str:
     """The caption in a language model's answer, one line; empty where there is none."""
     text = answer[:LONGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    text = said(_behind(_FINAL_CHANNEL, text)).lstrip()
+    text = without_thinking(_behind(_FINAL_CHANNEL, text)).lstrip()
     turn = _TURN.match(text)
     text = text[turn.end() :].lstrip(" :\n") if turn else text
     strong = _STRONG.search(text)  # the first one: weak models go on with examples of their own
@@ -137,10 +137,10 @@ def _from_json(text):
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, dict):
-            known = {str(key).lower(): one for key, one in value.items() if isinstance(one, str)}
+            fields = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
             value = next(
-                (known[name] for name in _FIELDS if name in known),
-                next(iter(known.values()), "") if len(known) == 1 else "",
+                (fields[name] for name in _FIELDS if name in fields),
+                next(iter(fields.values()), "") if len(fields) == 1 else "",
             )
         return value if isinstance(value, str) else ""
     return text
@@ -191,8 +191,8 @@ def echoes(text: str, instruction: str, query: str, words: int = 6) -> bool:
     """Whether an answer repeats the instruction: ``words`` of its words in a row that do not stand so in the query."""
 
     def runs(of):
-        found = re.findall(r"\w+", of.casefold())
-        return {tuple(found[i : i + words]) for i in range(len(found) - words + 1)}
+        sequence = re.findall(r"\w+", of.casefold())
+        return {tuple(sequence[i : i + words]) for i in range(len(sequence) - words + 1)}
 
     return bool((runs(text) & runs(instruction)) - runs(query))
 
@@ -203,7 +203,7 @@ def fault(text: str, query: str) -> str:
         return "it is empty"
     if _REFUSAL.match(text):
         return "it is a refusal"
-    if text.strip(" .!?").lower() in _NO_CAPTION or not any(one.isalpha() for one in text):
+    if text.strip(" .!?").lower() in _NO_CAPTION or not any(char.isalpha() for char in text):
         return "it is no caption"
     if len(text) > max(400, 3 * len(query) + 100):
         return f"it is {len(text)} characters long, far longer than the query"

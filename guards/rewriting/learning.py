@@ -15,10 +15,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from .. import seeds
 from ..rewriters.protocol import BoundedRewriter, ChatRewriter
 from ..words.forms import STOP_WORDS
 from ..words.watch import fold, tokens, watch
-from .answers import caption, fault, plain, said
+from .answers import caption, fault, plain, without_thinking
 from .rewrite import conversation
 from .samples import Sample
 
@@ -66,7 +67,7 @@ def trimmed(history: Sequence[dict]) -> list[dict]:
 
 def instruction_in(answer: str) -> str:
     """The instruction in a language model's answer: no thinking, no fence, no label, no markup; '' where there is none."""
-    text = said(answer[: 5 * LONGEST])
+    text = without_thinking(answer[: 5 * LONGEST])
     fence = re.search(r"```[\w-]*\n(.*?)(?:```|\Z)", text, re.DOTALL)
     text = fence[1] if fence and len(fence[1]) > 40 else text
     lines = [plain(line) for line in text.splitlines()]
@@ -160,7 +161,7 @@ class Learner:
 
     async def _write(self, history, number):
         answer = await self.writer.chat(
-            history, temperature=max(WARMTH, self.rewriter.temperature), seed=(self.seed + number) % 2**64
+            history, temperature=max(WARMTH, self.rewriter.temperature), seed=seeds.wrap(self.seed + number)
         )
         self.answered()
         return answer.text, instruction_in(answer.text)

@@ -62,7 +62,7 @@ def read(text: str, name: str) -> list[Sample]:
 
 def rows(text: str, name: str) -> list[tuple[str, str, str]]:
     """(concept, content, query) of each line of a dataset file in the ORES format."""
-    found = []
+    triples = []
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1):
         if not line.strip():
             continue
@@ -73,10 +73,10 @@ def rows(text: str, name: str) -> list[tuple[str, str, str]]:
                 "concept, content, query."
             )
         _fits(parts[2], name, number)
-        found.append(tuple(parts))
-    if not found:
+        triples.append(tuple(parts))
+    if not triples:
         raise SampleError(f"{name} is empty: one line a row, concept, content and query separated by tabs.")
-    return found
+    return triples
 
 
 def _fits(caption, name, number):
@@ -107,7 +107,7 @@ def _json_lines(text, name):
             if (
                 not isinstance(value, list)
                 or not value
-                or not all(isinstance(one, str) and one.strip() for one in value)
+                or not all(isinstance(item, str) and item.strip() for item in value)
             ):
                 raise SampleError(f"{name}, line {number}: {key} must be a list of texts with at least one.")
         if not isinstance(caption, str) or not caption.strip():
@@ -180,10 +180,11 @@ def _blocks(text, name):
 def parts(samples: Sequence[Sample], seed: int, share: float = 0.25) -> tuple[list[Sample], list[Sample]]:
     """(to learn from, held out to score with). Where no sample is marked as held out, ``share`` of them is chosen by the seed."""
     teaching = [sample for sample in samples if sample.references]
-    held = [sample for sample in teaching if sample.held_out]
-    if held:
-        return [sample for sample in teaching if not sample.held_out], held
+    held_out = [sample for sample in teaching if sample.held_out]
+    if held_out:
+        return [sample for sample in teaching if not sample.held_out], held_out
     order = list(range(len(teaching)))
     random.Random(seed).shuffle(order)
-    chosen = set(order[: max(1, round(share * len(order)))]) if len(order) > 1 else set()
-    return [s for i, s in enumerate(teaching) if i not in chosen], [s for i, s in enumerate(teaching) if i in chosen]
+    held_out_places = set(order[: max(1, round(share * len(order)))]) if len(order) > 1 else set()
+    to_score = [sample for place, sample in enumerate(teaching) if place in held_out_places]
+    return [sample for place, sample in enumerate(teaching) if place not in held_out_places], to_score

@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import files
 from ..words.forms import STOP_WORDS
 from ..words.watch import Watch, words_of
-from .answers import LONGEST, plain, said
+from .answers import LONGEST, plain, without_thinking
 
 QUESTION = (
     'Concept: "{concept}"\nAnswer in two lines and nothing else, words separated by commas.\n'
@@ -58,9 +58,11 @@ def parse(answer: str, concept: str) -> Words:
     common words for a proper name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
     Without the line *Shows* everything counts as *same*.
     """
-    same, _, shows = (re.split(r"(?im)^\W*(shows?)\W*[:：]", said(answer[:LONGEST]), maxsplit=1) + ["", ""])[:3]
+    same, _, shows = (
+        re.split(r"(?im)^\W*(shows?)\W*[:：]", without_thinking(answer[:LONGEST]), maxsplit=1) + ["", ""]
+    )[:3]
     same = _accepted(same, concept)
-    return Words(same, tuple(one for one in _accepted(shows, concept) if one not in same))
+    return Words(same, tuple(word for word in _accepted(shows, concept) if word not in same))
 
 
 def _accepted(text, concept):
@@ -69,7 +71,7 @@ def _accepted(text, concept):
     different = {part.casefold() for part in parts}
     if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:
         return ()
-    known = Watch({concept: ()})
+    watch = Watch({concept: ()})
     general = set(words_of(concept)) & GENERIC
     echo = {
         "synonyms",
@@ -85,12 +87,12 @@ def _accepted(text, concept):
     echo -= set(words_of(concept))
     capitals = [word[:1].isupper() for word in concept.split()]
     proper = len(capitals) > 1 and all(capitals)
-    found = {}
+    accepted = {}
     for part in parts:
         words = words_of(part)
         if not words or len(words) > MOST_WORDS or len(part) > MOST_LETTERS or any(len(word) > 24 for word in words):
             continue
-        if known.find(part) or not part.isprintable():
+        if watch.find(part) or not part.isprintable():
             continue  # met already
         if all(
             word in STOP_WORDS or word.isdigit() or word in echo or word in GENERIC and not general for word in words
@@ -100,8 +102,8 @@ def _accepted(text, concept):
             continue
         if len(words) == 1 and words[0] in words_of(concept) and not proper:
             continue  # use, for drug use
-        found.setdefault(" ".join(words), part)
-    return tuple(found.values())[:MOST]
+        accepted.setdefault(" ".join(words), part)
+    return tuple(accepted.values())[:MOST]
 
 
 def _bare(part):
@@ -180,7 +182,7 @@ class Memory:
 def _stored(entry):
     return Words(
         *(
-            tuple(one for one in entry.get(part, ()) if isinstance(one, str) and words_of(one))
+            tuple(word for word in entry.get(part, ()) if isinstance(word, str) and words_of(word))
             for part in ("same", "shows")
         )
     )

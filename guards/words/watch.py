@@ -55,24 +55,26 @@ def _fold_letter(letter: str) -> str:
         if start <= code < start + 26:
             return chr(code - start + ord("a"))
     plain = unicodedata.normalize("NFKC", letter).casefold()
-    plain = "".join(one for one in unicodedata.normalize("NFD", plain) if not 0x300 <= ord(one) <= 0x36F)
-    return "".join(_LETTERS.get(one, one) for one in unicodedata.normalize("NFC", plain))
+    plain = "".join(char for char in unicodedata.normalize("NFD", plain) if not 0x300 <= ord(char) <= 0x36F)
+    return "".join(_LETTERS.get(char, char) for char in unicodedata.normalize("NFC", plain))
 
 
 def fold(text: str) -> tuple[str, Sequence[int]]:
     """The text as it is compared, and for each of its characters (and its end) the place in ``text``."""
-    if text.isascii() and not any(ord(one) < 32 and one not in "\n\t\r" for one in set(text)):
+    if text.isascii() and not any(ord(char) < 32 and char not in "\n\t\r" for char in set(text)):
         return text.lower(), range(len(text) + 1)
     folded, places = [], []
     for place, letter in enumerate(text):
-        for one in _fold_letter(letter):
-            folded.append(one)
+        for char in _fold_letter(letter):
+            folded.append(char)
             places.append(place)
     folded, places = "".join(folded), [*places, len(text)]
     if not _LOOKS.keys().isdisjoint(folded):  # one Latin letter in a word: its look-alikes are meant as Latin
         folded = re.sub(
             r"[^\W\d_]+",
-            lambda word: "".join(_LOOKS.get(one, one) for one in word[0]) if re.search("[a-z]", word[0]) else word[0],
+            lambda word: (
+                "".join(_LOOKS.get(char, char) for char in word[0]) if re.search("[a-z]", word[0]) else word[0]
+            ),
             folded,
         )
     return folded, places
@@ -89,13 +91,13 @@ class Token:
 
 def tokens(folded: str) -> list[Token]:
     """The words of a folded text in order; a possessive or elided s is no word."""
-    found = []
+    result = []
     for match in _WORD.finditer(folded):
         start = match.start()
-        if match[0] == "s" and start and folded[start - 1] in "'’`´" and found and found[-1].end == start - 1:
+        if match[0] == "s" and start and folded[start - 1] in "'’`´" and result and result[-1].end == start - 1:
             continue
-        found.append(Token(match[0], start, match.end()))
-    return found
+        result.append(Token(match[0], start, match.end()))
+    return result
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,10 @@ class Hit:
 
 def words_of(phrase: str) -> list[str]:
     """A phrase as folded words, without articles at its start."""
-    found = [token.word for token in tokens(fold(unicodedata.normalize("NFC", phrase))[0])]
-    while len(found) > 1 and found[0] in ("a", "an", "the", "some", "any"):
-        found.pop(0)
-    return found
+    words = [token.word for token in tokens(fold(unicodedata.normalize("NFC", phrase))[0])]
+    while len(words) > 1 and words[0] in ("a", "an", "the", "some", "any"):
+        words.pop(0)
+    return words
 
 
 class Watch:
@@ -143,28 +145,28 @@ class Watch:
         heads = [forms(word) for word in words[:-1]]
         for form in heads[0]:
             self.several.setdefault(form, []).append(([*heads[1:], last], entry))
-        joined = "".join(words[:-1])
+        head = "".join(words[:-1])
         for form in last:  # starwars, ice-creams
-            if len(joined + form) >= 5:
-                self.single.setdefault(joined + form, entry)
+            if len(head + form) >= 5:
+                self.single.setdefault(head + form, entry)
 
     def find(self, text: str) -> list[Hit]:
         """Every place where a concept stands, in order, without overlaps. Places refer to ``text`` in Unicode form NFC."""
         text = unicodedata.normalize("NFC", text)
         folded, places = fold(text)
-        found = list(self._read(folded, tokens(folded)))
+        matches = list(self._read(folded, tokens(folded)))
         if _LEET_MARK.search(folded):
-            for one in "il":
-                said = folded.translate({**_LEET, ord("1"): one})
-                found += [
+            for digit_one in "il":
+                decoded = folded.translate({**_LEET, ord("1"): digit_one})
+                matches += [
                     hit
-                    for hit in self._read(said, tokens(said), folded)
-                    if said[hit[1] : hit[2]] != (part := folded[hit[1] : hit[2]])
+                    for hit in self._read(decoded, tokens(decoded), folded)
+                    if decoded[hit[1] : hit[2]] != (part := folded[hit[1] : hit[2]])
                     and (sum(map(str.isalpha, part)) >= 2 or "$" in part)
                 ]
-        found += self._run(folded)
+        matches += self._run(folded)
         hits, end = [], -1
-        for entry, start, stop in sorted(found, key=lambda hit: (hit[1], -hit[2])):
+        for entry, start, stop in sorted(matches, key=lambda hit: (hit[1], -hit[2])):
             if start >= end:
                 first, last = places[start], places[stop - 1] + 1
                 if entry[1].isupper() and folded[start:stop] in STOP_WORDS and not text[first:last].isupper():
@@ -200,12 +202,12 @@ class Watch:
 
     def _compound(self, folded, words, place):
         """Parts joined by a hyphen, dot or the like, read as one word: ca-t, fire-arm, kni.fe."""
-        joined = words[place].word
+        compound = words[place].word
         for other in range(place + 1, min(place + 6, len(words))):
             if not _JOINT.fullmatch(folded, words[other - 1].end, words[other].start):
                 return
-            joined += words[other].word
-            entry = self.single.get(joined) if len(joined) > 2 else None
+            compound += words[other].word
+            entry = self.single.get(compound) if len(compound) > 2 else None
             if entry:
                 yield entry, words[place].start, words[other].end
 
@@ -230,14 +232,14 @@ class Watch:
         """Concepts in scripts without spaces, read across spaces and punctuation."""
         if not self.running or not _ALSO_UNSPACED.search(folded):
             return
-        kept = [
+        letters = [
             place for place, letter in enumerate(folded) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"
         ]
-        text = "".join(folded[place] for place in kept)
+        text = "".join(folded[place] for place in letters)
         for word, entry in self.running:
             start = text.find(word)
             while start >= 0:
-                yield entry, kept[start], kept[start + len(word) - 1] + 1
+                yield entry, letters[start], letters[start + len(word) - 1] + 1
                 start = text.find(word, start + len(word))
 
     def strip(self, text: str) -> str:
@@ -253,8 +255,8 @@ class Watch:
             phrase
             for _, phrase in [
                 *self.single.values(),
-                *(one[1] for rows in self.several.values() for one in rows),
-                *(one[1] for one in self.running),
+                *(row[1] for rows in self.several.values() for row in rows),
+                *(entry[1] for entry in self.running),
             ]
         )
         return tuple(dict.fromkeys([*phrases, *self.single]))[:most]
@@ -262,13 +264,13 @@ class Watch:
 
 def _follow(words, place, rest):
     """The place behind a phrase's further words, small words between them allowed; 0 where they do not follow."""
-    for wanted in rest:
-        skipped = 0
+    for alternatives in rest:
+        gap = 0
         while (
-            place < len(words) and words[place].word not in wanted and words[place].word in STOP_WORDS and skipped < 2
+            place < len(words) and words[place].word not in alternatives and words[place].word in STOP_WORDS and gap < 2
         ):
-            place, skipped = place + 1, skipped + 1
-        if place >= len(words) or words[place].word not in wanted:
+            place, gap = place + 1, gap + 1
+        if place >= len(words) or words[place].word not in alternatives:
             return 0
         place += 1
     return place
