@@ -12,12 +12,12 @@
     which words name a concept           words/
     what all guards share in the host    host/           (its first page to read: host/rail.py)
     tensors trained through a model      training/
-    the hallway                          schedule.py files.py graph.py
+    the hallway                          schedule.py files.py graph.py seeds.py
 
 Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
 3. A room knows the rooms of lower floors, never a neighbour:
    inhibitors > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo training > host
-   > words schedule files graph.
+   > words schedule files graph seeds.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import seeds
+
 # Inputs that hold a prompt: those of nodes that encode it, then those of nodes that hold or join texts.
 ENCODED = set("text text_g text_l clip_l clip_g t5xxl prompt tags query concepts".split())
 WRITTEN = set("string value string_a string_b text_a text_b text1 text2".split())
@@ -23,28 +25,28 @@ def text_behind(graph: dict | None, node_id: str | None, socket: str) -> str:
     return " | ".join(dict.fromkeys(_texts(graph or {}, link, {})))
 
 
-def _texts(graph: dict, link, known: dict) -> list[str]:
-    """``known``: what was found at the outputs that were visited before, [] where one is its own source."""
+def _texts(graph: dict, link, visited: dict) -> list[str]:
+    """``visited``: what was found at the outputs that were visited before, [] where one is its own source."""
     if not is_link(link):
         return []
     key = (link[0], link[1])
-    if key not in known:
-        known[key] = []
+    if key not in visited:
+        visited[key] = []
         inputs = (graph.get(link[0]) or {}).get("inputs") or {}
-        known[key] = list(dict.fromkeys(_written(graph, inputs, link[1], known)))
-    return known[key]
+        visited[key] = list(dict.fromkeys(_written(graph, inputs, link[1], visited)))
+    return visited[key]
 
 
-def _written(graph: dict, inputs: dict, output: int, known: dict) -> list[str]:
+def _written(graph: dict, inputs: dict, output: int, visited: dict) -> list[str]:
     if output < len(SIDES) and any(is_link(inputs.get(side)) for side in SIDES):
-        return _texts(graph, inputs.get(SIDES[output]), known)
+        return _texts(graph, inputs.get(SIDES[output]), visited)
     for names in (ENCODED, WRITTEN):
         texts = []
         for value in (value for name, value in inputs.items() if name in names):
-            texts += [value.strip()] if isinstance(value, str) and value.strip() else _texts(graph, value, known)
+            texts += [value.strip()] if isinstance(value, str) and value.strip() else _texts(graph, value, visited)
         if texts:
             return texts
-    return [text for name, value in inputs.items() if name not in OTHER for text in _texts(graph, value, known)]
+    return [text for name, value in inputs.items() if name not in OTHER for text in _texts(graph, value, visited)]
 
 
 def is_link(value: object) -> bool:
@@ -67,6 +69,6 @@ def nearest_seed(graph: dict | None, node: str) -> int | None:
     for key in upstream(graph, node):
         inputs = (graph or {})[key].get("inputs") or {}
         for name in ("seed", "noise_seed"):
-            if type(inputs.get(name)) is int and 0 <= inputs[name] < 2**64:
+            if seeds.is_seed(inputs.get(name)):
                 return inputs[name]
     return None

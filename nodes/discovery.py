@@ -9,7 +9,7 @@ from ..guards.graph import text_behind
 from ..guards.host import checks
 from ..guards.host.progress import Progress, glimpse
 from ..guards.training import host as training
-from ..guards.training import loop as discovery
+from ..guards.training import loop
 from ..guards.training.plot import plot
 
 OWN, PAPER = "as set above", "paper (1,000 images, 2,500 steps of 8, rate 0.1)"
@@ -231,7 +231,7 @@ class GuardDiscoverDirection(io.ComfyNode):
             (entry, make(entry, negative, each, seed + images + i * each, pictures_due - each * (len(held) - i)))
             for i, entry in enumerate(held)
         ]
-        settings = discovery.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)
+        settings = loop.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)
         result = host_discovery.discover(
             model,
             base,
@@ -262,7 +262,7 @@ class GuardDiscoverDirection(io.ComfyNode):
         direction: Direction = host_discovery.as_direction(model, result, name.strip(), x0, made)
         picture = plot(
             f"{direction.concept}: best {result.best:.5g} at step {result.best_step}",
-            {"training": result.losses, "fixed examples": result.checks},
+            {"training": result.losses, "fixed examples": result.validation},
         )
         return io.NodeOutput(direction, picture)
 
@@ -271,7 +271,7 @@ class GuardDiscoverDirection(io.ComfyNode):
         """What is shown after each step: the loss; now and then one noise with strengths 0, 0.5 and 1."""
 
         def show(done, result, preview):
-            loss = f"loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
+            loss = f"loss {result.validation[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
             progress.at(before + done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
 
         return show

@@ -10,7 +10,7 @@ from ..guards.host.progress import Progress, glimpse
 from ..guards.inversion import host as inversion
 from ..guards.inversion import host_token as feedback_token
 from ..guards.training import host as training
-from ..guards.training import loop as discovery
+from ..guards.training import loop
 from ..guards.training.plot import plot
 
 
@@ -115,10 +115,10 @@ class GuardInvertFeedback(io.ComfyNode):
         latents = inversion.encode_pictures(model, vae, feedback)
         rewards = torch.as_tensor(feedback.rewards, dtype=torch.float32)
         empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        settings = discovery.Settings(steps, learning_rate, min(batch_size, len(latents)), seed)
+        settings = loop.Settings(steps, learning_rate, min(batch_size, len(latents)), seed)
 
         def show(done, result, preview):
-            loss = f"loss {result.checks[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
+            loss = f"loss {result.validation[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
             progress.at(done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
 
         start = inversion.start_vectors(clip, tokens, start_text)
@@ -142,7 +142,7 @@ class GuardInvertFeedback(io.ComfyNode):
         feedback_token.save(path, clip, result.values, info)
         picture = plot(
             f"{name.strip()}: best {result.best:.5g} at step {result.best_step}",
-            {"training": result.losses, "fixed examples": result.checks},
+            {"training": result.losses, "fixed examples": result.validation},
         )
         return io.NodeOutput(f"embedding:{name.strip()}", picture)
 

@@ -8,7 +8,7 @@ import torch
 
 from ..host import checks
 from ..training import host as training
-from ..training import loop as discovery
+from ..training import loop
 from .formula import Direction, fitted
 from .host import check_fit, middle_channels
 
@@ -37,7 +37,7 @@ def discover(
     keep=(),
     keep_weight=1.0,
     on_step=lambda done, result, preview: None,
-) -> discovery.Result:
+) -> loop.Result:
     """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
 
     ``keep``: (CONDITIONING, latents) pairs of prompts whose predictions are held where they are without the direction (ours).
@@ -59,13 +59,13 @@ def discover(
 
             def error(direction, x0, noise, times):
                 x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
-                x = discovery.noised(x0, noise, sigma, kind == "flow")
+                x = loop.add_noise(x0, noise, sigma, kind == "flow")
                 if role != "positive":
                     with torch.no_grad():
                         x0 = denoise(x, sigma, role)
-                return discovery.errors(denoise(x, sigma, role, _adding(direction)), x0, sigma, kind)
+                return loop.errors(denoise(x, sigma, role, _adding(direction)), x0, sigma, kind)
 
-            return discovery.Task(discovery.Examples(training.ordinary(images), len(sigmas), seed), error, weight)
+            return loop.Task(loop.Examples(training.ordinary(images), len(sigmas), seed), error, weight)
 
         def watch(done, latest):
             nonlocal result
@@ -75,7 +75,7 @@ def discover(
 
         keeps = [task(f"keep {i}", images, settings.seed + i, keep_weight) for i, (_, images) in enumerate(keep)]
         positive = task("positive", latents, settings.seed)
-        discovery.discover(positive, keeps, values.clone(), settings, device, watch, training.is_half(model))
+        loop.fit_vector(positive, keeps, values.clone(), settings, device, watch, training.is_half(model))
 
     training.check(model, "Discover Direction")
     prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}

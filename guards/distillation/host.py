@@ -8,6 +8,7 @@ import comfy.model_management
 import comfy.samplers
 import torch
 
+from .. import seeds
 from ..host import checks
 from ..training import host as training
 from ..training import loop
@@ -134,7 +135,7 @@ class _Training:
         self.layers = parameters(model)
         self.sampling, self.kind = model.get_model_object("model_sampling"), training.prediction(model)
         self.sigmas = comfy.samplers.calculate_sigmas(self.sampling, "ddim_uniform", settings.sample_steps).to(device)
-        self.generator, self.keeping = (torch.Generator().manual_seed((settings.seed + i) % 2**64) for i in range(2))
+        self.generator, self.keeping = (seeds.generator(settings.seed + i) for i in range(2))
         self.draw = random.Random(settings.seed)
         earlier = from_lora(start, self.layers) if start is not None else {}
         self.changes = {
@@ -179,7 +180,7 @@ class _Training:
             self.pictures[role] = self.sample(role, self.settings.sample_steps, noise)
         chosen = torch.randperm(len(self.pictures[role]), generator=self.keeping)[:count]
         noise = torch.randn(count, *self.shape, generator=self.keeping).to(self.device)
-        x = loop.noised(self.pictures[role][chosen.to(self.device)], noise, level, self.kind == "flow")
+        x = loop.add_noise(self.pictures[role][chosen.to(self.device)], noise, level, self.kind == "flow")
         with torch.no_grad():
             target = self.denoise(x, level, role)
         with self.changed("student"):

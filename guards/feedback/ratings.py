@@ -15,6 +15,7 @@ import re
 import time
 from dataclasses import asdict, dataclass, field
 
+from .. import seeds
 from ..files import is_device, is_plain
 
 LOG = "ratings.jsonl"
@@ -71,7 +72,7 @@ def parse(line: bytes) -> Entry | None:
     texts = (entry.prompt, entry.concept, entry.time)
     if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts) or not is_image_name(entry.image):
         return None
-    if entry.seed is not None and (type(entry.seed) is not int or not 0 <= entry.seed < 2**64):
+    if entry.seed is not None and not seeds.is_seed(entry.seed):
         return None
     if not isinstance(entry.id, str) or (entry.id and not ID.fullmatch(entry.id)):
         return None

@@ -33,9 +33,10 @@ _running = ContextVar(f"{KEY}_running", default=False)
 class Guard:
     """What a guard may tell the rail; each default does nothing. Guards are frozen: per-run state comes from begin()."""
 
-    twin = (
-        False  # whether every latent needs an untouched twin in the same batch: rows b .. 2b - 1 of each block of rows
-    )
+    twin = False
+    """Whether every latent needs its twin: the same noise, prompt and schedule, unguarded, in the same batch (rows b .. 2b - 1 of each
+    block of rows; twins.py). What the literature calls the source branch of a paired run, as in prompt-to-prompt editing. Asked of the
+    guard and not done by it: doubling the batch is done once for all guards, outside the sampler."""
 
     def begin(self, run):
         """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""

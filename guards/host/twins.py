@@ -8,6 +8,8 @@ import inspect
 import comfy.samplers
 import torch
 
+from .. import seeds
+
 
 class Twin:
     """Doubles one sampling run. ``noise``: (b, c, h, w), the run's own; ``seed``: the run's, or None."""
@@ -49,7 +51,7 @@ class Twin:
             return sampler
         if "noise_sampler" not in inspect.signature(sampler.sampler_function).parameters:
             return sampler
-        generator = torch.Generator().manual_seed(((self.seed or 0) + 1) % 2**64)  # not that of the starting noise
+        generator = seeds.generator((self.seed or 0) + 1)  # not that of the starting noise
         half = self.noise
 
         def draw(sigma, sigma_next):

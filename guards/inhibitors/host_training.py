@@ -14,7 +14,7 @@ import comfy.sample
 import safetensors.torch
 import torch
 
-from .. import files
+from .. import files, seeds
 from ..host import checks, rail
 from ..judging import host as judges
 from ..judging import host_clip as vision
@@ -208,9 +208,7 @@ def _collect(model, clip, lines, names, shown, recipe, path, tick):
         if f"{number}.labels" in kept:
             step(runs)
             continue
-        noise = torch.stack(
-            [torch.randn(latent, generator=torch.Generator().manual_seed(seed % 2**64)) for _, _, seed in part]
-        )
+        noise = torch.stack([torch.randn(latent, generator=seeds.generator(seed)) for _, _, seed in part])
         if shown is None:
             found, labels = (
                 look(model, target, positive, [empty], noise, recipe.cfg),

@@ -6,7 +6,7 @@ import torch
 
 from ..host import checks
 from ..training import host as training
-from ..training import loop as discovery
+from ..training import loop
 from . import formula as inversion
 
 MARK = "*"  # stands for one vector while a template is tokenized; a single token of CLIP's vocabulary
@@ -96,8 +96,8 @@ def invert(
     start,
     contrast_weight=0.0,
     on_step=lambda done, result, preview: None,
-) -> discovery.Result:
-    """Train a word's vectors on rated pictures. Returns a discovery.Result whose values are (n, sum of widths).
+) -> loop.Result:
+    """Train a word's vectors on rated pictures. Returns a loop.Result whose values are (n, sum of widths).
 
     ``latents``: (n, c, h, w) in the model's own scale; ``rewards``: (n,) in 0..1; ``empty``: CONDITIONING of the empty prompt; ``start``:
     vectors to begin with. ``on_step(done, result, preview)`` may raise the host's interruption: the best so far is then the result;
@@ -114,8 +114,8 @@ def invert(
         def error(values, x0, noise, times, word=True):
             x0, noise, sigma = x0.to(device), noise.to(device), sigmas[times.to(device)]
             text = encode(clip, split(sizes, values)) if word else None
-            x = discovery.noised(x0, noise, sigma, kind == "flow")
-            return discovery.errors(denoise(x, sigma, conditioning=text), x0, sigma, kind)
+            x = loop.add_noise(x0, noise, sigma, kind == "flow")
+            return loop.errors(denoise(x, sigma, conditioning=text), x0, sigma, kind)
 
         def watch(done, latest):
             nonlocal result
@@ -127,14 +127,14 @@ def invert(
                 lambda: _preview(denoise, clip, sampling, latest.values.to(device), latents, settings.seed),
             )
 
-        task = discovery.Task(discovery.Examples(pictures, len(sigmas), settings.seed, shown), error)
+        task = loop.Task(loop.Examples(pictures, len(sigmas), settings.seed, shown), error)
         counters = []
         if contrast_weight and float(missing.sum()):
-            examples = discovery.Examples(pictures, len(sigmas), settings.seed + 1, missing)
+            examples = loop.Examples(pictures, len(sigmas), settings.seed + 1, missing)
             counters = [
                 inversion.counter_task(examples, error, lambda *parts: error(*parts, word=False), contrast_weight)
             ]
-        discovery.discover(task, counters, start, settings, device, watch, training.is_half(model))
+        loop.fit_vector(task, counters, start, settings, device, watch, training.is_half(model))
 
     training.check(model, "Invert Feedback", clip)
     with (

@@ -6,6 +6,7 @@ from typing import Any
 import comfy.model_management as management
 import torch
 
+from .. import seeds
 from .decoding import plain_conversation, without_markup
 from .protocol import Answer, RewriterError
 
@@ -56,7 +57,7 @@ class HostRewriter:
                 top_p=0.95,
                 min_p=0.05,
                 repetition_penalty=1.0,
-                seed=seed % 2**64,
+                seed=seeds.wrap(seed),
             )
         except (AttributeError, NotImplementedError, TypeError) as error:
             raise RewriterError(f"{self.name}: this CLIP cannot write text ({error}). {CAN}") from error

@@ -16,6 +16,7 @@ import comfy.model_management as management
 import comfy.model_patcher
 import torch
 
+from .. import seeds
 from . import host_local_folder as llm_folder
 from .decoding import BannedWords, alternating, plain_conversation, without_markup
 from .protocol import Answer, RewriterError
@@ -230,7 +231,7 @@ def _seeded(seed, device):
     card = getattr(torch, device.type, None) if device.type in ("cuda", "xpu", "mps") else None
     at = () if device.type == "mps" else (device,)  # of which there is one
     state, on_card = torch.default_generator.get_state(), card.get_rng_state(*at) if card else None
-    seed %= 2**64  # later attempts count up from the seed
+    seed = seeds.wrap(seed)  # later attempts count up from the seed
     try:
         torch.default_generator.manual_seed(seed)
         if card:

@@ -16,6 +16,7 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
+from .. import seeds
 from ..host import compiled, rail
 
 # Times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture).
@@ -321,10 +322,7 @@ def make_images(
     latents = []
     for at in range(0, count, chunk):
         noise = torch.stack(
-            [
-                torch.randn(shape, generator=torch.Generator().manual_seed((seed + i) % 2**64))
-                for i in range(at, min(at + chunk, count))
-            ]
+            [torch.randn(shape, generator=seeds.generator(seed + i)) for i in range(at, min(at + chunk, count))]
         )
         sampled = comfy.sample.sample(
             model,
@@ -337,7 +335,7 @@ def make_images(
             negative,
             torch.zeros_like(noise),
             disable_pbar=True,
-            seed=(seed + at) % 2**64,
+            seed=seeds.wrap(seed + at),
         )
         latents.append(base.process_latent_in(sampled.float().cpu()))
         on_images(min(at + chunk, count))

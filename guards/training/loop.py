@@ -1,5 +1,6 @@
-"""Finding a latent direction: a frozen model learns one vector in its middle block that explains pictures its prompt does not name.
+"""The training loop: one small tensor is learnt through a frozen model. Directions and learnt words are trained by it.
 
+For directions it is a vector in the middle block that explains pictures whose prompt does not name what they show:
 Li et al., CVPR 2024 (arXiv 2311.17216): c* = argmin_c E || eps - eps_theta(x_t, t, y-, h + c) ||^2, where x comes from a prompt y+ with
 the concept and y- says all of it but the concept; t uniform, Adam at 0.1, batches of 8.
 """
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from .. import seeds
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Result:
     best: float = float("inf")
     best_step: int = 0
     losses: list[tuple[int, float]] = field(default_factory=list)
-    checks: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
 
 
-def noised(x0: Tensor, noise: Tensor, sigma: Tensor, flow: bool) -> Tensor:
+def add_noise(x0: Tensor, noise: Tensor, sigma: Tensor, flow: bool) -> Tensor:
     """Latents (n, c, h, w) at noise levels ``sigma`` (n,), as the host counts them."""
     s = sigma.view(-1, 1, 1, 1)
     return (1 - s) * x0 + s * noise if flow else x0 + s * noise
@@ -55,7 +58,7 @@ class Examples:
 
     def __init__(self, images: Tensor, times: int, seed: int, weights: Tensor | None = None):
         self.images, self.times, self.weights = images, times, weights
-        self.generator = torch.Generator().manual_seed(seed % 2**64)
+        self.generator = seeds.generator(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,8 +67,8 @@ class Examples:
             self.order = torch.multinomial(self.weights.double(), count, replacement=True, generator=self.generator)
         while len(self.order) < count:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.generator)])
-        chosen, self.order = self.order[:count], self.order[count:]
-        x0 = self.images[chosen]
+        places, self.order = self.order[:count], self.order[count:]
+        x0 = self.images[places]
         return (
             x0,
             torch.randn(x0.shape, generator=self.generator),
@@ -122,7 +125,7 @@ class Task:
     weight: float = 1.0
 
 
-def discover(
+def fit_vector(
     task: Task, keeps: list[Task], start: Tensor, settings: Settings, device, on_step: Callable, half: bool = False
 ) -> Result:
     """Train one vector, (C, H, W) or (C,), from ``start``; the best one by the loss on fixed examples is kept.
@@ -136,24 +139,24 @@ def discover(
     scale = LossScale(half)
     every = max(settings.steps // 40, 10)
     size = settings.batch_size
-    fixed = [
-        (one, one.examples.fixed(2 * size if one is task else max(2 * size // len(keeps), 2))) for one in (task, *keeps)
+    # (task, its fixed examples, what its loss counts)
+    validation = [(task, task.examples.fixed(2 * size), 1.0)]
+    validation += [
+        (keep, keep.examples.fixed(max(2 * size // len(keeps), 2)), keep.weight / len(keeps)) for keep in keeps
     ]
     result = Result(start.detach().clone().float().cpu())
 
-    def check(step):
+    def validate(step):
         loss = 0.0
         with torch.no_grad():
-            for one, parts in fixed:
-                losses = [
-                    one.error(values, *(part[i : i + size] for part in parts)) for i in range(0, len(parts[0]), size)
-                ]
-                loss += torch.cat(losses).mean().item() * (1.0 if one is task else one.weight / len(keeps))
-        result.checks.append((step, loss))
+            for objective, parts, weight in validation:
+                batches = [[part[i : i + size] for part in parts] for i in range(0, len(parts[0]), size)]
+                loss += weight * torch.cat([objective.error(values, *batch) for batch in batches]).mean().item()
+        result.validation.append((step, loss))
         if loss < result.best:
             result.best, result.best_step, result.values = loss, step, values.detach().float().cpu().clone()
 
-    check(0)
+    validate(0)
     on_step(0, result)
     for step in range(1, settings.steps + 1):
         losses = task.error(values, *task.examples.draw(size))
@@ -163,13 +166,13 @@ def discover(
         loss = losses.detach().mean().item()
         if keeps:
             keep = keeps[step % len(keeps)]
-            kept = keep.weight * keep.error(values, *keep.examples.draw(size))
-            scale.backward(kept)
-            loss += kept.detach().mean().item()
+            keep_losses = keep.weight * keep.error(values, *keep.examples.draw(size))
+            scale.backward(keep_losses)
+            loss += keep_losses.detach().mean().item()
         if scale.finish([values], size, step):
             optimiser.step()
         result.losses.append((step, loss))
         if step % every == 0 or step == settings.steps:
-            check(step)
+            validate(step)
         on_step(step, result)
     return result

@@ -12,7 +12,7 @@ import torch
 
 from tools.testing import hosting
 
-directions, files, fairness, discovery = (
+directions, files, fairness, loop = (
     hosting.module(f"guards.{name}")
     for name in ("directions.formula", "directions.files", "directions.fairness", "training.loop")
 )
@@ -292,10 +292,10 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_each_picture_is_drawn_once_an_epoch_and_the_seed_repeats():
     images = torch.arange(10.0).view(10, 1, 1, 1)
-    examples = discovery.Examples(images, 1000, 4)
+    examples = loop.Examples(images, 1000, 4)
     seen = torch.cat([examples.draw(4)[0].flatten() for _ in range(5)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
-    again = discovery.Examples(images, 1000, 4)
+    again = loop.Examples(images, 1000, 4)
     assert torch.equal(torch.cat([again.draw(4)[0].flatten() for _ in range(5)]), seen)
     assert all(0 <= t < 1000 for t in examples.fixed(16)[2].tolist())
 
@@ -309,7 +309,7 @@ def test_the_error_is_that_of_the_models_own_prediction(kind):
         torch.tensor([0.1, 0.5, 0.9]),
     )
     s = sigma.view(-1, 1, 1, 1)
-    x = discovery.noised(x0, noise, sigma, kind == "flow")
+    x = loop.add_noise(x0, noise, sigma, kind == "flow")
     guess = torch.randn(3, 2, 4, 4, generator=g)  # a network's output of that kind
     if kind == "eps":
         denoised, target = x - s * guess, noise
@@ -319,7 +319,7 @@ def test_the_error_is_that_of_the_models_own_prediction(kind):
     else:
         denoised, target = x - s * guess, noise - x0
     expected = (guess - target).square().flatten(1).mean(1)
-    assert torch.allclose(discovery.errors(denoised, x0, sigma, kind), expected, rtol=1e-4)
+    assert torch.allclose(loop.errors(denoised, x0, sigma, kind), expected, rtol=1e-4)
 
 
 def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
@@ -328,10 +328,10 @@ def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
     def error(values, x0, noise, times):
         return (values - goal).square().sum().expand(len(x0))
 
-    examples = discovery.Examples(torch.zeros(8, 1, 1, 1), 10, 0)
-    settings = discovery.Settings(200, 0.1, 4, 0)
-    task = discovery.Task(examples, error)
-    result = discovery.discover(task, [], torch.zeros(3), settings, "cpu", lambda done, result: None)
+    examples = loop.Examples(torch.zeros(8, 1, 1, 1), 10, 0)
+    settings = loop.Settings(200, 0.1, 4, 0)
+    task = loop.Task(examples, error)
+    result = loop.fit_vector(task, [], torch.zeros(3), settings, "cpu", lambda done, result: None)
     assert torch.allclose(result.values, goal, atol=0.02) and result.best < 1e-3 and len(result.losses) == 200
 
     kept = {}
@@ -342,11 +342,11 @@ def test_training_keeps_the_best_vector_and_stops_where_it_is_told():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        discovery.discover(task, [], torch.zeros(3), settings, "cpu", stop)
+        loop.fit_vector(task, [], torch.zeros(3), settings, "cpu", stop)
     assert kept["result"].best_step == 50 and 0 < kept["result"].best < goal.square().sum()
     with pytest.raises(FloatingPointError, match="step 1"):
-        wild = discovery.Task(examples, lambda v, *_: (v * float("nan")).sum().expand(4))
-        discovery.discover(wild, [], torch.ones(3), settings, "cpu", lambda *_: None)
+        wild = loop.Task(examples, lambda v, *_: (v * float("nan")).sum().expand(4))
+        loop.fit_vector(wild, [], torch.ones(3), settings, "cpu", lambda *_: None)
 
 
 def test_what_must_stay_holds_the_vector_back_by_its_weight():
@@ -355,13 +355,13 @@ def test_what_must_stay_holds_the_vector_back_by_its_weight():
     def towards(place):
         return lambda values, x0, *_: (values - place).square().sum().expand(len(x0))
 
-    examples = [discovery.Examples(torch.zeros(8, 1, 1, 1), 10, seed) for seed in range(3)]
-    keeps = [discovery.Task(one, towards(home), 3.0) for one in examples[1:]]
-    result = discovery.discover(
-        discovery.Task(examples[0], towards(goal)),
+    examples = [loop.Examples(torch.zeros(8, 1, 1, 1), 10, seed) for seed in range(3)]
+    keeps = [loop.Task(one, towards(home), 3.0) for one in examples[1:]]
+    result = loop.fit_vector(
+        loop.Task(examples[0], towards(goal)),
         keeps,
         torch.zeros(2),
-        discovery.Settings(300, 0.05, 4),
+        loop.Settings(300, 0.05, 4),
         "cpu",
         lambda *_: None,
     )

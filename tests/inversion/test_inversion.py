@@ -104,7 +104,7 @@ def test_the_gradient_to_the_word_is_that_of_an_independent_loss(pair, clip):
         sigma = pair.model.model.model_sampling.sigmas[times]
         encoded = inversion.encode(clip, {"l": actual})
         pure.errors(
-            denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded), x0, sigma, "eps"
+            denoise(pure.add_noise(x0, noise, sigma, False), sigma, conditioning=encoded), x0, sigma, "eps"
         ).mean().backward()
 
     with training.ordinary_weights(clip.cond_stage_model):
@@ -151,7 +151,7 @@ def test_model_and_clip_come_out_bit_identical_and_seeds_repeat(pair, clip, coun
     for (a, *rest), (b, *same) in zip(before, state(pair.model.model, clip.cond_stage_model), strict=True):
         assert torch.equal(a, b) and rest == same
     assert torch.equal(encoded, clip.encode_from_tokens(clip.tokenize("a house")))
-    assert first.best < first.checks[0][1]
+    assert first.best < first.validation[0][1]
 
 
 def test_only_what_was_rated_high_is_learnt_from_and_counter_examples_change_it(pair, clip):
@@ -174,7 +174,7 @@ def test_stop_keeps_the_best_so_far(pair, clip):
             comfy.model_management.throw_exception_if_processing_interrupted()
 
     result = invert(pair.model, clip, [1.0, 0.0], steps=500, stop=stop)
-    assert len(result.losses) == 13 and result.checks[-1][0] == 12 and result.best_step in (0, 12)
+    assert len(result.losses) == 13 and result.validation[-1][0] == 12 and result.best_step in (0, 12)
     assert not comfy.model_management.processing_interrupted()
 
 
@@ -271,7 +271,7 @@ def loss_and_gradient(model, clip, sizes, values):
         hook = model.model.diffusion_model.register_forward_hook(
             lambda module, inputs, out: raw.append(out.detach().clone())
         )
-        denoised = denoise(pure.noised(x0, noise, sigma, False), sigma, conditioning=encoded)
+        denoised = denoise(pure.add_noise(x0, noise, sigma, False), sigma, conditioning=encoded)
         loss = pure.errors(denoised, x0, sigma, training.prediction(model))
         hook.remove()
         loss.mean().backward()

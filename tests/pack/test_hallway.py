@@ -7,10 +7,11 @@ import sys
 import threading
 
 import pytest
+import torch
 
 from tools.testing import hosting
 
-files, graph = hosting.module("guards.files"), hosting.module("guards.graph")
+files, graph, seeds = (hosting.module(f"guards.{name}") for name in ("files", "graph", "seeds"))
 
 
 # Writing
@@ -282,3 +283,9 @@ def test_a_folder_that_somebody_reads_is_moved_as_soon_as_it_can_be(tmp_path, mo
     (tmp_path / "set").mkdir()
     files.rename(tmp_path / "set", tmp_path / "moved")
     assert len(calls) == 3 and (tmp_path / "moved").is_dir()
+
+
+def test_a_seed_counts_on_past_the_last_one():
+    assert [seeds.wrap(seed) for seed in (0, 2**64 - 1, 2**64, 2**64 + 7, -1)] == [0, 2**64 - 1, 0, 7, 2**64 - 1]
+    draw = lambda seed: torch.randn(3, generator=seeds.generator(seed)).tolist()
+    assert draw(2**64 + 7) == draw(7) != draw(8)

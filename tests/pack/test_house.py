@@ -22,7 +22,7 @@ HOST = {
     "server",
 }
 FLOORS = (  # each floor may import the floors below it, no room may import a neighbour; a new room gets a floor here
-    {"schedule", "files", "graph", "words"},
+    {"schedule", "files", "graph", "seeds", "words"},
     {"host"},
     {"sld", "intervention", "rewriters", "feedback", "demo", "training"},
     {"rewriting", "directions", "inversion", "distillation", "judging"},

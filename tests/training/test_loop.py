@@ -10,8 +10,8 @@ loop = hosting.module("guards.training.loop")
 
 def test_noise_is_added_as_the_model_kind_has_it():
     x0, noise, sigma = torch.full((2, 1, 1, 1), 4.0), torch.ones(2, 1, 1, 1), torch.tensor([0.25, 2.0])
-    assert loop.noised(x0, noise, sigma, False).flatten().tolist() == [4.25, 6.0]
-    assert loop.noised(x0, noise, sigma[:1], True).flatten().tolist() == [3.25, 3.25]
+    assert loop.add_noise(x0, noise, sigma, False).flatten().tolist() == [4.25, 6.0]
+    assert loop.add_noise(x0, noise, sigma[:1], True).flatten().tolist() == [3.25, 3.25]
 
 
 @pytest.mark.parametrize("kind", ["eps", "v", "flow"])
@@ -21,7 +21,7 @@ def test_the_error_is_that_of_what_the_model_itself_predicts(kind):
     sigma = torch.tensor([0.3, 0.8])
     s = sigma.view(-1, 1, 1, 1)
     if kind == "flow":  # x = (1 - s) x0 + s noise; velocity noise - x0; denoised = x - s velocity
-        denoised, expected = loop.noised(x0, noise, sigma, True) - s * guess, guess - (noise - x0)
+        denoised, expected = loop.add_noise(x0, noise, sigma, True) - s * guess, guess - (noise - x0)
     elif kind == "eps":
         denoised, expected = x0 + s * (noise - guess), guess - noise
     else:  # in the host's scale, x / sqrt(1 + s^2) = alpha x0 + beta noise with alpha = 1 / sqrt(1 + s^2); v = alpha noise - beta x0
@@ -62,9 +62,9 @@ def test_the_best_vector_on_fixed_examples_is_kept():
     def error(values, x0, noise, times):
         return (values - 1).square().sum().expand(len(x0))
 
-    result = loop.discover(
+    result = loop.fit_vector(
         loop.Task(examples, error), [], torch.zeros(1), loop.Settings(100, 0.7, 2), "cpu", lambda *_: None
     )
-    assert result.best == min(loss for _, loss in result.checks) < result.checks[0][1]
+    assert result.best == min(loss for _, loss in result.validation) < result.validation[0][1]
     assert float((result.values - 1).square().sum()) == pytest.approx(result.best, abs=1e-6)
-    assert [step for step, _ in result.checks] == list(range(0, 101, 10)) and len(result.losses) == 100
+    assert [step for step, _ in result.validation] == list(range(0, 101, 10)) and len(result.losses) == 100
