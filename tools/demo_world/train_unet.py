@@ -1,5 +1,7 @@
 """Train the demo world's UNet and text encoder together (v-prediction, the host's own modules) on the pool of fill.py.
 
+Matrices and convolutions inside the networks learn by Muon (Jordan et al. 2024), everything else by AdamW.
+
     python3 run.py train world-unet --out FOLDER [--minutes 240]
 
 Needs vae.safetensors and pool/ in the same folder. One cosine over --minutes of training; stop it when you like (it saves
@@ -71,6 +73,12 @@ def build(demo, generator):
     return model, clip, text.text_model
 
 
+def inside(name: str, parameter) -> bool:
+    """Whether it is a matrix or a convolution between hidden layers, which Muon is for; not an embedding, not the first or last one."""
+    ends = ("input_blocks.0.", "unet.out.", "embedding", "table")
+    return parameter.ndim > 1 and not any(end in name for end in ends)
+
+
 class Pool:
     """The latents and caption rows of all shards; ``look`` takes in the shards that are new or were replaced."""
 
@@ -109,10 +117,16 @@ class Training:
         self.parameters = [*self.trained.parameters(), self.table]
         self.names = [n for n, _ in self.trained.named_parameters()] + ["table"]
         self.ema = [p.detach().clone() for p in self.parameters]
-        decay = [p for p in self.parameters if p.ndim > 1 and p is not self.table]
-        rest = [p for p in self.parameters if p.ndim <= 1 or p is self.table]
-        groups = [dict(params=decay, weight_decay=1e-2), dict(params=rest, weight_decay=0.0)]
-        self.optimiser = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98))
+        inner = [inside(n, p) for n, p in zip(self.names, self.parameters, strict=True)]
+        self.inner = [p for p, yes in zip(self.parameters, inner, strict=True) if yes]
+        self.flat = [
+            torch.nn.Parameter(p.detach().view(len(p), -1)) for p in self.inner
+        ]  # the same memory, as matrices
+        rest = [p for p, yes in zip(self.parameters, inner, strict=True) if not yes]
+        self.optimisers = [
+            torch.optim.Muon(self.flat, lr=args.rate, weight_decay=1e-2, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=args.rate, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
         self.schedule = common.Schedule(args.rate, args.minutes * 60, warmup=90)
         self.step, self.loss = 0, 0.0
 
@@ -128,13 +142,33 @@ class Training:
             for p, q, value, mean in zip(self.parameters, self.ema, saved["parameters"], saved["ema"], strict=True):
                 p.copy_(value)
                 q.copy_(mean)
-        self.optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         self.schedule.spent, self.step, self.loss = saved["spent"], saved["step"], saved["loss"]
         self.generator.manual_seed(self.args.seed + 1000 + self.step)
 
+    def begin_with(self, path: str) -> None:
+        """Start from the weights of an exported demo_model.safetensors, with fresh optimisers.
+
+        Raises ValueError where its vocabulary or network is another one."""
+        import torch
+        from safetensors.torch import load_file
+
+        file = load_file(path)
+        names = ["text.table" if name == "table" else name for name in self.names]
+        same = all(name in file and file[name].shape == p.shape for name, p in zip(names, self.parameters, strict=True))
+        if not same or file["token_ids"].tolist() != self.tokens.ids:
+            raise ValueError(f"{path}: it was trained with another vocabulary or network")
+        with torch.no_grad():
+            for name, p, q in zip(names, self.parameters, self.ema, strict=True):
+                p.copy_(file[name])
+                q.copy_(file[name])
+
     def save(self) -> None:
         state = dict(
-            parameters=[p.detach() for p in self.parameters], ema=self.ema, optimiser=self.optimiser.state_dict()
+            parameters=[p.detach() for p in self.parameters],
+            ema=self.ema,
+            optimisers=[o.state_dict() for o in self.optimisers],
         )
         state |= dict(step=self.step, spent=self.schedule.spent, loss=self.loss, seed=self.args.seed)
         common.save_checkpoint(self.path, **state, ids=self.tokens.ids, names=self.names)
@@ -157,12 +191,16 @@ class Training:
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             v = self.trained["unet"](a * x0 + b * noise, t.float(), context=self.encode(rows))
         loss = torch.nn.functional.mse_loss(v.float(), a * noise - b * x0)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.rate()
-        self.optimiser.zero_grad(set_to_none=True)
+        for p in self.parameters:
+            p.grad = None
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
+        for flat, p in zip(self.flat, self.inner, strict=True):
+            flat.grad = p.grad.view(flat.shape)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.schedule.rate()
+            optimiser.step()
         self.step += 1
         with torch.no_grad():
             torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.999, (1 + self.step) / (10 + self.step)))
@@ -219,6 +257,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--from", dest="begin", help="an exported demo_model.safetensors to go on from, without unet.ckpt"
+    )
     args = parser.parse_args()
     hosting.start()
     import torch
@@ -230,6 +271,8 @@ def main() -> None:
     vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     training = Training(args, demo)
+    if args.begin and not os.path.exists(training.path):
+        training.begin_with(args.begin)
     training.resume()
     sizes = [sum(p.numel() for p in part.parameters()) / 1e6 for part in (training.trained["unet"], training.text)]
     print(f"unet {sizes[0]:.2f} M, text {sizes[1]:.3f} M, {len(training.tokens.ids)} token rows", flush=True)
