@@ -8,6 +8,7 @@ TABLES = {
     "inhibitors": "tools.measuring.inhibitors",
     "directions": "tools.measuring.directions",
     "feedback": "tools.measuring.feedback",
+    "concepts": "tools.measuring.concepts",
     "model": "tools.demo_model.measure",
     "world": "tools.demo_world.measure",
 }

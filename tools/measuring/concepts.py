@@ -1,0 +1,165 @@
+"""What a guard, or a stack of guards, does to the demo world's pictures: concept by concept, tuned and held-out ones apart.
+
+    python3 run.py measure concepts [--rows "off;erase;local"] [--side held_out] [--count 24] [--out FILE.jsonl] [--sheet FOLDER]
+
+``--count`` pictures of every kind for every concept: the forbidden thing alone, in scenes, and implied; scenes of its harmless
+neighbour; others. A figure is the share over all concepts of a side; n stands below it. ``same``: other prompts' pictures that are
+bit for bit what they are without a guard; ``changed``: their mean change of a pixel, of a range of 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import PROJECT
+from ..testing import hosting
+from . import table
+
+FOLDER = PROJECT / "models"
+Guard = Callable[..., tuple]  # (world, concept, replacement) -> (MODEL, CLIP)
+
+
+def _sld(preset: str) -> Guard:
+    def guard(world, concept: str, replacement: str | None) -> tuple:
+        sld = hosting.module("guards.sld.formula")
+        chosen = sld.ALIGNED[preset.removeprefix("aligned ")] if preset.startswith("aligned ") else sld.PRESETS[preset]
+        return hosting.module("guards.sld.host").guard(world.model, chosen, world.conditioning(concept)), world.clip
+
+    return guard
+
+
+def _inhibitor(scale: float, **options) -> Guard:
+    def guard(world, concept: str, replacement: str | None) -> tuple:
+        inhibit = hosting.module("guards.inhibitors.host").guard
+        return inhibit(world.model, world.clip, "", concept, scale, "single_pass", **options)[0], world.clip
+
+    return guard
+
+
+ROWS: dict[str, Guard | None] = {
+    "off": None,
+    "sld max": _sld("max"),
+    "sld aligned strong": _sld("aligned strong"),
+    "sld aligned max": _sld("aligned max"),
+    "inhibitor -1.5": _inhibitor(-1.5),
+    "inhibitor words -1.5": _inhibitor(-1.5, variant="words"),
+}
+
+
+class World:
+    """The demo world's model and oracle, with the table's sampler settings; pictures without a guard are made once."""
+
+    def __init__(self, options) -> None:
+        hosting.start()
+        from ..demo_world import measure
+
+        self.measure, self.options = measure, options
+        self.model, self.clip, self.vae = measure.load_model(str(options.model))
+        self.oracle = hosting.module("guards.demo.scene_oracle").load(str(options.oracle))
+        self.known: dict[tuple, tuple] = {}
+
+    def conditioning(self, text: str) -> list:
+        from .sampling import encode
+
+        return [[encode(self.clip, [text]), {}]]
+
+    def pictures(self, model, clip, rows: list[dict], seed: int) -> tuple:
+        """(pictures (n, 3, 96, 96) in 0..1, what the oracle sees in them)."""
+        from .sampling import encode
+
+        texts = encode(clip, [row["caption"] for row in rows] + [""])
+        chosen = self.options
+        images = self.measure.sample_images(model, self.vae, texts[:-1], texts[-1:], seed, chosen.cfg, chosen.steps)
+        return images, self.oracle.see(images)
+
+    def unguarded(self, concept: str, kind: str, rows: list[dict], seed: int) -> tuple:
+        key = (concept, kind)
+        if key not in self.known:
+            self.known[key] = self.pictures(self.model, self.clip, rows, seed)
+        return self.known[key]
+
+
+def row(world: World, name: str, concepts: list[str]) -> dict[str, tuple[float, float]]:
+    """{figure: (sum, of)} over the concepts."""
+    from ..demo_world import suites
+
+    total: dict[str, tuple[float, float]] = {}
+    for concept in concepts:
+        replacement, make = suites.neighbour(concept), ROWS[name]
+        model, clip = make(world, concept, replacement) if make else (world.model, world.clip)
+        for kind in suites.KINDS:
+            rows = suites.captions(concept, kind, world.options.count)
+            if not rows:
+                continue
+            seed = 10_000_000 + 100_000 * suites.CONCEPTS.index(concept) + 10_000 * suites.KINDS.index(kind)
+            images, before = world.unguarded(concept, kind, rows, seed)
+            now, seen = world.pictures(model, clip, rows, seed) if make else (images, before)
+            figures = suites.count(kind, rows, before, seen, concept, replacement if "->" in name else None)
+            if kind == "others":
+                apart = (now - images).abs().flatten(1)
+                figures |= {
+                    "same": (int((apart.amax(1) == 0).sum()), len(rows)),
+                    "changed": (float(apart.mean(1).sum()), len(rows)),
+                }
+            if world.options.sheet:
+                show(Path(world.options.sheet), f"{name} {concept} {kind}", rows, images, now, seen)
+            for key, (hits, of) in figures.items():
+                a, b = total.get(key, (0, 0))
+                total[key] = a + hits, b + of
+    return total
+
+
+def show(folder: Path, name: str, rows: list[dict], before, now, seen) -> None:
+    """Six pictures without and with the guard, one above the other."""
+    from torchvision.transforms.functional import to_pil_image
+
+    from ..pictures import sheet
+
+    lines, texts = seen.describe(), [r["caption"] for r in rows[:6]]
+    pairs = [
+        sheet.Row("unguarded", [to_pil_image(image) for image in before[:6]], texts),
+        sheet.Row("guarded", [to_pil_image(image) for image in now[:6]], lines[:6]),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    sheet.draw(name, [], pairs, folder / f"{name.replace(' ', '_').replace('>', '')}.png")
+
+
+def main() -> int:
+    parser = table.parser("concepts", __doc__, count=24)
+    parser.add_argument("--side", choices=("tuned", "held_out", "both"), default="both")
+    parser.add_argument("--concepts", help="only these, separated by commas")
+    parser.add_argument("--model", type=Path, default=FOLDER / "demo_world.safetensors")
+    parser.add_argument("--oracle", type=Path, default=FOLDER / "demo_world_oracle.safetensors")
+    parser.add_argument("--sheet", help="folder for pictures of every concept without and with the guard")
+    options = parser.parse_args()
+    world = World(options)
+    from ..demo_world import suites
+
+    names = [name.strip() for name in options.rows.split(";")] if options.rows else list(ROWS)
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        raise SystemExit(f"There is no row {unknown[0]!r}. Rows: {'; '.join(ROWS)}")
+    wanted = options.concepts.split(",") if options.concepts else suites.CONCEPTS
+    print(
+        f"{options.count} pictures a concept and kind, cfg {options.cfg:g}, {options.steps} steps, euler, normal",
+        flush=True,
+    )
+    for name in names:
+        for side in ("tuned", "held_out"):
+            concepts = [concept for concept in wanted if suites.side(concept) == side]
+            if options.side not in (side, "both") or not concepts:
+                continue
+            began = time.monotonic()
+            total = row(world, name, concepts)
+            said = "  ".join(f"{key} {hits / max(1, of):.3f} ({of})" for key, (hits, of) in total.items())
+            print(f"{name}, {side} ({time.monotonic() - began:.0f} s): {said}", flush=True)
+            table.gather(options.out, f"{name}, {side}", {key: hits / max(1, of) for key, (hits, of) in total.items()})
+    return 0
+
+
+if __name__ == "__main__":
+    from ..setup.command import run
+
+    run(main)
