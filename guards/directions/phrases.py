@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 
 from ..words import arrows
-from ..words.watch import watch, without, words_of
+from ..words.seams import without
+from ..words.watch import places_of, watch, words_of
 
 EXAMPLE = "phrase -> direction, or phrase -> one | other."
 MOST_SIDES = 4
@@ -65,4 +66,6 @@ def find(prompt: str, rules: list[Rule]) -> tuple[list[Rule], str]:
     """
     hits = watch({rule.phrase: () for rule in rules}).find(prompt)
     phrases = {hit.concept for hit in hits}
-    return [rule for rule in rules if rule.phrase in phrases], without(prompt, hits) if hits else prompt
+    return [rule for rule in rules if rule.phrase in phrases], without(
+        prompt, places_of(prompt, hits)
+    ) if hits else prompt

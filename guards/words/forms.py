@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from . import cyrillic
+
 WORDS = Path(__file__).with_name("english.txt")  # inflections and families that no rule makes
 
 STOP_WORDS = frozenset(
@@ -23,12 +25,15 @@ VOWELS = frozenset("aeiou")
 
 @dataclass(frozen=True)
 class _English:
-    """The groups of ``english.txt``: word -> the groups that hold it, base first. ``no_base``: see there."""
+    """The groups of ``english.txt``: word -> the groups that hold it, base first. ``no_base``, ``nouns``, ``made``: see there."""
 
     plurals: dict[str, list[list[str]]]
     irregular: dict[str, list[list[str]]]
     families: dict[str, list[list[str]]]
+    made: dict[str, list[list[str]]]
     no_base: frozenset[str]
+    nouns: frozenset[str]
+    innocent: tuple[str, ...]
 
 
 @lru_cache(1)
@@ -46,7 +51,10 @@ def _english() -> _English:
         _index(plurals),
         _index(plurals + sections["other inflections"]),
         _index(sections["families"]),
+        _index(sections["other inflections"] + sections["made only"]),
         frozenset(word for row in sections["no base"] for word in row),
+        frozenset(word for row in sections["nouns"] for word in row),
+        tuple(" ".join(row) for row in sections["innocent"]),
     )
 
 
@@ -131,8 +139,8 @@ def bases(word: str) -> list[str]:
             word[:-3] + "fe" if word.endswith("ves") else "",
         ]
     for ending in ("ing", "ed"):
-        if word.endswith(ending):
-            stem = word[: -len(ending)]
+        stem = word[: -len(ending)]
+        if word.endswith(ending) and VOWELS & set(stem.replace("y", "i")):  # string and sled are no verbs
             cut += [
                 stem,
                 stem + "e",
@@ -141,12 +149,59 @@ def bases(word: str) -> list[str]:
             ]
             cut.append(stem[:-1] + "ie" if stem.endswith("y") else "")
     for base in cut:
-        if len(base) >= 2 and VOWELS & set(base.replace("y", "i")) and word in regular(base):
-            stems.append(base)
+        least = 2 if word == base + "s" else 3  # TVs; but no re for ring
+        if len(base) >= least and base not in STOP_WORDS and VOWELS & set(base.replace("y", "i")):
+            if word in _inflections(base):
+                stems.append(base)
     return stems
 
 
-_CASES = "а я ы и у ю е о ой ей ом ем ам ям ами ями ах ях ов ев ый ий ая яя ое ее ые ие ого его ому ему ым им ых их ую юю ою ек ок".split()
+def _inflections(word: str) -> dict:
+    """As `regular`; of a noun whose verb is another thing (breasted, bearing) the plural alone."""
+    return {word: "", plural(word): "s"} if word in _english().nouns else regular(word)
+
+
+def inflected(word: str, kind: str) -> str:
+    """The form of an English word, lower case, that a rewrite needs. ``kind``: as in `regular`; the word itself where there is none."""
+    if kind == "s":
+        return plural(word)
+    if kind == "ed" and (past := past_forms(word)):
+        return past[0]
+    return next((form for form, what in regular(word).items() if what == kind), word)
+
+
+def verb_of(word: str) -> str:
+    """The likeliest verb of an -ing form, by English spelling (swimming: swim, dancing: dance); empty for all other words."""
+    candidates, stem = bases(word)[1:], word[:-3]
+    if not word.endswith("ing") or not candidates:
+        return ""
+    known = [base for base in candidates if past_forms(base)]
+    if known:
+        return known[0]
+    if stem[-1:] == stem[-2:-1] and stem[-1] not in "lsfz" and stem[:-1] in candidates:
+        return stem[:-1]
+    vowels = sum(letter in VOWELS for letter in stem)
+    silent = stem[-1] in "cvu" or stem.endswith(("at", "iz", "dg", "rs")) or vowels == 1 and _doubles(stem)
+    return stem + "e" if silent and stem + "e" in candidates else candidates[0]
+
+
+def past_forms(word: str) -> tuple[str, ...]:
+    """Past tense and participle of an irregular verb; empty for all other words."""
+    for row in _english().made.get(word, ()):
+        if (
+            row[0] == word
+            and not row[1].endswith(("er", "ier"))
+            and row[1] not in ("gray", "grey", "color", "armor", "tumor", "worse")
+        ):
+            return tuple(row[1:])
+    return ()
+
+
+def innocent() -> tuple[str, ...]:
+    """Phrases, as regular expressions on folded text, in which a word is not what it is elsewhere: smoked salmon, a photo shoot."""
+    return _english().innocent
+
+
 _PARTICLES = (
     "이 가 은 는 을 를 와 과 의 에 도 들 로 으로 에서 에게 만 께 한테 처럼 보다 까지 부터 랑 이랑 하고 들이 들은 들을 들의 "
     "이다 입니다"
@@ -158,9 +213,7 @@ def forms(word: str) -> frozenset:
     """Every form of a folded word (see `watch.fold`) that counts as the same word, itself included."""
     first = word[:1]
     if "а" <= first <= "я":
-        stem = word.rstrip("аеиоуыэюяьй") if len(word) > 3 else word
-        stem = stem if len(stem) >= 3 else word
-        return frozenset([word, stem, *(stem + ending for ending in _CASES)])
+        return cyrillic.forms(word)
     if "가" <= first <= "힣":
         return frozenset([word, *(word + particle for particle in _PARTICLES)])
     if "\u0621" <= first <= "\u064a":
@@ -169,12 +222,12 @@ def forms(word: str) -> frozenset:
             [word, bare, *(article + bare for article in ("ال", "وال", "بال", "كال", "فال")), "لل" + bare, "و" + bare]
         )
     if len(word) < 3 or not word.isascii() or not word.isalpha():
-        return frozenset([word, word + "s"]) if word.isalpha() and len(word) > 1 else frozenset([word])
+        return frozenset([word, word + "s"]) if word.isalnum() and len(word) > 1 else frozenset([word])
     every = set()
     for base in bases(word):
-        every.update(regular(base))
+        every.update(_inflections(base))
         for row in _english().irregular.get(base, ()):
-            every.update(row, regular(row[0]))
+            every.update(row, _inflections(row[0]))
         for row in _english().families.get(base, ()):
             every.update(row)
     return frozenset(every)

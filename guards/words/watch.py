@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .forms import STOP_WORDS, forms
+from .forms import STOP_WORDS, forms, innocent
+from .letters import emoji_names, fold, scripts_of, unhidden
+from .seams import FILE, without
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
@@ -25,59 +27,21 @@ _ALSO_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _JOINT = re.compile(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
 _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
 _LEET_MARK = re.compile(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
-_LOOKS = dict(
-    zip("аеорсухіѕјкмтнвгαορτυνικε", "aeopcyxisjkmthbraoptuvike")
-)  # Cyrillic and Greek letters that pass for Latin ones
-_LETTERS = {
-    **dict(
-        zip(
-            "øłđæœıŋðþᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
-            "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split(),
-        )
-    )
-}
+_SHOUT = re.compile(r"[!|]+(?=\W|$)")  # no letter at a word's end
+_STARRED = re.compile(r"(?<![\w*])[^\W\d_]+(?:\*+[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])")
+_CONTRACTION = re.compile(
+    r"\b(?:(?:i|you|he|she|it|we|they|who|what|that|there|here|this|how|where|when|why|let)['’](?:ll|d|re|ve|m|s)|\w*n['’]t)\b"
+)
+_SIGN = re.compile(r"^\W*(\w{1,3})([+#%]+)$")  # 18+, C++, C#
+_OWN_LETTERS = re.compile("[äöüåøñßæœ]")
+# What English words become words of their own by an accent.
+_ACCENTED = frozenset("rosé pâté résumé resumé exposé lamé maté saké piqué curé forté olé".split())
+_DIGRAPHS = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "ñ": "ny", "ß": "ss", "æ": "ae", "œ": "oe"}
 _EMOJI_NOISE = frozenset(
     """face with white black heavy medium small large sign symbol mark selector emoji variation open closed closing
     of and the in on for over modifier component type smiling grinning eyes mouth left right pointing rightwards leftwards upwards
     downwards""".split()
 )
-
-
-@lru_cache(8192)
-def _fold_letter(letter: str) -> str:
-    if unicodedata.category(letter) in ("Cf", "Cc", "Mn", "Me") and letter not in "\n\t\r":
-        code = ord(letter)
-        vowel_sign = 0x0900 <= code <= 0x1FFF and not 0x1AB0 <= code <= 0x1AFF or 0x3099 <= code <= 0x309A
-        if not vowel_sign:
-            return ""
-    code = ord(letter)
-    for start in (0x1F150, 0x1F170, 0x1F1E6):  # letters in discs and squares, regional indicators
-        if start <= code < start + 26:
-            return chr(code - start + ord("a"))
-    plain = unicodedata.normalize("NFKC", letter).casefold()
-    plain = "".join(char for char in unicodedata.normalize("NFD", plain) if not 0x300 <= ord(char) <= 0x36F)
-    return "".join(_LETTERS.get(char, char) for char in unicodedata.normalize("NFC", plain))
-
-
-def fold(text: str) -> tuple[str, Sequence[int]]:
-    """The text as it is compared, and for each of its characters (and its end) the place in ``text``."""
-    if text.isascii() and not any(ord(char) < 32 and char not in "\n\t\r" for char in set(text)):
-        return text.lower(), range(len(text) + 1)
-    folded, places = [], []
-    for place, letter in enumerate(text):
-        for char in _fold_letter(letter):
-            folded.append(char)
-            places.append(place)
-    folded, places = "".join(folded), [*places, len(text)]
-    if not _LOOKS.keys().isdisjoint(folded):  # one Latin letter in a word: its look-alikes are meant as Latin
-        folded = re.sub(
-            r"[^\W\d_]+",
-            lambda word: (
-                "".join(_LOOKS.get(char, char) for char in word[0]) if re.search("[a-z]", word[0]) else word[0]
-            ),
-            folded,
-        )
-    return folded, places
 
 
 @dataclass(frozen=True)
@@ -125,6 +89,7 @@ class Watch:
     def __init__(self, concepts: Mapping[str, Sequence[str]]):
         """``concepts``: what is forbidden -> its synonyms (may be empty)."""
         self.single, self.several, self.running = {}, {}, []
+        self.signs, self.accents = {}, {}
         for concept, synonyms in concepts.items():
             for phrase in (concept, *synonyms):
                 words = words_of(phrase)
@@ -135,8 +100,20 @@ class Watch:
     def _add(self, concept, phrase, words):
         entry = (concept, phrase)
         if any(_ALSO_UNSPACED.match(word) for word in words):
-            self.running.append(("".join(words), entry))
+            self.running += [(word, entry) for word in scripts_of("".join(words))]
             return
+        plain = unicodedata.normalize("NFC", phrase)
+        if sign := _SIGN.match(plain.strip()):
+            self.signs[entry] = sign[2]
+        if _OWN_LETTERS.search(plain.lower()) and plain.islower() or plain in _ACCENTED:
+            self.accents[entry] = [
+                char for char in plain if char in _DIGRAPHS or plain in _ACCENTED and not char.isascii()
+            ]
+        spelled = "".join(_DIGRAPHS.get(char, char) for char in plain.lower())
+        for written in dict.fromkeys((tuple(words), tuple(words_of(spelled)))):
+            self._add_words(entry, list(written), "-" in plain)
+
+    def _add_words(self, entry, words, hyphen):
         last = forms(words[-1])
         if len(words) == 1:
             for form in last:
@@ -146,34 +123,69 @@ class Watch:
         for form in heads[0]:
             self.several.setdefault(form, []).append(([*heads[1:], last], entry))
         head = "".join(words[:-1])
-        for form in last:  # starwars, ice-creams
-            if len(head + form) >= 5:
+        for form in last:  # starwars, ice-creams, AK47
+            if len(head + form) >= (3 if hyphen else 5):
                 self.single.setdefault(head + form, entry)
 
     def find(self, text: str) -> list[Hit]:
         """Every place where a concept stands, in order, without overlaps. Places refer to ``text`` in Unicode form NFC."""
         text = unicodedata.normalize("NFC", text)
         folded, places = fold(text)
-        matches = list(self._read(folded, tokens(folded)))
+        matches = self._plain(folded)
+        for revealed, at in unhidden(folded):
+            matches += [
+                (entry, at[start], at[stop - 1] + 1)
+                for entry, start, stop in self._plain(revealed)
+                if at[stop - 1] + 1 - at[start] > stop - start
+            ]
+        harmless = innocent_places(folded) if matches else ()
+        hits, end = [], -1
+        for entry, start, stop in sorted(matches, key=lambda hit: (hit[1], -hit[2])):
+            if start < end or any(first <= start and stop <= last for first, last in harmless):
+                continue
+            first, last = places[start], places[stop - 1] + 1
+            if self._meant(entry, text, first, last, folded[start:stop]):
+                hits.append(Hit(*entry, first, last, text[first:last]))
+                end = stop
+        return hits
+
+    def _meant(self, entry, text, first, last, folded):
+        """Whether a word that is found is the concept's, by what folding takes away: capitals, signs and accents."""
+        if entry[1].isupper() and folded in STOP_WORDS and not text[first:last].isupper():
+            return False  # it and us are not IT and US
+        sign = self.signs.get(entry)
+        if sign and not (text.startswith(sign, last) or text.endswith(sign, 0, first)):
+            return False  # 18+
+        word = text[first:last].casefold()
+        return all(
+            char in word or char in _DIGRAPHS and _DIGRAPHS[char] in word for char in self.accents.get(entry, ())
+        )
+
+    def _plain(self, folded):
+        """(entry, start, end) of what is found in a folded text, prompt syntax within words left aside."""
+        matches = [*self._read(folded, tokens(folded)), *self._run(folded)]
+        if "*" in folded:
+            matches += self._starred(folded)
         if _LEET_MARK.search(folded):
+            quiet = _SHOUT.sub(lambda match: " " * len(match[0]), folded)
             for digit_one in "il":
-                decoded = folded.translate({**_LEET, ord("1"): digit_one})
+                decoded = quiet.translate({**_LEET, ord("1"): digit_one})
                 matches += [
                     hit
                     for hit in self._read(decoded, tokens(decoded), folded)
                     if decoded[hit[1] : hit[2]] != (part := folded[hit[1] : hit[2]])
                     and (sum(map(str.isalpha, part)) >= 2 or "$" in part)
                 ]
-        matches += self._run(folded)
-        hits, end = [], -1
-        for entry, start, stop in sorted(matches, key=lambda hit: (hit[1], -hit[2])):
-            if start >= end:
-                first, last = places[start], places[stop - 1] + 1
-                if entry[1].isupper() and folded[start:stop] in STOP_WORDS and not text[first:last].isupper():
-                    continue  # it and us are not IT and US
-                hits.append(Hit(*entry, first, last, text[first:last]))
-                end = stop
-        return hits
+        return matches
+
+    def _starred(self, folded):
+        """Words with stars for letters: p*rn."""
+        for match in _STARRED.finditer(folded):
+            letters = re.compile(match[0].replace("*", r"[^\W\d_]"))
+            for form, entry in self.single.items():
+                if letters.fullmatch(form):
+                    yield entry, match.start(), match.end()
+                    break
 
     def _read(self, folded, words, original=None):
         """(entry, start, end) of what is found word by word."""
@@ -206,6 +218,9 @@ class Watch:
         for other in range(place + 1, min(place + 6, len(words))):
             if not _JOINT.fullmatch(folded, words[other - 1].end, words[other].start):
                 return
+            short = _CONTRACTION.match(folded, words[other - 1].start)
+            if short and short.end() == words[other].end:
+                return  # he'll
             compound += words[other].word
             entry = self.single.get(compound) if len(compound) > 2 else None
             if entry:
@@ -223,7 +238,7 @@ class Watch:
                 start = run.find(form, start + len(form))
 
     def _emoji(self, sign):
-        for word in unicodedata.name(sign, "").lower().replace("-", " ").split():
+        for word in emoji_names(sign):
             if word not in _EMOJI_NOISE and word in self.single:
                 return self.single[word]
         return None
@@ -246,7 +261,7 @@ class Watch:
         """The text without any of the concepts: offending words out, the seams mended. The same text always gives the same."""
         text = unicodedata.normalize("NFC", text)
         while hits := self.find(text):
-            text = without(text, hits)
+            text = without(text, places_of(text, hits))
         return text
 
     def surface(self, most: int = 200) -> tuple[str, ...]:
@@ -276,33 +291,26 @@ def _follow(words, place, rest):
     return place
 
 
-_SMALL = r"(?:a|an|the|of|with|and|or|in|on|at|by|to|for|from|near|beside|behind|under|over|holding|wearing)"
-_BEFORE = re.compile(rf"(?:(?<=\s)|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)]|{_SMALL}\b))", re.I)
+def places_of(text: str, hits: Sequence[Hit]) -> list[tuple[int, int]]:
+    """(start, end) of what has to go with the hits: the whole of a file's name where a hit is in one."""
+    names = [match.span() for match in FILE.finditer(text)]
+    spans = {next((name for name in names if name[0] <= hit.start < name[1]), (hit.start, hit.end)) for hit in hits}
+    return sorted(spans)
 
 
-def without(text: str, hits: Sequence[Hit]) -> str:
-    """The text without what `Watch.find` met in it, the seams mended; empty where no word is left."""
-    text = unicodedata.normalize("NFC", text)
-    for hit in reversed(hits):
-        text = text[: hit.start] + "\0" + text[hit.end :]
-    return _close(text)
+@lru_cache(1)
+def _harmless():
+    return re.compile("|".join(f"\\b(?:{phrase})\\b" for phrase in innocent()))
 
 
-def _close(text: str) -> str:
-    """Close the seams (NUL) that removed words leave: possessives, articles and prepositions without a noun, doubled commas, spaces."""
-    text = re.sub(r"\0['’]s\b|\0['’](?=\s|$)", "\0", text)
-    text = re.sub(r"\0[-_](?:like|shaped|themed|styled?|inspired|print(?:ed)?)\b|#\0|[-_]+\0|\0[-_]+", "\0", text)
-    text = re.sub(r"\0(?:[\s,]*\0)+", "\0", text)
-    before = None
-    while before != text:
-        before, text = text, _BEFORE.sub("\0", text)
-    text = re.sub(r"(^|[,.;:(])\s*\0\s*(?:and|or)\b", r"\1\0", text, flags=re.I)
-    text = text.replace("\0", " ")
-    text = re.sub(r"\(\s*(?::[\d.]+)?\s*\)", " ", text)
-    text = re.sub(r"[ \t]+([,.;:!?)])", r"\1", re.sub(r"[ \t]{2,}", " ", text))
-    text = re.sub(r"(?:,\s*){2,}", ", ", text)
-    text = re.sub(r"^[\s,;:]+|[\s,;:]+$", "", text)
-    return text if _WORD.search(text) else ""
+def innocent_places(folded: str) -> list[tuple[int, int]]:
+    """(start, end) of words that their phrase makes something else: smoked, in smoked salmon."""
+    return [
+        match.span(number)
+        for match in _harmless().finditer(folded)
+        for number in range(1, (match.re.groups or 0) + 1)
+        if match.start(number) >= 0
+    ]
 
 
 @lru_cache(32)
