@@ -35,6 +35,8 @@ class ConceptGuards(ComfyExtension):
             "feedback",
             "feedback_token",
             "distillation",
+            "compare",
+            "score",
         )
         modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]

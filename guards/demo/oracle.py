@@ -24,6 +24,7 @@ NONE, ABSENT = CLASSES.index("none"), CLASSES.index("absent")
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange"]
 BACKGROUNDS = ["white", "black", "gray", "pink"]
 TEXTURES = ["plain", "striped", "dotted"]
+NAMES = (*SHAPES, *TEXTURES[1:])  # what may be asked for by name
 
 FORMAT = "concept-guards.oracle/1"
 PATH = os.fspath(MODELS / "demo_oracle.safetensors")
@@ -53,6 +54,16 @@ class Seen:
         if shape not in SHAPES:
             raise ValueError(f"shape: {shape!r} is none of {', '.join(SHAPES)}")
         return ((self.slots == SHAPES.index(shape)) & (self.slots_confidence >= confidence)).any(1)
+
+    def shows(self, name: str) -> Tensor:
+        """(n,) bool: does the picture show this one of NAMES?"""
+        return self.texture == TEXTURES.index(name) if name in TEXTURES else self.contains(name)
+
+    def likelihood(self, name: str) -> Tensor:
+        """(n,): how sure the oracle is, 0..1, that the picture shows this one of NAMES."""
+        if name in TEXTURES:
+            return self.texture_confidence * (self.texture == TEXTURES.index(name))
+        return self.probabilities[:, :, SHAPES.index(name)].amax(1)
 
     def broken(self) -> Tensor:
         """(n,) bool: does any slot hold something that is no clear shape, or does the picture hold nothing at all?"""

@@ -32,8 +32,12 @@ class Judge:
                 "vae: a decoded picture holds values that are no finite numbers, so it cannot be judged: try another VAE, or "
                 "start ComfyUI with --fp32-vae."
             )
-        self.scores.append(self._score(pictures).float().cpu())
+        self.scores.append(self.rate(pictures))
         return self.scores[-1] > self.threshold
+
+    def rate(self, pictures):
+        """The scores (n,) of pictures (n, h, w, 3) of 0..1, float32 on the CPU."""
+        return self._score(pictures).float().cpu()
 
 
 def make(
@@ -69,19 +73,17 @@ def make(
 
 
 def demo(vae, concept: str) -> Judge:
-    """The demo model's own classifier. Raises ValueError for a concept that is none of its shapes and textures."""
-    if concept not in (*oracle.SHAPES, *oracle.TEXTURES[1:]):
-        raise ValueError(
-            f"The demo oracle does not know {concept!r}. It knows {', '.join((*oracle.SHAPES, *oracle.TEXTURES[1:]))}; for "
-            "other targets choose judge 'clip vision', 'ratings' or 'labels'."
-        )
-    judge = oracle.load()
+    """The demo model's own classifier. Raises ValueError for a concept that it does not know."""
+    known(concept, "targets", "; for other targets choose judge 'clip vision', 'ratings' or 'labels'")
+    look = oracle.load()
+    return Judge(vae, lambda pictures: look.see(pictures.movedim(-1, 1)).shows(concept), 0.5, [ORACLE])
 
-    def score(pictures):
-        seen = judge.see(pictures.movedim(-1, 1))
-        return seen.texture == oracle.TEXTURES.index(concept) if concept in oracle.TEXTURES else seen.contains(concept)
 
-    return Judge(vae, score, 0.5, [ORACLE])
+def known(name: str, where: str, mend: str = "") -> str:
+    """A name that the demo model's oracle knows. Raises ValueError for another one; ``where``: the input it comes from."""
+    if name not in oracle.NAMES:
+        raise ValueError(f"{where}: the demo oracle does not know {name!r}. It knows {', '.join(oracle.NAMES)}{mend}.")
+    return name
 
 
 def clip_words(

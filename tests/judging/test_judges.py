@@ -347,3 +347,30 @@ def test_the_node_hands_its_judge_on_inside_inference_mode(demo, pair, host):
         threshold=0.01,
     ).result
     assert adapter.features == 12 and plot.shape == (1, 360, 640, 3) and "judge clip vision; mean score" in report
+
+
+def test_the_score_node_asks_the_same_clip_in_its_own_words(pair):
+    pictures = torch.cat([flat((1.0, 1.0, 1.0)), flat((0.0, 0.0, 0.0))])
+    asked = dict(images=pictures, detector="clip vision", threshold=0.5, clip_vision=pair[0], clip=pair[1])
+    found = hosting.run_node("GuardScore", what="bright", **asked)
+    assert found.ui["flagged"] == [True, False]
+    with pytest.raises(ValueError, match="^against: 'a picture of bright' is what"):
+        hosting.run_node("GuardScore", what="bright", against="a picture of bright", **asked)
+    with pytest.raises(
+        ValueError, match="^clip: clip_l of this text encoder came without a text projection.*for clip and"
+    ):
+        hosting.run_node("GuardScore", what="bright", **{**asked, "clip": projection(torch.eye(WIDTH))})
+
+
+def test_the_score_node_asks_what_ratings_taught(vision, tmp_path):
+    pictures = torch.cat([flat((0.8, 0.8, 0.8)), flat((0.1, 0.1, 0.1))])
+    found = hosting.run_node(
+        "GuardScore",
+        images=pictures,
+        what="bright",
+        detector="ratings",
+        threshold=0.5,
+        clip_vision=vision,
+        feedback=feedback(tmp_path),
+    )
+    assert found.ui["flagged"] == [True, False]

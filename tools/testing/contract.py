@@ -14,6 +14,7 @@ from tools import PROJECT
 PATH = PROJECT / "tests" / "pack" / "contract.json"
 # Lists that depend on the machine's files or the host's samplers: their options are not the pack's to promise.
 LISTED = {
+    "GuardCompare": ("sampler", "scheduler"),
     "GuardDiscoverDirection": ("sampler_name", "scheduler"),
     "GuardLearnInstruction": ("samples", "evaluation"),
     "GuardLoadAdapter": ("adapter_name",),
