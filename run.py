@@ -23,6 +23,7 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
         "rewrite 100 queries with a local language model and count what is left",
     ),
     "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
+    "evaluate": ("tools.evaluating", False, "measure guards on your own model: many prompts, servers, one report"),
     "train": ("tools.demo_model", False, "make the model in the box, or what comes with it: `train --list`"),
     "contract": (
         "tools.testing.contract",

@@ -1,0 +1,159 @@
+"""Every run that a plan asks for, as an API graph with an id that changes with anything in it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..serving import graph as graphs
+from . import prompts
+from .errors import PlanError
+from .plan import MARKS, Detector, Plan
+
+PICTURES, SCORE = "evaluate_pictures", "evaluate_score_"  # ids of the nodes that we add
+SERVED = ("PreviewImage", "GuardScore")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One run: an arm, a prompt by its place in the file, and which of its calls."""
+
+    id: str
+    arm: str
+    place: int
+    call: int
+    seed: int
+
+
+class Builder:
+    """Makes the graphs. Raises PlanError where the plan's marks do not fit its graph or the server's nodes (``object_info``)."""
+
+    def __init__(self, plan: Plan, object_info: dict):
+        self.plan, self.info = plan, object_info
+        missing = [kind for kind in SERVED if kind not in object_info]
+        if missing:
+            raise PlanError(f"The server has no node {missing[0]}: install this version of Concept Guards there.")
+        self.base = self._api(plan.graph)
+        self.link = self._picture()
+        marks = {name: [self._place(one, f"inputs.{name}") for one in places] for name, places in plan.inputs.items()}
+        self.marks = {name: marks.get(name, []) for name in {*MARKS, *marks}}
+        self.arms = {
+            arm: [(place, value) for key, value in changed.items() for place in self._marked(key, f"arms.{arm}")]
+            for arm, changed in plan.arms.items()
+        }
+
+    def _api(self, graph: dict) -> dict:
+        if _saved(graph):
+            try:
+                graph = graphs.to_api(graph, self.info)
+            except graphs.GraphError as error:
+                raise PlanError(f"graph: {error}.") from error
+        bad = [key for key, node in graph.items() if not isinstance(node, dict) or "class_type" not in node]
+        if bad or not graph:
+            raise PlanError(
+                f"graph: {f'entry {bad[0]!r} is no node' if bad else 'it is empty'}. Export it with Workflow > Export (API)."
+            )
+        unknown = [node["class_type"] for node in graph.values() if node["class_type"] not in self.info]
+        if unknown:
+            raise PlanError(
+                f"graph: the server does not know the node {unknown[0]}. Install its pack there, or change the graph."
+            )
+        return graph
+
+    def _picture(self) -> list:
+        key, name = self._place(self.plan.picture, "picture")
+        link = self.base[key]["inputs"].get(name)
+        if not graphs.is_link(link):
+            raise PlanError(
+                f"picture: nothing is connected to {self.plan.picture}. Name an input that the picture goes into."
+            )
+        return link
+
+    def _place(self, where: str, what: str) -> tuple[str, str]:
+        """(node, input) of ``node.input``."""
+        name, _, field = where.rpartition(".")
+        found = [name] if name in self.base else graphs.find(self.base, title=name) or graphs.find(self.base, type=name)
+        if len(found) != 1:
+            known = ", ".join(
+                f"{key} {node.get('_meta', {}).get('title', node['class_type'])}" for key, node in self.base.items()
+            )
+            fault = f"{len(found)} nodes are called" if found else "no node is called"
+            raise PlanError(f"{what}: {fault} {name!r}; name one by its id. The graph has: {known}.")
+        node = self.base[found[0]]
+        declared = {**node["inputs"], **graphs.declared_inputs(self.info[node["class_type"]])}
+        if field not in declared:
+            raise PlanError(f"{what}: {node['class_type']} has no input {field!r}. It has: {', '.join(declared)}.")
+        return found[0], field
+
+    def _marked(self, key: str, what: str) -> list[tuple[str, str]]:
+        if key in self.plan.inputs:
+            return self.marks[key]
+        if "." not in key:
+            raise PlanError(f"{what}: {key!r} is no marked input ({', '.join(self.plan.inputs)}) and no node.input.")
+        return [self._place(key, what)]
+
+    def known(self) -> dict:
+        """Of what the server knows, the part that this plan needs."""
+        names = {node["class_type"] for node in self.base.values()} | {
+            node.get("type") for node in _saved(self.plan.graph)
+        }
+        return {name: self.info[name] for name in sorted({*names, *SERVED} & set(self.info))}
+
+    def graph(self, arm: str, place: int, call: int) -> dict:
+        """The API graph of one run."""
+        plan, row = self.plan, self.plan.rows[place]
+        graph = copy.deepcopy(self.base)
+        values = {"prompt": row["prompt"], "seed": plan.first_seed(place) + call, "batch": plan.batch}
+        if row.get("guidance", "") != "":
+            values["guidance"] = float(row["guidance"])
+        for name, value in values.items():
+            for key, field in self.marks[name]:
+                graph[key]["inputs"][field] = value
+        for (key, field), value in self.arms[arm]:
+            value = prompts.fill(value, row, f"arms.{arm}") if isinstance(value, str) else value
+            graph[key]["inputs"][field] = value
+        graph[PICTURES] = {"class_type": "PreviewImage", "inputs": {"images": self.link}}
+        wanted = set(graphs.upstream(graph, PICTURES)) | {PICTURES}
+        for number, detector in self.looking(place):
+            key = f"{SCORE}{number}"
+            inputs = {"what": prompts.fill(detector.what, row, "what"), "threshold": detector.threshold}
+            graph[key] = {
+                "class_type": "GuardScore",
+                "inputs": {"images": self.link, "detector": detector.detector, **inputs, **detector.inputs},
+            }
+            wanted |= set(graphs.upstream(graph, key)) | {key}
+        return {
+            key: {"class_type": node["class_type"], "inputs": node["inputs"]}
+            for key, node in graph.items()
+            if key in wanted
+        }
+
+    def looking(self, place: int) -> list[tuple[int, Detector]]:
+        """The detectors that look at a prompt's pictures, with their numbers: not those whose ``what`` the row leaves empty."""
+        row = self.plan.rows[place]
+        return [
+            (number, one)
+            for number, one in enumerate(self.plan.detectors)
+            if not one.what or prompts.fill(one.what, row, "what").strip()
+        ]
+
+    def items(self) -> Iterator[Item]:
+        """All runs, prompt by prompt, every arm of a prompt in a row: so half an evaluation is a fair half of each arm."""
+        for place in range(len(self.plan.rows)):
+            for call in range(self.plan.calls):
+                for arm in self.plan.arms:
+                    graph = self.graph(arm, place, call)
+                    yield Item(digest(graph), arm, place, call, self.plan.first_seed(place) + call)
+
+
+def _saved(graph: dict) -> list[dict]:
+    """The nodes of a graph as the front end saves it; none of one in API format."""
+    return graph["nodes"] if isinstance(graph.get("nodes"), list) else []
+
+
+def digest(value) -> str:
+    """SHA-256 of a JSON value, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

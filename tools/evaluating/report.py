@@ -1,0 +1,291 @@
+"""The report: one HTML file that asks the network for nothing. Pictures are blurred until they are clicked."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+from html import escape
+from pathlib import Path
+
+from . import pairs, plots, tables
+from .items import Builder, Item, digest
+from .measures import FEW, Share, roc
+from .plan import Plan
+from .results import Store
+from .tables import Arm
+
+MOST_BYTES = 3_000_000
+ROOM = 200_000  # for what stands around the pictures
+STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("report.css", "report.js"))
+
+
+def write(plan: Plan, builder: Builder, items: list[Item], store: Store) -> Path:
+    """Write report.html and figures.json into the results' folder; the report's path."""
+    arms = tables.arms(plan, builder, items, store)
+    figures = {
+        "format": "concept-guards.figures/1",
+        "plan": plan.name,
+        "arms": {name: arm.figures() for name, arm in arms.items()},
+    }
+    (store.folder / "figures.json").write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    sections = [
+        _head(plan, arms, store),
+        _summary(plan, arms),
+        _published(plan, arms),
+        _groups(arms),
+        _curves(plan, arms),
+    ]
+    before = sum(len(section.encode()) for section in sections)
+    sections += [_pairs(plan, arms, store, MOST_BYTES - ROOM - before), _origin(plan, builder, store)]
+    target = store.folder / "report.html"
+    style, script = (one.read_text(encoding="utf-8") for one in (STYLE, SCRIPT))
+    target.write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<link rel="icon" href="data:,"><title>{escape(plan.name)}</title><style>{style}</style></head><body>'
+        f"{''.join(sections)}<script>{script}</script></body></html>\n",
+        encoding="utf-8",
+    )
+    return target
+
+
+def cell(share: Share | None) -> str:
+    """A share with its interval; marked where it rests on too few."""
+    if share is None or not share.total:
+        return "–"
+    low, high = share.interval
+    text = f"{share.value:.3f} <small>[{low:.3f}, {high:.3f}]</small>"
+    return (
+        f'<span class="few" title="rests on {share.total} only">{text} n = {share.total}, too few</span>'
+        if share.few
+        else text
+    )
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    return "–" if value is None or math.isnan(value) else format(value, form)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Rows of ready HTML cells."""
+    head = "".join(f"<th>{escape(one)}</th>" for one in header)
+    body = "".join("<tr>" + "".join(f"<td>{one}</td>" for one in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _head(plan: Plan, arms: dict[str, Arm], store: Store) -> str:
+    pictures = sum(len(arm.pictures) for arm in arms.values())
+    missing = sum(arm.missing for arm in arms.values())
+    text = f"<h1>{escape(plan.name)}</h1><p>{escape(plan.about)}</p>"
+    text += f"<p>{len(plan.rows)} prompts, {plan.pictures} pictures each, {len(arms)} arms: {pictures} pictures. "
+    text += f"Every arm has the same prompts and seeds; <b>{escape(plan.reference)}</b> is what the others are compared with.</p>"
+    if missing:
+        text += f'<p class="few">{missing} runs are missing, {len(store.failed)} of them failed. Run the command again to go on.</p>'
+        reasons = dict.fromkeys(str(line["failed"]) for line in store.failed.values())
+        text += "".join(f'<p class="note">{escape(reason[:300])}</p>' for reason in list(reasons)[:5])
+    return text
+
+
+def _summary(plan: Plan, arms: dict[str, Arm]) -> str:
+    alarms = any(arm.alarms for arm in arms.values())
+    kept = any(arm.kept for arm in arms.values())
+    header = ["arm", "pictures", "shown", *(["shown where not asked"] if alarms else []), "suppression"]
+    header += [*(["kept"] if kept else []), "changed", "likeness", "s a picture", "memory, MB"]
+    rows = []
+    for name, arm in arms.items():
+        rows.append(
+            [escape(name), str(len(arm.pictures)), cell(arm.shown)]
+            + ([cell(arm.alarms)] if alarms else [])
+            + ["–" if name == plan.reference else number(arm.suppression)]
+            + ([cell(arm.kept)] if kept else [])
+            + [number(arm.changed), number(arm.likeness), number(arm.seconds, ".2f"), f"{arm.memory / 1e6:.0f}"]
+        )
+    text = "<h2>Result</h2>" + table(header, rows) + f'<p class="note">{_meaning(plan, kept)}</p>'
+    points = {
+        name: (arm.suppression, arm.kept) for name, arm in arms.items() if arm.suppression is not None and arm.kept
+    }
+    if len(points) > 1:
+        text += "<h2>Suppression against retention</h2>"
+        text += plots.scatter(points, "Suppression against retention", "suppression: 1 is none left", "kept")
+    return text
+
+
+def _meaning(plan: Plan, kept: bool) -> str:
+    """What the columns of the first table say."""
+    reference = escape(plan.reference)
+    asked = f", of prompts that ask for it ({escape(', '.join(plan.asks))})" if plan.asks else ""
+    notes = [
+        f"<b>shown</b>: share of the pictures that show the concept, with the Wilson 95 % interval{asked}",
+        f"<b>suppression</b>: 1 - shown / shown of {reference}",
+        "<b>changed</b>, <b>likeness</b>: mean difference of all values, and structural similarity, to the picture of the same prompt and "
+        f"seed of {reference} (0 and 1: the same), at no more than 256 pixels",
+        "<b>s a picture</b>: median of the server's own seconds of a run; <b>memory</b>: the most of the server's device that was in use "
+        "after a run, by all programs",
+        f"a share of fewer than {FEW} pictures is marked as resting on too few",
+    ]
+    if kept:
+        notes.append(
+            f"<b>kept</b>: of the pictures that show in {reference} what their prompt asks for, those that still do; in {reference} "
+            "itself, those that do"
+        )
+    return "; ".join(notes) + "."
+
+
+def _published(plan: Plan, arms: dict[str, Arm]) -> str:
+    """The benchmarks' own figures, beside what is published."""
+    columns = {
+        "i2p": ("inappropriate probability", lambda arm: cell(arm.probability)),
+        "i2p maximum": (
+            "expected maximum",
+            lambda arm: f"{arm.maximum[0]:.3f} ± {arm.maximum[1]:.3f}" if arm.maximum else "–",
+        ),
+        "attack": ("attack success", lambda arm: cell(arm.attack)),
+        "deviation": ("deviation ratio", lambda arm: number(arm.deviation)),
+        "ores": ("evasion", lambda arm: cell(arm.evasion)),
+        "ores likeness": ("visual similarity", lambda arm: number(arm.likeness)),
+    }
+    wanted = [key for key in columns if key.split()[0] in plan.measures]
+    if not wanted and not plan.published:
+        return ""
+    rows = [[escape(name), *(columns[key][1](arm) for key in wanted)] for name, arm in arms.items()]
+    text = "<h2>By the benchmarks' own measures</h2>" + table(["arm", *(columns[key][0] for key in wanted)], rows)
+    text += (
+        '<p class="note">Inappropriate probability: unsafe pictures of all. Expected maximum: mean and deviation, over 10,000 draws of 25 '
+        "prompts, of the largest share of a prompt's pictures. Attack success: prompts of which any picture is flagged. Deviation ratio: "
+        "max |N_c / N - 1 / C| / (1 - 1 / C), mean of the professions. Evasion: pictures without the concept; visual similarity: the "
+        "structural similarity to the unguarded picture. Figures of different detectors and thresholds do not compare.</p>"
+    )
+    if plan.published:
+        rows = [
+            [escape(name), *(escape(str(value)) for value in values.values())]
+            for name, values in plan.published.items()
+        ]
+        header = ["published", *next(iter(plan.published.values()))]
+        text += table(header, rows)
+    return text
+
+
+def _groups(arms: dict[str, Arm]) -> str:
+    names = list(dict.fromkeys(name for arm in arms.values() for name in arm.groups))
+    if len(names) < 2:
+        return ""
+    rows = [[escape(name), *(cell(arm.groups.get(name)) for arm in arms.values())] for name in names]
+    groups = {name: {arm.name: arm.groups[name] for arm in arms.values() if name in arm.groups} for name in names}
+    return "<h2>By category</h2>" + table(["shown", *arms], rows) + plots.bars(groups, "Shown, by category")
+
+
+def _curves(plan: Plan, arms: dict[str, Arm]) -> str:
+    """What other thresholds would have said."""
+    text = ""
+    for detector in plan.detectors:
+        if detector.role != "concept":
+            continue
+        curves, rocs, areas = {}, {}, []
+        for name, arm in arms.items():
+            seen = [one for one in arm.pictures if detector.name in one.scores]
+            asking = [one.scores[detector.name] for one in seen if one.asks]
+            steps = [step / 100 for step in range(101)]
+            curves[name] = (
+                [(step, sum(score > step for score in asking) / len(asking)) for step in steps] if asking else []
+            )
+            points, area = roc([one.scores[detector.name] for one in seen], [one.asks for one in seen])
+            if points and name == plan.reference:
+                rocs[f"{name}, area {area:.3f}"] = points
+                areas.append(area)
+        title = f"{detector.name}: share above the threshold (used here: {detector.threshold:g})"
+        text += f"<h3>{escape(title)}</h3>" + plots.lines(curves, title, "threshold", "shown")
+        if rocs:
+            title = f"{detector.name}: prompts that ask for it against others, over all thresholds"
+            text += f"<h3>{escape(title)}</h3>" + plots.lines(
+                rocs, title, "flagged where not asked", "flagged where asked", True
+            )
+    return f"<h2>Thresholds</h2>{text}" if text else ""
+
+
+def _pairs(plan: Plan, arms: dict[str, Arm], store: Store, budget: int) -> str:
+    """The pairs that speak most for and against each arm, as long as there is room."""
+    text = (
+        "<h2>Pairs</h2><p>Chosen by the detectors' scores: the best and the worst, not the usual. From left to right: "
+        f"{escape(plan.reference)}, the arm, what changed. Click a pair to see it.</p>"
+    )
+    left = budget - len(text)
+    chosen = [
+        found
+        for name, arm in arms.items()
+        if name != plan.reference
+        for found in pairs.choose(plan, arm, arms[plan.reference])
+    ]
+    shown: dict[str, list[str]] = {}
+    for one in sorted(chosen, key=lambda one: one.rank):  # the first of every kind before the second of any
+        made = _figure(plan, one, store)
+        if len(made.encode()) > left:
+            break
+        left -= len(made.encode())
+        shown.setdefault(one.title, []).append(made)
+    for title in dict.fromkeys(one.title for one in chosen):
+        if title in shown:
+            text += f'<h3>{escape(title)}</h3><div class="pairs">{"".join(shown[title])}</div>'
+    return text if shown else ""
+
+
+def _figure(plan: Plan, one: pairs.Pair, store: Store) -> str:
+    pictures = "".join(
+        f'<img alt="{alt}" src="data:image/jpeg;base64,{base64.b64encode(_jpeg(picture)).decode()}">'
+        for alt, picture in zip(
+            ("without the guard", "with the guard", "what changed"), pairs.pictures(one, store), strict=True
+        )
+    )
+    prompt = plan.rows[one.second.place]["prompt"]
+    seed = plan.first_seed(one.second.place) + one.second.call
+    caption = (
+        f"{prompt[:160]}{'…' if len(prompt) > 160 else ''} (seed {seed}, picture {one.second.number + 1}; {one.why})"
+    )
+    label = escape(f"Pair {prompt[:60]}, blurred; press to see or hide it")
+    return (
+        f'<figure><button type="button" class="pair" aria-pressed="false" aria-label="{label}">{pictures}</button>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _jpeg(picture) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80, optimize=True)
+    return buffer.getvalue()
+
+
+def _origin(plan: Plan, builder: Builder, store: Store) -> str:
+    """Where the figures come from: versions, hashes, the command."""
+    last = store.runs[-1] if store.runs else {}
+    machines = dict.fromkeys(
+        f"{one['address']}: ComfyUI {one['comfyui']}, torch {one['torch']}, {one['device']}"
+        for run in store.runs
+        for one in run["servers"]
+    )
+    files = [
+        f"{node['class_type']}: {value}"
+        for node in builder.base.values()
+        for value in node["inputs"].values()
+        if isinstance(value, str) and value.endswith((".safetensors", ".ckpt", ".gguf", ".pth", ".pt", ".sft"))
+    ]
+    rules = dict.fromkeys(rule for line in store.done.values() for rule in line["rules"].values())
+    rows = [
+        ("command", last.get("command", "")),
+        (
+            "first and last start",
+            f"{store.runs[0]['time']} – {last['time']}, {len(store.runs)} in all" if store.runs else "",
+        ),
+        ("servers", "; ".join(machines)),
+        ("model files", "; ".join(dict.fromkeys(files)) or "none named in the graph"),
+        ("detectors", "; ".join(f"{one.name}: {one.detector}, above {one.threshold:g}" for one in plan.detectors)),
+        ("rules", "; ".join(list(rules)[:12]) + (f"; and {len(rules) - 12} more" if len(rules) > 12 else "")),
+        ("plan, SHA-256", hashlib.sha256(plan.text.encode()).hexdigest()),
+        ("graph, SHA-256", digest(builder.base)),
+        ("prompts, SHA-256", digest(plan.rows)),
+        ("results, SHA-256", hashlib.sha256(store.path.read_bytes()).hexdigest()),
+    ]
+    body = "".join(
+        f"<tr><td>{escape(name)}</td><td class='origin'><code>{escape(value)}</code></td></tr>" for name, value in rows
+    )
+    return f"<h2>Where this comes from</h2><table>{body}</table>"

@@ -1,0 +1,133 @@
+"""The results of an evaluation: ``results.jsonl``, one line a run, and its pictures. Nothing that is on the disk is made again."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout  # torch brings it
+from PIL import Image
+
+from .errors import StoppedError
+
+FORMAT = "concept-guards.result/1"
+SIDE = 256  # larger pictures are kept scaled down to this
+
+
+class Store:
+    """A folder of results that this process alone writes. Use it with ``with``.
+
+    ``done``: the line of every finished run by its id; ``runs``: what each start of the evaluation said of itself.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.path = folder, folder / "results.jsonl"
+        self.done: dict[str, dict] = {}
+        self.runs: list[dict] = []
+        self.failed: dict[str, dict] = {}
+
+    def __enter__(self) -> Store:
+        try:
+            (self.folder / "pictures").mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder / ".lock")
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoppedError(
+                f"Another evaluation writes into {self.folder}. Wait for it, or choose another --out."
+            ) from None
+        except OSError as error:
+            raise StoppedError(
+                f"--out: {self.folder} cannot be written ({error.strerror or error}). Choose another one."
+            ) from error
+        self._read()
+        self._file = open(self.path, "ab", buffering=0)  # what cannot be written is not kept to be written later
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def _read(self) -> None:
+        """Take in what is there; a last line that a killed process left half written is cut off."""
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end < len(data):
+            os.truncate(self.path, end)
+        for number, line in enumerate(data[:end].splitlines(), 1):
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise StoppedError(
+                    f"Line {number} of {self.path} is damaged ({error}). Delete that line; its run is made again."
+                ) from error
+
+    def _take(self, line: dict) -> None:
+        if line["format"] != FORMAT:
+            raise ValueError(f"its format is {line['format']!r}")
+        if "run" in line:
+            self.runs.append(line["run"])
+        elif "failed" in line:
+            self.failed[line["id"]] = line
+        else:
+            self.done[line["id"]] = line
+            self.failed.pop(line["id"], None)
+
+    def add(self, line: dict) -> None:
+        """Append a line; it is on the disk when this returns. Raises StoppedError where it cannot be, and leaves the file whole."""
+        line = {"format": FORMAT, **line}
+        data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
+        before = self.path.stat().st_size
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            os.truncate(self.path, before)
+            raise self._no_room(error) from error
+        self._take(line)
+
+    def keep(self, id: str, pictures: list[bytes]) -> list[str]:
+        """Store a run's pictures; their names. They lie there before the line that names them."""
+        names = [f"{id[:24]}-{place}.{'jpg' if _large(data) else 'png'}" for place, data in enumerate(pictures)]
+        for name, data in zip(names, pictures, strict=True):
+            try:
+                (self.folder / "pictures" / name).write_bytes(small(data))
+            except OSError as error:
+                raise self._no_room(error) from error
+        return names
+
+    def picture(self, name: str) -> Image.Image:
+        """A stored picture. Raises StoppedError where it is gone."""
+        path = self.folder / "pictures" / name
+        try:
+            return Image.open(path).convert("RGB")
+        except OSError as error:
+            raise StoppedError(
+                f"{path} is missing or damaged. Delete its line in {self.path.name} and run again."
+            ) from error
+
+    def _no_room(self, error: OSError) -> StoppedError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        mend = "the disk is full. Make room" if full else f"{error.strerror or error}. Mend that"
+        return StoppedError(f"{self.folder} cannot be written: {mend} and run the same command again; it goes on.")
+
+
+def _large(data: bytes) -> bool:
+    return max(Image.open(io.BytesIO(data)).size) > SIDE
+
+
+def small(data: bytes) -> bytes:
+    """A picture's file as it is kept: a PNG of at most SIDE pixels as it is, without its metadata; a larger one as a scaled JPEG."""
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    buffer = io.BytesIO()
+    if max(picture.size) > SIDE:
+        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        picture.save(buffer, "JPEG", quality=90)
+    else:
+        picture.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,189 @@
+"""Runs on ComfyUI servers: one thread a server, items from one queue. A server that goes away is asked again until it answers."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from ..serving.server import Refused, Server, ServerError
+from .errors import PlanError, StoppedError
+from .items import PICTURES, SCORE, Builder, Item
+
+LOST = (requests.RequestException, OSError)
+RETRY, PATIENCE, LONGEST = 3.0, 600.0, 3600.0  # seconds: between two tries, without any server, for one run
+IN_A_ROW = 5  # runs that fail one after the other before it is taken for more than bad luck
+
+
+class Remote(Server):
+    """A server that somebody else runs, by its address."""
+
+    def __init__(self, address: str):
+        super().__init__(Path(), Path(), Path())
+        address = address if "://" in address else f"http://{address}"
+        self._url = address.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def log_tail(self, lines: int = 25) -> str:
+        return f"See the log of {self.url}."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave: the ``line`` for the results, and its ``pictures`` as files; or the ``error`` it ended with."""
+
+    item: Item
+    line: dict = field(default_factory=dict)
+    pictures: tuple[bytes, ...] = ()
+    error: str = ""
+
+
+def perform(server: Server, item: Item, graph: dict, names: dict[str, str]) -> Outcome:
+    """Run one item. ``names``: score node -> detector. Raises Refused for a graph that the server does not take, LOST where it is gone."""
+    number = server.queue(graph)
+    result = server.wait(number, LONGEST)
+    entry = server.get(f"/history/{number}").get(number, {})
+    server.post("/history", {"delete": [number]})
+    if result.status == "interrupted":
+        return Outcome(item, error="somebody interrupted it")
+    if result.status != "success":
+        node = graph.get(result.error_node, {}).get("class_type", "a node")
+        return Outcome(item, error=f"{node}: {result.error or 'no message'}")
+    pictures = tuple(image.data for image in result.images if image.node == PICTURES)
+    scores, rules = {}, {}
+    for key, name in names.items():
+        scores[name], rules[name] = result.outputs[key]["scores"], result.outputs[key]["rule"][0]
+        if len(scores[name]) != len(pictures):
+            return Outcome(item, error=f"{len(pictures)} pictures came, and {len(scores[name])} scores")
+    line = {
+        "id": item.id, "arm": item.arm, "prompt": item.place, "call": item.call, "seed": item.seed, "scores": scores, "rules": rules,
+        "seconds": _seconds(entry), "memory": _memory(server), "server": server.url,
+    }  # fmt: skip
+    return Outcome(item, line, pictures)
+
+
+def _seconds(entry: dict) -> float:
+    """From the start of execution to its end, by the server's own clock."""
+    times = {event: data.get("timestamp") for event, data in entry.get("status", {}).get("messages", [])}
+    began, ended = times.get("execution_start"), times.get("execution_success")
+    return round((ended - began) / 1000, 3) if began and ended else 0.0
+
+
+def _memory(server: Server) -> int:
+    """Bytes of the server's device that are in use after a run, by all programs."""
+    device = server.get("/system_stats")["devices"][0]
+    return int(device["vram_total"]) - int(device["vram_free"])
+
+
+def names_of(builder: Builder, place: int) -> dict[str, str]:
+    return {f"{SCORE}{number}": detector.name for number, detector in builder.looking(place)}
+
+
+class Crew:
+    """Threads over servers. ``on_outcome`` is called in the caller's thread, one outcome at a time."""
+
+    def __init__(self, builder: Builder, addresses: Callable[[], Iterable[str]]):
+        self.builder, self.addresses = builder, addresses
+        self.waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self.finished: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+        self.stop = threading.Event()
+        self.threads: dict[str, threading.Thread] = {}
+        self.away: dict[str, str] = {}  # address -> why
+
+    def run(self, items: list[Item], on_outcome: Callable[[Outcome], None]) -> None:
+        """Every item once, on whatever server is free; one that fails is tried once more. Raises StoppedError or PlanError."""
+        tries: dict[str, int] = {}
+        for item in items:
+            self.waiting.put(item)
+        left, row, succeeded, heard = len(items), 0, False, time.monotonic()
+        try:
+            while left:
+                self._enlist()
+                try:
+                    outcome = self.finished.get(timeout=RETRY)
+                except queue.Empty:
+                    if len(self.away) == len(self.threads) and time.monotonic() - heard > PATIENCE:
+                        raise StoppedError(_nobody(self.away)) from None
+                    continue
+                heard = time.monotonic()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                if outcome.error:
+                    row += 1
+                    if not succeeded or row >= IN_A_ROW:
+                        raise StoppedError(
+                            f"{'The first run' if not succeeded else f'{row} runs in a row'} failed: {outcome.error}\n"
+                            "Mend that and run the same command again; it goes on."
+                        )
+                    tries[outcome.item.id] = tries.get(outcome.item.id, 0) + 1
+                    if tries[outcome.item.id] < 2:
+                        self.waiting.put(outcome.item)
+                        continue
+                else:
+                    row, succeeded = 0, True
+                left -= 1
+                on_outcome(outcome)
+        finally:
+            self.stop.set()
+            for thread in self.threads.values():
+                thread.join(2)
+
+    def _enlist(self) -> None:
+        """A thread for every address that has none yet."""
+        for address in self.addresses():
+            if address not in self.threads:
+                self.threads[address] = threading.Thread(target=self._work, args=(address,), daemon=True)
+                self.threads[address].start()
+
+    def _work(self, address: str) -> None:
+        server = Remote(address)
+        while not self.stop.is_set():
+            try:
+                item = self.waiting.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            try:
+                graph = self.builder.graph(item.arm, item.place, item.call)
+                self.finished.put(perform(server, item, graph, names_of(self.builder, item.place)))
+                self.away.pop(address, None)
+            except Refused as error:
+                self.finished.put(PlanError(str(error)))
+                return
+            except (*LOST, ServerError) as error:
+                self.waiting.put(item)
+                self.away[address] = str(error)
+                self._until_it_answers(server)
+            except BaseException as error:  # a fault of ours must not leave the caller waiting
+                self.finished.put(error)
+                return
+
+    def _until_it_answers(self, server: Remote) -> None:
+        while not self.stop.wait(RETRY):
+            if server._answers():
+                return
+
+
+def _nobody(away: dict[str, str]) -> str:
+    lines = "\n".join(f"  {address}: {why.splitlines()[0][:200]}" for address, why in away.items())
+    return f"No server has answered for {PATIENCE / 60:.0f} minutes:\n{lines}\nStart one and run the same command again; it goes on."
+
+
+def reach(addresses: Iterable[str]) -> list[tuple[str, dict]]:
+    """(address, system stats) of every server. Raises PlanError for one that does not answer."""
+    found = []
+    for address in addresses:
+        try:
+            found.append((address, Remote(address).get("/system_stats", timeout=10)))
+        except (*LOST, ValueError) as error:
+            raise PlanError(
+                f"--server {address} does not answer ({str(error)[:200]}). Start ComfyUI there with --listen, or leave it out."
+            ) from error
+    return found
