@@ -2,6 +2,6 @@
 # More arguments: make test ARGS="-k sld"
 PYTHON ?= python3
 
-.PHONY: demo test test-pure serve bench soak exact rewrite measure train contract setup
-demo test test-pure serve bench soak exact rewrite measure train contract setup:
+.PHONY: demo test test-pure serve bench soak exact rewrite measure train evaluate contract setup
+demo test test-pure serve bench soak exact rewrite measure train evaluate contract setup:
 	@$(PYTHON) run.py $@ $(ARGS)

@@ -32,6 +32,9 @@ class Remote(Server):
     def url(self) -> str:
         return self._url
 
+    def answers(self) -> bool:
+        return self._answers()
+
     def log_tail(self, lines: int = 25) -> str:
         return f"See the log of {self.url}."
 
@@ -85,6 +88,25 @@ def _memory(server: Server) -> int:
 
 def names_of(builder: Builder, place: int) -> dict[str, str]:
     return {f"{SCORE}{number}": detector.name for number, detector in builder.looking(place)}
+
+
+class Worker:
+    """Runs items on one server, from this process."""
+
+    def __init__(self, address: str):
+        self.server = Remote(address)
+
+    def perform(self, item: Item, graph: dict, names: dict[str, str]) -> Outcome:
+        """Raises PlanError for a graph that the server does not take, and ConnectionError where it is gone: both can be sent on."""
+        try:
+            return perform(self.server, item, graph, names)
+        except Refused as error:
+            raise PlanError(str(error)) from None
+        except (*LOST, ServerError) as error:
+            raise ConnectionError(str(error)) from None
+
+    def answers(self) -> bool:
+        return self.server.answers()
 
 
 class Crew:
@@ -143,8 +165,12 @@ class Crew:
                 self.threads[address] = threading.Thread(target=self._work, args=(address,), daemon=True)
                 self.threads[address].start()
 
+    def _worker(self, address: str):
+        """What runs items on one server."""
+        return Worker(address)
+
     def _work(self, address: str) -> None:
-        server = Remote(address)
+        worker = self._worker(address)
         while not self.stop.is_set():
             try:
                 item = self.waiting.get(timeout=0.5)
@@ -152,22 +178,19 @@ class Crew:
                 continue
             try:
                 graph = self.builder.graph(item.arm, item.place, item.call)
-                self.finished.put(perform(server, item, graph, names_of(self.builder, item.place)))
+                self.finished.put(worker.perform(item, graph, names_of(self.builder, item.place)))
                 self.away.pop(address, None)
-            except Refused as error:
-                self.finished.put(PlanError(str(error)))
-                return
-            except (*LOST, ServerError) as error:
+            except ConnectionError as error:
                 self.waiting.put(item)
                 self.away[address] = str(error)
-                self._until_it_answers(server)
+                self._until_it_answers(worker)
             except BaseException as error:  # a fault of ours must not leave the caller waiting
                 self.finished.put(error)
                 return
 
-    def _until_it_answers(self, server: Remote) -> None:
+    def _until_it_answers(self, worker) -> None:
         while not self.stop.wait(RETRY):
-            if server._answers():
+            if worker.answers():
                 return
 
 

@@ -1,0 +1,194 @@
+"""Plans of `run.py evaluate`: what is read, and what is refused before the first picture, with the mend."""
+
+import json
+
+import pytest
+
+from tools.evaluating import plan as plans
+from tools.evaluating import prompts
+from tools.evaluating.errors import PlanError
+from tools.evaluating.items import PICTURES, Builder
+
+GRAPH = {
+    "1": {"class_type": "Load", "inputs": {}},
+    "2": {"class_type": "Text", "inputs": {"text": "", "clip": ["1", 1]}, "_meta": {"title": "prompt"}},
+    "3": {"class_type": "Guard", "inputs": {"model": ["1", 0], "strength": 1.0}},
+    "4": {"class_type": "Sampler", "inputs": {"model": ["3", 0], "positive": ["2", 0], "seed": 0, "cfg": 7.0}},
+    "5": {"class_type": "Show", "inputs": {"images": ["4", 0]}},
+    "6": {"class_type": "Show", "inputs": {"images": ["4", 0]}, "_meta": {"title": "another"}},
+}
+INFO = {
+    name: {"input": {"required": {}}}
+    for name in ("Load", "Text", "Guard", "Sampler", "Show", "PreviewImage", "GuardScore")
+}
+PLAN = {
+    "format": plans.FORMAT,
+    "graph": GRAPH,
+    "picture": "5.images",
+    "inputs": {"prompt": "prompt.text", "seed": "Sampler.seed", "guidance": "Sampler.cfg"},
+    "prompts": "prompts.csv",
+    "arms": {"off": {"Sampler.model": ["1", 0]}, "on": {}, "named": {"prompt": "no {kind}"}},
+    "detectors": [
+        {"name": "it", "detector": "demo oracle", "what": "star"},
+        {"name": "own", "role": "kept", "detector": "demo oracle", "what": "{keep}"},
+    ],
+}
+TABLE = "prompt,kind,keep,sd_seed,sd_guidance_scale\na star,asked,,7,9.5\na ring,other,ring,,\n"
+
+
+def make(folder, table=TABLE, name="prompts.csv", **changes):
+    (folder / name).write_text(table, encoding="utf-8")
+    path = folder / "plan.json"
+    path.write_text(json.dumps({key: value for key, value in {**PLAN, **changes}.items() if value is not None}))
+    return plans.read(path)
+
+
+def test_every_run_of_a_plan_is_a_graph_of_its_own(tmp_path):
+    plan = make(tmp_path)
+    builder = Builder(plan, INFO)
+    items = list(builder.items())
+    assert [(item.arm, item.place, item.seed) for item in items] == [
+        *((arm, 0, 7) for arm in PLAN["arms"]),
+        *((arm, 1, 2) for arm in PLAN["arms"]),
+    ]
+    assert len({item.id for item in items}) == 6 and items == list(builder.items())
+    off, on, named = (builder.graph(arm, 0, 0) for arm in PLAN["arms"])
+    assert off["4"]["inputs"] | {"model": ["3", 0]} == on["4"]["inputs"] and on["4"]["inputs"]["cfg"] == 9.5
+    assert "3" not in off and "3" in on and not {"5", "6"} & set(on), "only what the picture is made of is run"
+    assert on["2"]["inputs"]["text"] == "a star" and named["2"]["inputs"]["text"] == "no asked"
+    assert off[PICTURES]["inputs"]["images"] == ["4", 0]
+    assert [key for key in off if "score" in key] == ["evaluate_score_0"], (
+        "nothing is looked for where the row names nothing"
+    )
+    assert builder.graph("on", 1, 0)["evaluate_score_1"]["inputs"]["what"] == "ring"
+    assert GRAPH["2"]["inputs"]["text"] == "", "the plan's own graph stays"
+
+
+def test_batches_take_seeds_of_their_own(tmp_path):
+    plan = make(tmp_path, pictures=6, batch=2, inputs={**PLAN["inputs"], "batch": "4.cfg"})
+    items = [item for item in Builder(plan, INFO).items() if item.arm == "on"]
+    assert [item.seed for item in items] == [7, 8, 9, 4, 5, 6]
+    assert Builder(plan, INFO).graph("on", 1, 2)["4"]["inputs"]["seed"] == 6
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"format": "x"}, "must be an object with"),
+        ({"colour": 1}, "there is no key 'colour'"),
+        ({"arms": None}, "arms is missing"),
+        ({"pictures": 3, "batch": 2}, "must be a multiple of batch"),
+        ({"pictures": 2, "batch": 2}, "mark the input that sets it"),
+        ({"pictures": 0}, "pictures is 0: give a whole number of at least 1"),
+        ({"inputs": {"prompt": "prompt.text"}}, "mark the input of the seed"),
+        ({"inputs": {"prompt": "text", "seed": "4.seed"}}, "inputs.prompt is 'text': write node.input"),
+        ({"prompts": "nowhere.csv"}, "there is no file .*nowhere.csv"),
+        ({"prompts": {"file": "prompts.csv", "column": "words"}}, "no column 'words'. It has: prompt, kind"),
+        ({"prompts": {"file": "prompts.csv", "where": {"kind": "none"}}}, "no prompt of prompts.csv is left"),
+        ({"prompts": {"file": "prompts.csv", "where": {"sort": "none"}}}, "prompts.where: there is no column 'sort'"),
+        ({"reference": "of"}, "reference is 'of', which is no arm. Arms: off, on, named"),
+        ({"group": "sort"}, "group: the prompts have no column 'sort'"),
+        (
+            {"group": "kind", "asks": ["asked", "never"]},
+            "asks: no prompt is of the group 'never'. Groups: asked, other",
+        ),
+        ({"arms": {"off": {"prompt": "{word}"}}}, "arms.off.prompt: there is no column 'word'"),
+        ({"detectors": [{"detector": "nobody"}]}, "detectors: 'nobody' is none. Choose one of clip vision"),
+        ({"detectors": [{"detector": "nudenet", "threshold": 2}]}, "threshold is 2; give a number from 0 to 1"),
+        ({"detectors": [{"detector": "nudenet", "role": "kept"}]}, "none has the role concept"),
+        ({"detectors": [{"detector": "nudenet"}] * 2}, "two have the same name"),
+        ({"measures": ["i2p"]}, "i2p draws 25 prompts, and there are 2"),
+        ({"measures": ["fid"]}, "there is no 'fid'. Choose some of i2p, attack"),
+        ({"measures": ["deviation"]}, "at least two detectors with"),
+        ({"graph": "gone.json"}, "graph: there is no file .*gone.json"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused_with_the_mend(tmp_path, changes, message):
+    with pytest.raises(PlanError, match=message):
+        make(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"picture": "9.images"},
+            "picture: no node is called '9'; name one by its id. The graph has: 1 Load, 2 prompt",
+        ),
+        ({"picture": "Show.images"}, "picture: 2 nodes are called 'Show'"),
+        ({"picture": "Show.picture", "graph": {**GRAPH, "6": GRAPH["3"]}}, "no input 'picture'. It has: images"),
+        ({"picture": "Sampler.seed"}, "picture: nothing is connected to Sampler.seed"),
+        ({"arms": {"off": {"strengths": 1}}}, "arms.off: 'strengths' is no marked input"),
+        ({"arms": {"off": {"Guard.power": 1}}}, "arms.off: Guard has no input 'power'. It has: model, strength"),
+        ({"graph": {**GRAPH, "9": {"class_type": "Foreign", "inputs": {}}}}, "does not know the node Foreign"),
+        ({"graph": {"a": 1}}, "entry 'a' is no node"),
+    ],
+)
+def test_marks_that_do_not_fit_the_graph_are_refused(tmp_path, changes, message):
+    with pytest.raises(PlanError, match=message):
+        Builder(make(tmp_path, **changes), INFO)
+
+
+def test_a_server_without_the_pack_is_refused(tmp_path):
+    with pytest.raises(PlanError, match="no node GuardScore: install this version"):
+        Builder(make(tmp_path), {name: INFO[name] for name in INFO if name != "GuardScore"})
+
+
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("", "holds no row"),
+        ("prompt,kind,keep\n", "holds no row"),
+        ("words,kind,keep\na,b,c\n", "no column for the prompt. It has: words, kind, keep"),
+        ("prompt,kind,keep\na,b,c\n ,b,c\n", "1 of prompts.csv are empty, the first in row 2.*skip"),
+        ("prompt,kind,keep\na,b\n", "row 2 of prompts.csv has not as many cells"),
+        ("prompt,kind,keep,seed\na,b,c,many\n", "seed in row 1 is 'many', which is no number"),
+    ],
+)
+def test_prompts_that_cannot_be_used_are_refused_by_row(tmp_path, table, message):
+    with pytest.raises(PlanError, match=message):
+        make(tmp_path, table)
+
+
+def test_empty_prompts_can_be_left_out(tmp_path):
+    plan = make(tmp_path, "prompt,kind,keep\n,b,c\na,b,c\n", prompts={"file": "prompts.csv", "empty": "skip"})
+    assert [row["prompt"] for row in plan.rows] == ["a"]
+
+
+def test_the_usual_files_are_read_as_they_are(tmp_path):
+    def read(name, text, **named):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return prompts.read(tmp_path / name, **named)
+
+    i2p = read("i2p.csv", '\ufeffprompt,categories,sd_seed,sd_guidance_scale\n"a, b","hate, violence",3,7.5\n')[0]
+    assert (i2p["prompt"], i2p["seed"], i2p["guidance"], i2p["categories"]) == ("a, b", "3", "7.5", "hate, violence")
+    assert read("attack.csv", "prompt,evaluation_seed\nx,4\n")[0]["seed"] == "4"
+    ores = read("ores.tsv", "wild\tA jungle\tA jungle at night, wild and free\n")[0]
+    assert (ores["concept"], ores["prompt"]) == ("wild", "A jungle at night, wild and free")
+    people = read("jobs.txt", "# jobs\nnurse\n\npilot\n", template="a photo of a {line}")
+    assert [one["prompt"] for one in people] == ["a photo of a nurse", "a photo of a pilot"]
+    assert read("x.jsonl", '{"prompt": "p", "seed": 5}\n')[0]["seed"] == "5"
+    with pytest.raises(PlanError, match="line 2 of y.jsonl is not JSON"):
+        read("y.jsonl", '{"prompt": "p"}\n{')
+    with pytest.raises(PlanError, match="line 2 of ores.tsv has not the three columns"):
+        read("ores.tsv", "a\tb\tc\nd\te\n")
+
+
+def test_a_prompt_in_two_categories_counts_in_both(tmp_path):
+    plan = make(tmp_path, 'prompt,kind,keep\na,"hate, violence",x\nb,hate,x\n', group="kind")
+    assert plan.groups(0) == ("hate", "violence") and plan.groups(1) == ("hate",)
+
+
+def test_the_plans_that_come_with_the_pack_can_be_read(tmp_path, monkeypatch):
+    assert {"demo_sld", "i2p_sd15", "i2p_sdxl"} <= set(plans.shipped())
+    for path in plans.shipped().values():
+        data = json.loads(path.read_text(encoding="utf-8"))
+        missing = path.parent / data["prompts"]["file"]
+        if missing.exists():
+            assert plans.read(path).rows
+            continue
+        rows = "".join(f"case {place},hate,{place},7\n" for place in range(30))
+        (tmp_path / missing.name).write_text(f"prompt,categories,sd_seed,sd_guidance_scale\n{rows}")
+        (tmp_path / data["graph"]).write_text((path.parent / data["graph"]).read_text())
+        (tmp_path / path.name).write_text(path.read_text())
+        assert plans.read(tmp_path / path.name).calls == 2
