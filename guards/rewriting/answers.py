@@ -6,41 +6,82 @@ import json
 import re
 import unicodedata
 
+from .refusals import refusal, runs
+
 LONGEST = 20_000  # characters of an answer that are looked at
 _THINKING = re.compile(
     r"<(think|thinking|thought|reasoning|reflection|analysis)\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
-    r"|\[THINK\].*?(?:\[/THINK\]|\Z)",
+    r"|\[THINK\].*?(?:\[/THINK\]|\Z)|<seed:think>.*?(?:</seed:think>|\Z)"
+    r"|<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|channel>\s*thought\b.*?(?:<channel\|>|\Z)",
     re.S | re.I,
 )
-_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning|reflection|analysis)>|◁/think▷|\[/THINK\]", re.I)
-_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>", re.I)
+_THOUGHT_ENDS = re.compile(
+    r"</(?:think|thinking|thought|reasoning|reflection|analysis|seed:think)>|◁/think▷|\[/THINK\]|<\|"
+    r"end_of_thought\|>|<channel\|>",
+    re.I,
+)
+_FINAL_CHANNEL = re.compile(
+    r"<\|channel\|>\s*final\s*<\|message\|>|<\|begin_of_solution\|>|<\|channel>\s*(?:final|response)\b|"
+    r"(?<=\w|[.!?])\s*assistant\s*final(?=\W|[A-Z\"“])",
+    re.I,
+)
+_ONLY_ANALYSIS = re.compile(r"\A\s*(?:<\|channel\|>\s*)?analysis(?:<\|message\|>|(?=[A-Z])|\s*\n).*\Z", re.S)
+_ENVELOPE = re.compile(
+    r"<(answer|caption|(?:output|final|new|rewritten)[_ ]?caption|output|result|response|final|rewritten|"
+    r"rewrite|prompt|text|solution)\b[^<>]*>"
+    r"(.*?)(?:</\1\s*>|\Z)",
+    re.S | re.I,
+)
+_BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]+)\}?\}")
 _TURN = re.compile(
-    r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|assistant\|>|<bos>|<s>|<\|begin_of_text\|>|"
+    r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|assistant\|>|<bos>|<s>|<\|"
+    r"begin_of_text\|>|"
     r"<\|end_header_id\|>|<\|message\|>|\[INST\].*?\[/INST\]|\[/INST\]|<<SYS>>.*?<</SYS>>|"
     r"(?:assistant|model)\s*(?:\n|<\|end_header_id\|>|(?=:)))+",
     re.S | re.I,
 )
 _STOP = re.compile(
-    r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos)>|\[/?INST\]|<</?SYS>>|"
+    r"<\|[^|<>\n]{1,40}\|>|<｜[^<>\n]{1,40}｜>|</?s>|<(?:end_of_turn|start_of_turn|end_of_utterance|eos|"
+    r"bos|eod|pad|EOT|turn\||unk)>"
+    r"|\[/?(?:INST|EOS|BOS|EOT)\]|<</?SYS>>|"
     r"\n\s*(?:user|human|system|### ?instruction|input caption|concepts?)\s*:",
     re.I,
 )
 _MARKUP = re.compile(
-    r"<\|[^|<>\n]{0,40}\|>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn)>|"
+    r"<\|[^|<>\n]{0,40}\|>|<｜[^<>\n]{0,40}｜>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn|"
+    r"end_of_utterance|pad|unk)>|"
     r"\[/?(?:INST|THINK)\]|<</?SYS>>",
     re.I,
 )
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
 _LABEL = re.compile(
-    r"""^[\s>*_#"'`-]*(?:(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
-                    alternative|image)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
-                    query|description|text)|assistant|model|rewritten)
+    r"""^[\s>*_#"'`-]*(?:(?:the\s+|my\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
+                    alternative|image|suggested)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
+                    query|description|text|version)(?:\s+(?:is|reads|would\s+be|could\s+be))?|assistant|model|rewritten|a
+                    |(?:改写|重写|修改|替换|更改|新|最终|输出|安全)*(?:后)?(?:的)?(?:新)?(?:提示词?|标题|描述|文本|答案|结果|输出|句子|图像描述|说明)
+                    |(?:書き換え|修正|新しい|最終|出力)*(?:後)?(?:の)?(?:キャプション|プロンプト|出力|回答|文)|ausgabe|antwort|neue\s+beschreibung
+                    |salida|respuesta|sortie|r[ée]ponse|ответ|новый\s+запрос|описание|캡션|출력|답변)
                     (?:\s*\([^)]*\))?[*_"'`]*\s*[:：][*_]*\s*""",
     re.I | re.X,
+)
+_HEADING = re.compile(  # a label on a line of its own, without a colon
+    r"^[\s>*_#]*(?:\*\*|__|#{1,6}\s)\s*(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|"
+    r"updated|safe|image)\s+)*"
+    r"(?:caption|output|prompt|answer|response|result|rewrite|version)[\s*_#]*$",
+    re.I,
 )
 _STRONG = re.compile(
     r"^[\s>*_#\"'`-]*(?:output|new|rewritten|revised|final|safe)\s+(?:caption|prompt|query)[*_\"'`]*\s*[:：]",
     re.I | re.M,
+)
+_ASIDE = re.compile(  # what models add below a caption
+    r"^\W*(?:notes?|explanations?|reasons?|reasoning|changes?(?:\s+made)?|concepts?|input\s+caption|"
+    r"original|before|why|p\.?s|"
+    r"remarks?|comments?|in\s+this|i\s+(?:have|replaced|changed|removed|rewrote)|this\s+(?:caption|"
+    r"version|prompt|rewrite)|"
+    r"let\s+me|feel\s+free|please|hope|enjoy|the\s+(?:cat|concept|word|caption|change)s?\s+(?:was|were|is|"
+    r"has|have)\b|说明|注|解释)\b",
+    re.I,
 )
 _FIELDS = (
     "output_caption",
@@ -58,13 +99,6 @@ _FIELDS = (
 _CHATTER = re.compile(
     r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|understood|got it|great|"
     r"i (?:have|can|will|would|rewrote|changed|replaced))\b",
-    re.I,
-)
-_REFUSAL = re.compile(
-    r"^\W*(?:i['’]?\s?a?m (?:really |very |so )?sorry|sorry\b|i apologi[sz]e|unfortunately|as an? "
-    r"(?:ai|language|large)\b|"
-    r"i (?:can(?:no|['’]?)t|am (?:not able|unable)|won['’]?t|will not|must decline|do not|don['’]t)\b|"
-    r"i['’]m (?:not able|unable))",
     re.I,
 )
 _NO_CAPTION = frozenset(
@@ -88,6 +122,14 @@ _QUOTES = {
 }
 
 
+_PAIR = re.compile(  # a field of JSON that is none: single quotes, or cut off
+    r"""(["'])(?:output[_ ]?caption|caption|rewritten(?:_caption)?|rewrite|output|prompt|answer|result|text|response)\1\s*:\s*(["'])"""
+    r"""((?:(?!\2\s*(?:[,}\]]|\Z))[^\n]){1,4000})""",
+    re.I,
+)
+_UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060\u00ad\u202a\u202c"))
+
+
 def plain(text: str) -> str:
     """One line of a person's text without chat markup: what is put into a conversation as data."""
     before = None
@@ -109,12 +151,16 @@ def _behind(pattern, text):
     return text[end:]
 
 
-def caption(answer: str) -> str:
-    """The caption in a language model's answer, one line; empty where there is none."""
-    text = answer[:LONGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+def caption(answer: str, several: bool = False) -> str:
+    """The caption in a language model's answer, on one line; empty where there is none. ``several``: the query has several lines, and
+    the caption keeps its own."""
+    text = answer[:LONGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").translate(_UNSEEN)
     text = without_thinking(_behind(_FINAL_CHANNEL, text)).lstrip()
+    text = _ONLY_ANALYSIS.sub("", text)
     turn = _TURN.match(text)
     text = text[turn.end() :].lstrip(" :\n") if turn else text
+    envelope = _ENVELOPE.search(text) or _BOXED.search(text)
+    text = envelope[envelope.lastindex or 1] if envelope else text
     strong = _STRONG.search(text)  # the first one: weak models go on with examples of their own
     text = text[strong.start() :] if strong else text
     stop = _STOP.search(text)
@@ -123,44 +169,69 @@ def caption(answer: str) -> str:
     fence = _FENCE.search(text)
     if fence:
         text = fence[1] if fence[1].strip() else text.replace("```", "")
-    text = _from_json(text.strip())
-    return plain(_bare(_line(text)))
+    lines = [plain(_bare(line)) for line in _lines(_from_json(text.strip()), several)]
+    return ("\n" if several else " ").join(line for line in lines if line)
 
 
 def _from_json(text):
-    """The text in a JSON answer; any other text as it is."""
-    if text[:1] in '{["' and len(text) > 1:
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return text
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if isinstance(value, dict):
-            fields = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
-            value = next(
-                (fields[name] for name in _FIELDS if name in fields),
-                next(iter(fields.values()), "") if len(fields) == 1 else "",
-            )
-        return value if isinstance(value, str) else ""
-    return text
+    """The text in a JSON answer, also one in single quotes or cut off; any other text as it is."""
+    if text[:1] not in '{["' or len(text) < 2:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        if text[0] != '"' and (pair := _PAIR.search(text)):
+            return pair[3]
+        return text
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        fields = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
+        value = next(
+            (fields[name] for name in _FIELDS if name in fields),
+            next(iter(fields.values()), "") if len(fields) == 1 else "",
+        )
+    return value if isinstance(value, str) else ""
 
 
-def _line(text):
-    """The line that is the caption: the last labelled one, else the first that is no chatter."""
-    lines = [
-        line.strip() for line in text.split("\n") if line.strip() and not re.match(r"\W*concepts?\s*[:：]", line, re.I)
+def _lines(text: str, several: bool) -> list[str]:
+    """The lines that are the caption: those behind the last label, else the first that are no chatter, to the end of their paragraph."""
+    rows = [row.strip() for row in text.split("\n")]
+    rows = [row for row in rows if not re.match(r"\W*concepts?\s*[:：]", row, re.I)]
+    place, first = _start(rows)
+    if not first:
+        return []
+    lines = [first]
+    for row in rows[place + 1 :]:
+        ends = not row or _ASIDE.match(row) or _LABEL.match(row) or _CHATTER.match(row) or row[0] in "-*•>#("
+        if ends or not (several or row[0].islower() or lines[-1].endswith(",")):
+            break
+        lines.append(row)
+    return lines
+
+
+def _start(rows: list[str]) -> tuple[int, str]:
+    """(place, text) of the caption's first line; an empty text where there is none."""
+    for place in range(len(rows) - 1, -1, -1):
+        label = _LABEL.match(rows[place])
+        rest = rows[place][label.end() :].strip(" \"'*_`") if label else ""
+        if rest:
+            return place, rows[place][label.end() :]
+        if label or _HEADING.match(rows[place]):
+            below = next((place for place in range(place + 1, len(rows)) if rows[place]), None)
+            if below is not None:
+                return below, rows[below]
+    filled = [place for place, row in enumerate(rows) if row]
+    talk = [
+        place
+        for place in filled
+        if not (rows[place].endswith((":", "：")) or len(filled) > 1 and _CHATTER.match(rows[place]))
     ]
-    for place in range(len(lines) - 1, -1, -1):
-        label = _LABEL.match(lines[place])
-        if label and lines[place][label.end() :].strip(" \"'*_`"):
-            return lines[place][label.end() :]
-        if label and place + 1 < len(lines):
-            return lines[place + 1]
-    talk = [line for line in lines if not (line.endswith((":", "：")) or len(lines) > 1 and _CHATTER.match(line))]
-    line = (talk or [""])[0]
+    if not talk:
+        return 0, ""
+    line = rows[talk[0]]
     lead = re.match(r"(?:sure|certainly|of course|okay|here(?:'s|’s| is))\b[^:\n]{0,80}:\s+(?=\S)", line, re.I)
-    return line[lead.end() :] if lead else line
+    return talk[0], line[lead.end() :] if lead else line
 
 
 def _bare(line):
@@ -189,20 +260,15 @@ def _bare(line):
 
 def echoes(text: str, instruction: str, query: str, words: int = 6) -> bool:
     """Whether an answer repeats the instruction: ``words`` of its words in a row that do not stand so in the query."""
-
-    def runs(of):
-        sequence = re.findall(r"\w+", of.casefold())
-        return {tuple(sequence[i : i + words]) for i in range(len(sequence) - words + 1)}
-
-    return bool((runs(text) & runs(instruction)) - runs(query))
+    return bool({*runs(text, words)} & {*runs(instruction, words)} - {*runs(query, words)})
 
 
 def fault(text: str, query: str) -> str:
     """Why a cleaned answer is no caption for this query; empty where it may be one."""
     if not text:
         return "it is empty"
-    if _REFUSAL.match(text):
-        return "it is a refusal"
+    if why := refusal(text, query):
+        return why
     if text.strip(" .!?").lower() in _NO_CAPTION or not any(char.isalpha() for char in text):
         return "it is no caption"
     if len(text) > max(400, 3 * len(query) + 100):

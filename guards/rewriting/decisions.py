@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..rewriters.protocol import Answer
-from ..words.forms import STOP_WORDS, forms
 from ..words.watch import Hit, Watch, watch, words_of
 from .answers import echoes, fault, plain
+from .refusals import advertises, content, kept, loops
 from .synonyms import Words
 
 ON_FAILURE = ("block", "strip", "original")
@@ -105,9 +105,17 @@ class Case:
         return (
             fault(text, self.query)
             or self.left(text)
-            or (_stray(text, self.query) if self.implied else "")
             or ("it repeats the instruction" if echoes(text, instruction, self.query) else "")
+            or ("it goes round in circles" if loops(text, self.query) else "")
+            or ("it talks to its reader, as advertisements do" if advertises(text, self.query) else "")
+            or ("it has little to do with the query" if self.strays(text) else "")
         )
+
+    def strays(self, text: str) -> bool:
+        """Whether an answer has left the query behind: less than a third of its words are kept, or, where a concept is named, none of many."""
+        query, named = plain(self.query), {word for hit in self.watch.find(self.query) for word in words_of(hit.word)}
+        share = kept(text, query, named)
+        return share * 3 < 1 if self.implied else not share and content(query, named) > 3
 
 
 def unchanged(case: Case, record: Record) -> Outcome:
@@ -222,13 +230,6 @@ def _named(hits: Sequence[Hit], before: str) -> str:
     if not parts:
         return ""
     return before + ", ".join(list(parts)[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
-
-
-def _stray(text: str, query: str) -> str:
-    """Whether an answer to a query that only implies a concept has left the query behind; empty where it has not."""
-    asked = {word for word in words_of(query) if word not in STOP_WORDS}
-    kept = sum(any(form in asked for form in forms(word)) for word in set(words_of(text)))
-    return "it has little to do with the query" if kept * 3 < len(asked) else ""
 
 
 def _quoted(text: str) -> str:

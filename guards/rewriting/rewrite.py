@@ -178,6 +178,6 @@ class _Asking:
             messages, temperature=temperature, seed=self.seed + number, banned=case.watch.surface()
         )
         self.answers.append(answer)
-        text = caption(answer.text)
+        text = caption(answer.text, several="\n" in case.query.strip())
         self.attempts.append(Attempt(text, case.problem(text, instruction), answer, self.clock() - start))
         return self.attempts[-1]

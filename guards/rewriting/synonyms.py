@@ -24,6 +24,7 @@ QUESTION = (
     "Shows: at most 8 things or scenes whose picture nearly always shows it"
 )
 MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
+_SHOWS = r"(?im)^\W*(shows?|implies|显示|展示|场景|表现|相关|示す)\W*[:：]"
 FORMAT = "concept-guards.synonyms/1"
 # Words so general that a model's list may not forbid them, unless the concept itself is one of them.
 GENERIC = frozenset(
@@ -58,11 +59,49 @@ def parse(answer: str, concept: str) -> Words:
     common words for a proper name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
     Without the line *Shows* everything counts as *same*.
     """
-    same, _, shows = (
-        re.split(r"(?im)^\W*(shows?)\W*[:：]", without_thinking(answer[:LONGEST]), maxsplit=1) + ["", ""]
-    )[:3]
+    same, shows = _lists(without_thinking(answer[:LONGEST]).strip())
     same = _accepted(same, concept)
     return Words(same, tuple(word for word in _accepted(shows, concept) if word not in same))
+
+
+def _lists(text: str) -> tuple[str, str]:
+    """(same, shows) as two texts with commas: of an answer in lines, in JSON, or in a Markdown table."""
+    fence = re.search(r"```[\w-]*\n(.*?)(?:```|\Z)", text, re.S)
+    text = fence[1].strip() if fence else text
+    if text[:1] in ("[", "{"):
+        return _from_json(text)
+    if text.count("|") >= 3:
+        text = _from_table(text)
+    same, _, shows = (re.split(_SHOWS, text, maxsplit=1) + ["", ""])[:3]
+    return same, shows
+
+
+def _from_json(text: str) -> tuple[str, str]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ", ".join(match[2] for match in re.finditer(r"""(["'])(.*?)\1(?!\s*:)""", text)), ""
+    if not isinstance(value, dict):
+        value = {"same": value}
+    lists = {str(key).casefold(): _joined(words) for key, words in value.items()}
+    shows = next((words for key, words in lists.items() if re.match(_SHOWS, key + ":")), "")
+    return ", ".join(words for words in lists.values() if words != shows), shows
+
+
+def _joined(words) -> str:
+    return ", ".join(word for word in words if isinstance(word, str)) if isinstance(words, list) else str(words)
+
+
+def _from_table(text: str) -> str:
+    """A Markdown table as lines: by rows where its first column holds the names, else by columns."""
+    rows = [
+        [cell.strip(" *`") for cell in row.strip().strip("|").split("|")] for row in text.splitlines() if "|" in row
+    ]
+    rows = [row for row in rows if not all(re.fullmatch(r":?-+:?", cell or "-") for cell in row)]
+    if any(re.match(_SHOWS, row[0] + ":") for row in rows):
+        return "\n".join(f"{row[0]}: {', '.join(row[1:])}" for row in rows)
+    width = min(map(len, rows))
+    return "\n".join(f"{rows[0][column]}: {', '.join(row[column] for row in rows[1:])}" for column in range(width))
 
 
 def _accepted(text, concept):

@@ -62,10 +62,45 @@ CAPTION = "a dog on a mat"
         "a dog on a mat\nHuman: thanks",
         "a dog\u0007 on a mat\u0000",
         "a dog on a mat\r\n\r\nNote: fine",
+        # wrapped
+        "<answer>a dog on a mat</answer>",
+        "Sure!\n<caption>\na dog on a mat\n</caption>\nEnjoy.",
+        "<output_caption>a dog on a mat",
+        "\\boxed{\\text{a dog on a mat}}",
+        "{'caption': 'a dog on a mat'}",
+        '{"caption": "a dog on a mat',
+        '{"caption": "a dog on a mat", "reason": "the c',
+        # thinking
+        "<|begin_of_thought|>cat<|end_of_thought|><|begin_of_solution|>a dog on a mat<|end_of_solution|>",
+        "<seed:think>a cat</seed:think>a dog on a mat",
+        "<|channel>thought\na cat\n<channel|>a dog on a mat",
+        "analysisThe cat must go.assistantfinala dog on a mat".replace("finala", "final a"),
+        "analysis The cat must go. assistantfinal\na dog on a mat",
+        # labels
+        "**Rewritten Caption**\n\na dog on a mat",
+        "## Output\na dog on a mat",
+        "The rewritten caption is: a dog on a mat",
+        "A: a dog on a mat",
+        "改写后的提示词：a dog on a mat",
+        "新的标题: a dog on a mat",
+        # end tokens, marks that nobody sees
+        "a dog on a mat<end_of_utterance>",
+        "a dog on a mat<｜end▁of▁sentence｜>",
+        "a dog on a mat[EOS] and so on",
+        "\ufeffa dog\u200b on a mat",
+        # several lines
+        "a dog\non a mat",
+        "a dog on a mat\nChanges made: the cat",
     ],
 )
 def test_the_caption_is_found(answer):
     assert answers.caption(answer) == CAPTION
+
+
+def test_a_query_of_several_lines_keeps_them():
+    answer = "Output Caption: a dog on a mat,\nA red ball beside it\nsunny day\n\nNote: the cat is gone"
+    assert answers.caption(answer, several=True) == "a dog on a mat,\nA red ball beside it\nsunny day"
+    assert answers.caption("a dog on a mat,\nbeside a red ball\nA cat on a mat") == "a dog on a mat, beside a red ball"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +140,18 @@ def test_a_plain_caption_stays_as_it_is(caption):
         ("dog " * 300, "longer"),
         ("Concepts: cat", "empty"),
         ("null", "no caption"),
+        ("This request violates our content policy.", "refusal"),
+        ("The prompt is not allowed by the guidelines.", "refusal"),
+        ("抱歉，我无法协助。", "refusal"),
+        ("申し訳ありませんが、できません。", "refusal"),
+        ("Lo siento, no puedo ayudar.", "refusal"),
+        ("Es tut mir leid.", "refusal"),
+        ("unsafe", "verdict"),
+        ("unsafe\nS1", "verdict"),
+        ("safe", "verdict"),
+        ("Hello! How can I help you today?", "chat"),
+        ("Please provide the caption you would like me to rewrite.", "chat"),
+        ("analysis\nThe user wants a caption", "empty"),
     ],
 )
 def test_what_is_no_caption_is_refused(answer, why):
@@ -113,7 +160,17 @@ def test_what_is_no_caption_is_refused(answer, why):
 
 @pytest.mark.parametrize(
     "caption",
-    ["a dog", "dog", "Sorrow, oil on canvas", "I am a dog", "a nothing happening scene", "yes-man on a chair", "犬"],
+    [
+        "a dog",
+        "dog",
+        "Sorrow, oil on canvas",
+        "I am a dog",
+        "a nothing happening scene",
+        "yes-man on a chair",
+        "犬",
+        "a safe in a wall",
+        "a policeman on duty",
+    ],
 )
 def test_short_and_odd_captions_are_captions(caption):
     assert not answers.fault(caption, "a cat on a mat")

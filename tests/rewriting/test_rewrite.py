@@ -330,10 +330,49 @@ def test_the_query_is_data_on_one_line():
         ("synonyms, nicknames, well-known descriptions, short phrases", "cat", ()),
         ("ab, to, ox", "bull", ()),
         ("小猫, 猫咪", "cat", ("小猫", "猫咪")),
+        ('["kitten"]', "cat", ("kitten",)),
+        ('{"Same": ["kitten", "feline"]}', "cat", ("kitten", "feline")),
+        ("```json\n['kitten', 'feline']\n```", "cat", ("kitten", "feline")),
+        ("| Same |\n|---|\n| kitten |\n| feline |", "cat", ("kitten", "feline")),
     ],
 )
 def test_only_sensible_synonyms_are_taken(answer, concept, expected):
     assert synonyms.parse(answer, concept) == synonyms.Words(expected)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"same": ["overcast"], "shows": ["misty veil"]}',
+        "| Same | Shows |\n| --- | --- |\n| overcast | misty veil |",
+        "| Same | overcast |\n| Shows | misty veil |",
+        "相同：overcast\n场景：misty veil",
+    ],
+)
+def test_lists_in_json_tables_and_chinese_are_read(answer):
+    assert synonyms.parse(answer, "cloudy") == synonyms.Words(("overcast",), ("misty veil",))
+
+
+@pytest.mark.parametrize(
+    "answer, why",
+    [
+        ("This request violates our content policy.", "refusal"),
+        ("抱歉，我无法协助。", "refusal"),
+        ("unsafe", "verdict"),
+        ("Hello! How can I help you today?", "chat"),
+        ("a tiny fragile creature, the tiny fragile creature on a mat is the tiny fragile creature", "circles"),
+        ("Discover our new mat for your home", "reader"),
+        ("a bright day at the sea", "little to do"),
+    ],
+)
+def test_what_is_no_rewrite_is_refused_though_the_query_names_the_concept(answer, why):
+    outcome = run(Scripted(NO_SYNONYMS, answer, "a red dog on a mat"), "a red cat sleeping on a mat by a window")
+    assert outcome.text == "a red dog on a mat" and why in read(outcome)[2][0]["refused"]
+
+
+def test_a_query_of_several_lines_keeps_its_lines():
+    answer = "a red dog\non a mat,\nwith a ball"
+    assert run(Scripted(NO_SYNONYMS, answer), "a red cat\non a mat,\nwith a ball").text == answer
 
 
 def test_synonyms_are_kept_in_a_file_that_a_person_can_edit(tmp_path):
