@@ -112,7 +112,7 @@ class Case:
         )
 
     def strays(self, text: str) -> bool:
-        """Whether an answer has left the query behind: less than a third of its words are kept, or, where a concept is named, none of many."""
+        """Whether an answer has left the query behind: less than a third of its words, or, where a concept is named, none of many."""
         query, named = plain(self.query), {word for hit in self.watch.find(self.query) for word in words_of(hit.word)}
         share = kept(text, query, named)
         return share * 3 < 1 if self.implied else not share and content(query, named) > 3

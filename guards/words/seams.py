@@ -14,7 +14,8 @@ from collections.abc import Iterable
 FILE = re.compile(r"<\s*(?:lora|lyco|lycoris|hypernet|locon)\s*:[^<>\n]*>|\bembedding\s*:\s*[^\s,;|:()\[\]{}<>]+", re.I)
 _SMALL = r"(?:a|an|the|of|with|and|or|in|on|at|by|to|for|from|near|beside|behind|under|over|holding|wearing)"
 _BEFORE = re.compile(rf"(?:(?<=[\s(\[{{|:])|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)\]}}|]|BREAK\b|{_SMALL}\b))", re.I)
-_GROUP = re.compile(r"[{\[][^{}\[\]]*\0[^{}\[\]]*[}\]]|\\?\(\s*(?:\0\s*)+(?::\s*-?[\d.]*\s*|\\)?\)")
+_GROUP = re.compile(r"[{\[][^{}\[\]]*\0[^{}\[\]]*[}\]]")
+_SHUT = re.compile(r"[\s,]*(?::\s*-?[\d.]*\s*|\\)?([)\]}])")
 _NUMBER = re.compile(r"\s*-?\d*\.?\d+\s*")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
@@ -48,8 +49,6 @@ def _unpaired(text: str) -> list[int]:
 def _group(match: re.Match) -> str:
     """A bracket without what was taken out of it: one alternative less, a change to or from nothing, or nothing at all."""
     inside = match[0][1:-1]
-    if match[0][0] in "(\\":
-        return "\0"
     for mark in "|:":
         if mark not in inside:
             continue
@@ -64,6 +63,21 @@ def _group(match: re.Match) -> str:
     return match[0] if inside.strip("\0 ,") else "\0"
 
 
+def _bare(text: str) -> str:
+    """Without the brackets, however deep, that hold nothing but a seam."""
+    place = text.rfind("\0")
+    while place >= 0:
+        left, right = place, place + 1
+        while shut := _SHUT.match(text, right):
+            before = len(text[max(0, left - 20) : left].rstrip(" ,")) + max(0, left - 20)
+            if not before or text[before - 1] != _PAIRS[shut[1]]:
+                break
+            left, right = before - 1 - (text[before - 2 : before - 1] == "\\"), shut.end()
+        text = text[:left] + "\0" + text[right:]
+        place = text.rfind("\0", 0, left) if left else -1
+    return text
+
+
 def _close(text: str) -> str:
     """Close the seams (NUL) that removed words leave."""
     text = re.sub(r"\0['’]s\b|\0['’](?=\s|$)", "\0", text)
@@ -72,7 +86,7 @@ def _close(text: str) -> str:
     while before != text:
         before = text
         text = re.sub(r"\0(?:[\s,]*\0)+", "\0", text)
-        text = _GROUP.sub(_group, _BEFORE.sub("\0", text))
+        text = _GROUP.sub(_group, _bare(_BEFORE.sub("\0", text)))
     text = re.sub(r"(^|[,.;:(\[{|])\s*\0\s*(?:and|or)\b", r"\1\0", text, flags=re.I)
     text = re.sub(r"\bBREAK[\s,]*\0[\s,]*(?=BREAK\b|$)|^[\s,]*\0[\s,]*BREAK\b", "\0", text)
     text = text.replace("\0", " ")
