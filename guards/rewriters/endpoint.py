@@ -1,24 +1,41 @@
 """A language model behind an OpenAI-compatible address: one POST to /chat/completions, with a deadline and few retries.
 
-Nothing of what the server says in an error is passed on: it may repeat the prompt or the key.
+Servers differ in what they accept: what one refuses by name (a seed, temperature 0, a system role) is left out and asked for again, and not
+sent to it any more. Of what a server says in an error, neither key, prompt nor address is passed on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
+from . import replies
+from .decoding import alternating
 from .profiles import Profile
-from .protocol import Answer, RewriterError
+from .protocol import Answer, RewriterError, Verdict, verdict
 
 LARGEST = 1_000_000  # bytes of a reply
 TRIES = 3
 PAUSES = (0.5, 1.0)  # seconds before the second and the third try
-AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
+AGAIN = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 POLL = 0.2  # seconds between two looks at the stop button
+ADAPTATIONS = 6  # how often a request is changed to what the server accepts
+MORE = 4  # times as many tokens for an answer that was cut off, and at least MORE_AT_LEAST
+MORE_AT_LEAST = 1024
+ALTERNATIVES = 10  # of the first word that a server is asked for
+_SYSTEM_ROLE = re.compile(
+    r"system (?:role|message|prompt)|(?:role|instruction)s? .{0,40}(?:not (?:supported|enabled|allowed)|must alternate)"
+    r"|developer instruction",
+    re.I,
+)
+_WORDS = {
+    402: ("wants to be paid (402)", "Top up the account that the key belongs to, or choose another model."),
+    413: ("finds the request too large (413)", "Shorten the query."),
+    451: ("may not answer for legal reasons (451)", "Choose another endpoint for these concepts."),
+}
 
 
 class _Later(Exception):
@@ -37,6 +54,14 @@ class _Refused(_Later):
 
 class _Unreachable(_Later):
     mend = "Check the network and the address in its profile."
+
+
+class _NoRoute(Exception):
+    """There is nothing at that path: a base_url without its /v1, perhaps."""
+
+    def __init__(self, error: RewriterError):
+        super().__init__(str(error))
+        self.error = error
 
 
 class Clock:
@@ -65,6 +90,8 @@ class Endpoint:
     timeout: float = 30.0
     stop: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     clock: Clock = field(default_factory=Clock, repr=False, compare=False)
+    # What the server has refused until now: names of fields; "system"; and where it really is, under "base".
+    ways: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -74,9 +101,16 @@ class Endpoint:
         self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()
     ) -> Answer:
         """See `protocol.ChatRewriter`. ``banned`` cannot be passed on. The time-out holds for all tries together."""
-        work = asyncio.ensure_future(
-            self._tries(list(messages), self.temperature if temperature is None else temperature, seed)
-        )
+        reply = await self._watched(list(messages), self.temperature if temperature is None else temperature, seed)
+        return Answer(reply.text, reply.prompt_tokens, reply.answer_tokens)
+
+    async def judge(self, messages: Sequence[dict], *, seed: int = 0) -> Verdict:
+        """See `protocol.JudgingRewriter`: by the probabilities of the first word, where the server tells them."""
+        reply = await self._watched(list(messages), 0.0, seed, first=True)
+        return verdict(Answer(reply.text, reply.prompt_tokens, reply.answer_tokens), reply.first)
+
+    async def _watched(self, messages: list[dict], temperature: float, seed: int, first: bool = False) -> replies.Reply:
+        work = asyncio.ensure_future(self._tries(messages, temperature, seed, first))
         try:
             while not work.done():
                 self.stop()
@@ -109,8 +143,8 @@ class Endpoint:
             )
         return {"Authorization": f"Bearer {key}"}
 
-    async def _tries(self, messages: list[dict], temperature: float, seed: int) -> Answer:
-        """An answer within the time-out, of at most TRIES requests."""
+    async def _tries(self, messages: list[dict], temperature: float, seed: int, first: bool) -> replies.Reply:
+        """An answer within the time-out, of at most TRIES requests; of one more where it was cut off, with more tokens."""
         import aiohttp
 
         end, last = self.clock.now() + self.timeout, None
@@ -120,11 +154,16 @@ class Endpoint:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         ) as session:
+            asked = _Asked(messages, temperature, seed, 8 if first else self.max_length, first)
             for number in range(TRIES):
                 try:
-                    return await self.clock.within(
-                        end - self.clock.now(), self._try(session, messages, temperature, seed)
-                    )
+                    reply = await self.clock.within(end - self.clock.now(), self._try(session, asked))
+                    if not (reply.cut and asked.wants_more(reply)):
+                        return reply
+                    reply = await self.clock.within(end - self.clock.now(), self._try(session, asked.longer()))
+                    if reply.cut and asked.wants_more(reply):
+                        raise self._cut(reply)
+                    return reply
                 except (asyncio.TimeoutError, TimeoutError):
                     raise self._say(
                         f"gave no answer within {self.timeout:g} s" + (f" (before that it {last})" if last else ""),
@@ -148,12 +187,12 @@ class Endpoint:
             )
         await self.clock.sleep(pause)
 
-    async def _try(self, session, messages: list[dict], temperature: float, seed: int) -> Answer:
+    async def _try(self, session, asked: _Asked) -> replies.Reply:
         """One request, its connection's failures told as ours: _Later where another try may help, else RewriterError."""
         import aiohttp
 
         try:
-            return await self._once(session, messages, temperature, seed)
+            return await self._once(session, asked)
         except aiohttp.ClientConnectorCertificateError:
             raise self._say(
                 "has a certificate that this machine does not trust", "Check the address, or that server's certificate."
@@ -167,66 +206,49 @@ class Endpoint:
         except aiohttp.ClientError as error:
             raise _Later(f"broke the connection off ({type(error).__name__})") from None
 
-    async def _once(self, session, messages, temperature, seed):
-        model = self.model or self.profile.model or await self._first_model(session)
-        body = {
-            "model": model,
-            "messages": messages,
-            "max_tokens": self.max_length,
-            "temperature": temperature,
-            "seed": seed % 2**31,
-            "stream": False,
-        }
-        status, data = await self._call(session, "POST", "/chat/completions", body, model)
-        if status == 400:  # newer models know neither max_tokens nor a temperature
-            body = {"model": model, "messages": messages, "max_completion_tokens": self.max_length, "stream": False}
+    async def _once(self, session, asked: _Asked) -> replies.Reply:
+        model = self.model or self.profile.model or (await self.models(session))[0]
+        for _ in range(ADAPTATIONS):
+            body = asked.body(model, self.ways)
             status, data = await self._call(session, "POST", "/chat/completions", body, model)
-        if status in (400, 422):
-            raise self._say(
-                f"does not accept the request ({status})",
-                "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.",
-            )
-        return self._read(data)
+            if status not in (400, 422):
+                return self._read(data, asked)
+            if not _adapted(self.ways, status, str(data), body):
+                break
+        raise self._say(
+            f"does not accept the request ({status})",
+            "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.",
+        )
 
-    async def _first_model(self, session):
+    async def models(self, session) -> list[str]:
+        """The models that the endpoint lists, those that can chat first. Raises RewriterError where there is none."""
         _, data = await self._call(session, "GET", "/models", None, "")
-        names = [
-            model["id"]
-            for model in _list(data, "data")
-            if isinstance(model, dict) and isinstance(model.get("id"), str) and model["id"]
-        ]
+        names = replies.chat_models(data)
         if not names:
             raise self._say("names no model", "Load one on that server, or write its name into model_name.")
-        return names[0]
+        return names
 
     async def _call(self, session, method, path, body, model):
-        """(status, what the JSON holds) for 200, 400 and 422; an error for everything else."""
-        async with session.request(method, self.profile.base_url + path, json=body, allow_redirects=False) as reply:
-            status = reply.status
-            if status in (400, 422):
-                return status, None
-            if status in (401, 403):
-                env = self.profile.key_env
-                has = f"the key in {env}" if env else "a request without a key (its profile has no key_env)"
-                raise self._say(f"does not accept {has} ({status})", "Check the key and what it is allowed to do.")
-            if status == 404:
-                raise self._say(
-                    f"knows no model {model!r}, or its base_url is wrong (404)"
-                    if model
-                    else "has no list of models (404)",
-                    "Check model_name, and that the profile's base_url ends as that server wants it, mostly with /v1.",
-                )
-            if 300 <= status < 400:
-                raise self._say(
-                    f"redirects to another address ({status}), which is not followed",
-                    "Write the final address into its profile on the server.",
-                )
-            if status in AGAIN:
-                word = "is busy or its quota is used up" if status == 429 else "reports an error of its own"
-                raise _Later(f"{word} ({status})", _seconds(reply.headers.get("Retry-After")))
-            if status != 200:
-                raise self._say(f"answers with status {status}")
-            data = bytearray()
+        """(status, what the body holds) for 200, 400 and 422; an error for everything else. A base_url may lack its /v1."""
+        base = self.ways.get("base") or re.sub(
+            r"/(?:chat/)?completions$|/models$", "", self.profile.base_url.rstrip("/")
+        )
+        try:
+            return await self._at(base, session, method, path, body, model)
+        except _NoRoute as lost:
+            if re.search(r"/v\d", base):
+                raise lost.error from None
+            try:
+                found = await self._at(base + "/v1", session, method, path, body, model)
+            except _NoRoute:
+                raise lost.error from None
+            self.ways["base"] = base + "/v1"
+            return found
+
+    async def _at(self, base, session, method, path, body, model):
+        async with session.request(method, base + path, json=body, allow_redirects=False) as reply:
+            status, data = reply.status, bytearray()
+            self._refuse(status, reply, model)
             async for chunk in reply.content.iter_chunked(65536):
                 data += chunk
                 if len(data) > LARGEST:
@@ -234,43 +256,137 @@ class Endpoint:
                         f"sends more than {LARGEST // 1_000_000} MB",
                         "That is no answer of a chat model: check base_url.",
                     )
+        if status in (400, 422):
+            return status, bytes(data[:20_000]).decode("utf-8", "replace")
         try:
-            return status, json.loads(data.decode("utf-8"))
-        except (ValueError, RecursionError):
-            raise self._say(
+            data = replies.load(bytes(data))
+        except replies.Unreadable:
+            error = self._say(
                 "does not answer in JSON",
                 "Check that its profile's base_url is that of an OpenAI-compatible server, mostly ending with /v1.",
-            ) from None
+            )
+            raise _NoRoute(error) from None
+        text, code = replies.error_in(data)
+        if text:
+            self._answered_by_error(text, code, body)
+        return status, data
 
-    def _read(self, data):
-        choices = _list(data, "choices")
-        if not choices or not isinstance(choices[0], dict):
+    def _answered_by_error(self, text, code, body):
+        """Raise what an error that came with status 200 says."""
+        text = self._harmless(text, body)
+        if code in AGAIN:
+            raise _Later(f"reports an error ({code}): {text}")
+        error = self._say(
+            f"answers with an error: {text}", "" if text.endswith(".") else "Look into the log of that server."
+        )
+        raise _NoRoute(error) if re.search(r"unexpected endpoint|not found|no route|unknown url", text, re.I) else error
+
+    def _harmless(self, text, body):
+        """An error's text without what it may repeat: the key, the prompt, addresses. At most 200 characters."""
+        key = os.environ.get(self.profile.key_env, "").strip() if self.profile.key_env else ""
+        for secret in (key, *(str(message["content"]) for message in (body or {}).get("messages", ()))):
+            text = text.replace(secret, "...") if secret else text
+            for run in re.findall(r"\S+\s+\S+\s+\S+", secret):
+                text = text.replace(run, "...")
+        return (
+            re.sub(r"https?://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "...", text)[:200].strip() or "without a text"
+        )
+
+    def _refuse(self, status, reply, model):
+        """Raise what a status that brings no answer means."""
+        if status in (200, 400, 422):
+            return
+        if status in (401, 403):
+            env = self.profile.key_env
+            has = f"the key in {env}" if env else "a request without a key (its profile has no key_env)"
+            raise self._say(f"does not accept {has} ({status})", "Check the key and what it is allowed to do.")
+        if status in (404, 405):
+            what = f"knows no model {model!r}, or its base_url is wrong" if model else "has no list of models"
+            mend = "Check model_name, and that the profile's base_url ends as that server wants it, mostly with /v1."
+            raise _NoRoute(self._say(f"{what} ({status})", mend))
+        if 300 <= status < 400:
+            raise self._say(
+                f"redirects to another address ({status}), which is not followed",
+                "Write the final address into its profile on the server.",
+            )
+        if status in AGAIN:
+            word = "is busy or its quota is used up" if status == 429 else "reports an error of its own"
+            word = "cannot be reached behind its proxy" if 520 <= status <= 523 else word
+            word = "took too long for the proxy before it" if status == 524 else word
+            raise _Later(f"{word} ({status})", _seconds(reply.headers.get("Retry-After")))
+        raise self._say(*_WORDS.get(status, (f"answers with status {status}",)))
+
+    def _read(self, data, asked: _Asked) -> replies.Reply:
+        reply = replies.read(data)
+        if reply is None:
             raise self._say("answers without a choice", "Check that the model is loaded on that server and can chat.")
-        message = choices[0].get("message")
-        content = message.get("content") if isinstance(message, dict) else choices[0].get("text")
-        if isinstance(content, list):
-            texts = [part.get("text") for part in content if isinstance(part, dict)]
-            content = "".join(text for text in texts if isinstance(text, str))
-        content = content if isinstance(content, str) else ""
-        if not content.strip():
-            reason = choices[0].get("finish_reason")
-            if reason == "length":
-                raise self._say(
-                    "gave an empty answer: the model used up all its tokens before it came to one",
-                    "Raise max_length, or choose a model that does not think first.",
-                )
-            if reason == "content_filter":
-                raise self._say(
-                    "gave no answer: its own filter stopped it", "Choose another endpoint for these concepts."
-                )
-        usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
-        count = lambda name: usage[name] if isinstance(usage.get(name), int) else 0
-        return Answer(content, count("prompt_tokens"), count("completion_tokens"))
+        if reply.refused:
+            raise self._say("gave no answer: the model declines", "Choose another endpoint for these concepts.")
+        if not reply.text.strip() and reply.finish == "content_filter":
+            raise self._say("gave no answer: its own filter stopped it", "Choose another endpoint for these concepts.")
+        if not reply.text.strip() and reply.cut and not reply.thought:
+            raise self._cut(reply)
+        return reply
+
+    def _cut(self, reply):
+        if reply.text.strip():
+            return self._say("broke its answer off: the tokens were used up", "Raise max_length.")
+        return self._say(
+            "gave an empty answer: the model used up all its tokens before it came to one",
+            "Raise max_length, or choose a model that does not think first.",
+        )
 
 
-def _list(data, name):
-    value = data.get(name) if isinstance(data, dict) else None
-    return value if isinstance(value, list) else []
+@dataclass(frozen=True)
+class _Asked:
+    """What one answer is asked for with. ``first``: a yes or no is wanted, with the probabilities of the first word."""
+
+    messages: list[dict]
+    temperature: float
+    seed: int
+    tokens: int
+    first: bool
+
+    def wants_more(self, reply: replies.Reply) -> bool:
+        """Whether a cut-off reply is of no use: half a caption is, a *yes* with half a reason is not."""
+        return not self.first or not verdict(Answer(reply.text), reply.first).told
+
+    def longer(self) -> _Asked:
+        return _Asked(self.messages, self.temperature, self.seed, max(MORE * self.tokens, MORE_AT_LEAST), self.first)
+
+    def body(self, model: str, ways: dict) -> dict:
+        """The request's JSON, without what the server has refused before."""
+        body = {
+            "model": model,
+            "messages": alternating(self.messages) if "system" in ways else self.messages,
+            "max_tokens": self.tokens,
+            "temperature": max(self.temperature, ways.get("coldest", 0.0)),
+            "seed": self.seed % 2**31,
+            "stream": False,
+            **({"logprobs": True, "top_logprobs": ALTERNATIVES} if self.first else {}),
+        }
+        if "max_tokens" in ways:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        return {name: value for name, value in body.items() if not ways.get(name)}
+
+
+def _adapted(ways: dict, status: int, text: str, body: dict) -> bool:
+    """Note in ``ways`` what a refusal names; without a name (400 alone) leave out all that some servers refuse. False: nothing is left."""
+    before, text = dict(ways), text.casefold()
+    for name in ("seed", "top_logprobs", "logprobs", "stream", "max_tokens", "max_completion_tokens"):
+        if name in text and name in body:
+            ways[name] = True
+            break
+    if ways.get("logprobs"):
+        ways["top_logprobs"] = True
+    if "temperature" in text and "temperature" in body:
+        positive = body["temperature"] == 0 and re.search(r"positive|greater|> ?0|strictly|above", text)
+        ways.update({"coldest": 0.01} if positive else {"temperature": True})
+    if _SYSTEM_ROLE.search(text) and any(message["role"] == "system" for message in body["messages"]):
+        ways["system"] = True
+    if ways == before and status == 400:
+        ways.update(dict.fromkeys(("max_tokens", "temperature", "seed", "logprobs", "top_logprobs"), True))
+    return ways != before
 
 
 def _seconds(text):

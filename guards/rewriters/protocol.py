@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +15,34 @@ class Answer:
     text: str
     prompt_tokens: int = 0
     answer_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An answer to a question of yes or no. ``yes``: the probability of yes among both, 1 or 0 where only words are known; 0.5 where the
+    answer is neither. ``told``: whether it is one of them at all. ``graded``: whether probabilities were known."""
+
+    yes: float
+    told: bool
+    graded: bool
+    answer: Answer
+
+
+LEAST = 0.2  # probability of yes and no together below which they are not what the model is about to say
+_YES = frozenset("yes ja да sí si oui sim hai 是 有 はい 네".split())
+_NO = frozenset("no nein нет non não 否 不 没有 いいえ 아니요".split())
+
+
+def verdict(answer: Answer, first: Iterable[tuple[str, float]] = ()) -> Verdict:
+    """A Verdict from the alternatives of the first word (word, probability), else from the words of the answer itself."""
+    shares = [(word.strip(" \n\t\"'*.,:▁Ġ").casefold(), share) for word, share in first]
+    yes, no = (sum(share for word, share in shares if word in words) for words in (_YES, _NO))
+    if yes + no >= LEAST:
+        return Verdict(yes / (yes + no), True, True, answer)
+    text = re.split(r"</think>|</seed:think>|final<\|message\|>", answer.text)[-1]
+    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", text)]
+    known = [word in _YES for word in words[:1] + words[-1:] if word in _YES or word in _NO]
+    return Verdict(float(known[0]) if known else 0.5, bool(known), False, answer)
 
 
 class Rewriter(Protocol):
@@ -51,6 +80,14 @@ class ChatRewriter(Rewriter, Protocol):
         can. ``banned``: words that must not be produced, for back ends that control decoding (others ignore it).
         Raises RewriterError when there is no answer; the host's stop button ends it within a second.
         """
+
+
+@runtime_checkable
+class JudgingRewriter(ChatRewriter, Protocol):
+    """A ChatRewriter that knows how probable its yes and no are."""
+
+    async def judge(self, messages: Sequence[dict], *, seed: int = 0) -> Verdict:
+        """Answer a question of yes or no by one short call. Raises as `chat` does."""
 
 
 @runtime_checkable
