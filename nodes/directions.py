@@ -116,11 +116,13 @@ class GuardSteerDirection(io.ComfyNode):
             node_id="GuardSteerDirection",
             display_name="Steer with Direction",
             category="guards/directions",
-            description="Adds a latent direction to the UNet's middle block while sampling, for the prompt's own rows alone. Costs "
+            description="Adds a latent direction behind the model's middle block while sampling, for the prompt's own rows alone. Costs "
             "nothing to speak of. Several of these in a row add up.",
             inputs=[
                 io.Model.Input(
-                    "model", tooltip="A UNet model of the direction's family: SD1.x, SD2.x, SDXL, or the demo model."
+                    "model",
+                    tooltip="A model of the direction's family: SD1.x, SD2.x, SDXL, the demo model; Flux, Chroma, SD3, Qwen-Image, "
+                    "Lumina2, Z-Image or Wan.",
                 ),
                 Direction.Input("direction", tooltip="From Load, Discover or Combine Directions."),
                 io.Float.Input(
@@ -170,7 +172,9 @@ class GuardFairSteer(io.ComfyNode):
             "images allows it. For attributes that a model shows one-sidedly.",
             inputs=[
                 io.Model.Input(
-                    "model", tooltip="A UNet model of the directions' family: SD1.x, SD2.x, SDXL or the demo model."
+                    "model",
+                    tooltip="A model of the directions' family: SD1.x, SD2.x, SDXL, the demo model; Flux, Chroma, SD3, Qwen-Image, "
+                    "Lumina2, Z-Image or Wan.",
                 ),
                 Direction.Input("a", tooltip="One side of the attribute, such as female."),
                 Direction.Input("b", tooltip="Another side, such as male."),

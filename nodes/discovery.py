@@ -2,9 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..guards.directions import host_discovery
+from ..guards.directions import host_discovery, host_means, host_places
 from ..guards.directions.formula import Direction
-from ..guards.directions.host import middle_channels
 from ..guards.graph import text_behind
 from ..guards.host import checks
 from ..guards.host.progress import Progress, glimpse
@@ -13,6 +12,7 @@ from ..guards.training import loop
 from ..guards.training.plot import plot
 
 OWN, PAPER = "as set above", "paper (1,000 images, 2,500 steps of 8, rate 0.1)"
+GRADIENT, MEANS = "gradient", "means"
 
 
 class GuardDiscoverDirection(io.ComfyNode):
@@ -23,11 +23,13 @@ class GuardDiscoverDirection(io.ComfyNode):
             display_name="Discover Direction",
             category="guards/directions",
             description="Finds a direction on the loaded model by itself: makes pictures of the target, then trains one vector in the "
-            "middle block until the base prompt explains them. The model is not changed. Stop keeps the best vector so far.",
+            "middle block until the base prompt explains them, or measures what the target changes there. The model is not changed. Stop "
+            "keeps the best vector so far.",
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="A UNet model: SD1.x, SD2.x, SDXL, or the demo model. Its weights stay as they are.",
+                    tooltip="SD1.x, SD2.x, SDXL or the demo model; or a transformer: Flux, Chroma, SD3, Qwen-Image, Lumina2, Z-Image, "
+                    "Wan. Its weights stay as they are.",
                 ),
                 io.Conditioning.Input(
                     "target",
@@ -115,7 +117,7 @@ class GuardDiscoverDirection(io.ComfyNode):
                     default="every place",
                     optional=True,
                     tooltip="every place: the paper's vector, its own value at each place of the middle block. one for all "
-                    "places: a value for each channel, which fits any picture size.",
+                    "places: a value for each channel, which fits any picture size; transformers always have that.",
                 ),
                 io.Combo.Input(
                     "recipe",
@@ -154,6 +156,14 @@ class GuardDiscoverDirection(io.ComfyNode):
                     tooltip="Counts when keep is connected: how hard it holds. More keeps other pictures better and takes less "
                     "of the concept away.",
                 ),
+                io.Combo.Input(
+                    "method",
+                    options=[GRADIENT, MEANS],
+                    default=GRADIENT,
+                    optional=True,
+                    tooltip="gradient: trained, as in the paper. means: the mean difference that the target makes in the block, measured "
+                    "on the pictures; needs no gradient, so less memory, and is the only way for Flux and Chroma.",
+                ),
             ],
             outputs=[
                 io.Custom("GUARD_DIRECTION").Output(display_name="direction"),
@@ -188,16 +198,20 @@ class GuardDiscoverDirection(io.ComfyNode):
         vae=None,
         keep=None,
         keep_weight=10.0,
+        method=GRADIENT,
     ):
         checks.inputs(cls, **locals())
         if recipe == PAPER:
             images, steps, learning_rate, batch_size = 1000, 2500, 0.1, 8
-        middle_channels(model)
+        host_places.default(model)
         if not name.strip() or len(name) > 100:
             raise ValueError("name: give the direction a name of at most 100 characters, such as no-violence.")
         for socket, conditioning in (("target", target), ("base", base), ("negative", negative)):
             checks.conditioning(conditioning, socket)
-        training.check(model, "Discover Direction")
+        if method == MEANS:
+            cls._refuse_training(keep=keep, start=start)
+        else:
+            host_discovery.check_gradient(model)
         given, held = latents is not None, [[entry] for entry in keep or ()]
         each = max(images // max(len(held), 1), min(images, batch_size))  # pictures for every prompt that is kept
         pictures_due = (0 if given else images) + each * len(held)
@@ -221,8 +235,11 @@ class GuardDiscoverDirection(io.ComfyNode):
             )
 
         if latents is not None:
-            x0 = model.model.process_latent_in(latents["samples"].float().cpu())
-            checks.latents(model, x0, "latents")
+            samples = latents["samples"].float().cpu()
+            if samples.ndim == 4 and model.model.latent_format.latent_dimensions == 3:
+                samples = samples.unsqueeze(2)  # one frame, as the host's samplers take a picture
+            checks.latents(model, samples, "latents")
+            x0 = model.model.process_latent_in(samples)
         else:
             x0 = make(target, negative, images, seed, 0)
         if given and held:
@@ -232,18 +249,13 @@ class GuardDiscoverDirection(io.ComfyNode):
             for i, entry in enumerate(held)
         ]
         settings = loop.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)
-        result = host_discovery.discover(
-            model,
-            base,
-            negative,
-            x0,
-            settings,
-            start,
-            form == "every place",
-            kept,
-            keep_weight,
-            cls._watch(progress, pictures_due, steps, model, vae),
-        )
+        watch = cls._watch(progress, pictures_due, steps, model, vae)
+        if method == MEANS:
+            result = host_means.discover(model, target, base, x0, settings, form == "every place", watch)
+        else:
+            result = host_discovery.discover(
+                model, base, negative, x0, settings, start, form == "every place", kept, keep_weight, watch
+            )
         made = {
             "prompts": {
                 socket: text_behind(cls.hidden.prompt, cls.hidden.unique_id, socket)
@@ -254,23 +266,38 @@ class GuardDiscoverDirection(io.ComfyNode):
             "learning_rate": learning_rate,
             "batch_size": settings.batch_size,
             "seed": seed,
+            "method": method,
         }
         if held:
             made["keep_weight"] = keep_weight
         if not given:
             made |= {"sampler": sampler_name, "scheduler": scheduler, "cfg": cfg, "sample_steps": sample_steps}
-        direction: Direction = host_discovery.as_direction(model, result, name.strip(), x0, made)
-        picture = plot(
-            f"{direction.concept}: best {result.best:.5g} at step {result.best_step}",
-            {"training": result.losses, "fixed examples": result.validation},
-        )
-        return io.NodeOutput(direction, picture)
+        block = start.block if start is not None else None
+        direction: Direction = host_discovery.as_direction(model, result, name.strip(), x0, made, block)
+        if method == MEANS:
+            title, lines = f"{direction.concept}: error {result.best:.2g}", {"error of the mean": result.losses}
+        else:
+            title = f"{direction.concept}: best {result.best:.5g} at step {result.best_step}"
+            lines = {"training": result.losses, "fixed examples": result.validation}
+        return io.NodeOutput(direction, plot(title, lines))
+
+    @staticmethod
+    def _refuse_training(**given):
+        """Inputs that only a training can take. Raises ValueError."""
+        for name, value in given.items():
+            if value:
+                raise ValueError(
+                    f"{name} is connected, and method means trains nothing that could use it: disconnect {name}, or choose method gradient."
+                )
 
     @staticmethod
     def _watch(progress, before, steps, model, vae):
         """What is shown after each step: the loss; now and then one noise with strengths 0, 0.5 and 1."""
 
         def show(done, result, preview):
+            if preview is None:
+                progress.at(before + done, f"step {done} of {steps}, error of the mean {result.best:.2g}")
+                return
             loss = f"loss {result.validation[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
             progress.at(before + done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
 

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .formula import Direction
+from .formula import MIDDLE, Direction, block_number
 
 FORMAT = "concept-guards.direction/1"
 PREFIX = "direction."
@@ -23,7 +23,7 @@ def content(direction: Direction) -> bytes:
     metadata = {
         "format": FORMAT,
         "family": direction.family,
-        "block": "middle",
+        "block": direction.block,
         "trained_size": str(direction.trained_size),
         "info": json.dumps(direction.info, ensure_ascii=True),
     }
@@ -58,10 +58,11 @@ def _load_ours(path: str, name: str, concept: str) -> Direction:
             f"file: the format of {name} is {metadata.get('format')!r}, not {FORMAT!r}. Choose a file that Save Direction of "
             "this version wrote."
         )
-    if metadata.get("block", "middle") != "middle":
-        raise ValueError(
-            f"file: {name} is a direction of the block {metadata['block']!r}; only the middle block can be steered."
-        )
+    block = metadata.get("block", MIDDLE)
+    try:
+        block_number(block)
+    except ValueError as error:
+        raise ValueError(f"file: {name}: {error} Choose a file that Save Direction of this version wrote.") from None
     size = metadata.get("trained_size", "")
     return Direction(
         key,
@@ -69,6 +70,7 @@ def _load_ours(path: str, name: str, concept: str) -> Direction:
         metadata.get("family", ""),
         int(size) if size.isdecimal() and len(size) < 7 else 0,
         _info(metadata.get("info")),
+        block,
     )
 
 

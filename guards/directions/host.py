@@ -1,10 +1,11 @@
-"""Latent directions on the rail: added after the middle block, for the rows of the positive prompt alone."""
+"""Latent directions on the rail: added behind the middle block, for the rows of the positive prompt alone."""
 
 from dataclasses import dataclass, replace
 
 import torch
 
 from ..host import checks, rail
+from . import host_places as places
 from .fairness import assign
 from .formula import Direction, fitted
 
@@ -26,35 +27,40 @@ class Steer(rail.Guard):
         return _State(None if ends == (0.0, 1.0) else tuple(float(sampling.percent_to_sigma(end)) for end in ends))
 
     def patch(self, run, state, options):
-        """At the first output block every host shows the middle block's output with ControlNet's term. First of its kind, so that the
-        direction comes before FreeU and the like; for the positive rows alone, their untouched twins left out."""
+        """For the positive rows alone, their untouched twins left out."""
 
-        def add(h, skip, extra):
-            if extra["block"] != ("output", 0) or not run.slots:
-                return h, skip
+        def add(h, extra):
+            if not run.slots:
+                return h
             steered = h
             for rows, _ in run.rows(h.shape[0], extra):
                 addition = self.steer(run, state, h[rows][: run.batch], extra)
                 if addition is not None:
                     steered = h.clone() if steered is h else steered
                     steered[rows][: run.batch] += addition
-            return steered, skip
+            return steered
 
-        options.setdefault("patches", {}).setdefault("output_block_patch", []).insert(0, add)
+        places.after(options, run.guider.model_patcher, self.directions[0].block, add)
 
     def steer(self, run, state, rows, extra):
-        """What to add to ``rows``, (images, channels, height, width), now; None outside the range. ``extra``: a patch's extra options."""
+        """What to add to ``rows``, (images, channels, height, width) or (images, tokens, channels), now; None outside the range.
+        ``extra``: a patch's extra options."""
         if state.limits and not state.limits[0] >= run.level >= state.limits[1]:
             return None
         images = _images(rows.shape[0], extra) if self.shares else ()
         key = (rows.shape, rows.dtype, rows.device, images)
         if key not in state.moved:  # once a run, unless areas make blocks of several sizes
-            values = [self.strength * fitted(d.values, *rows.shape[-2:]) for d in self.directions]
+            values = [self.strength * _shaped(d.values, rows) for d in self.directions]
             if self.shares:
                 sides = assign(self.shares, max(images) + 1, self.seed)
                 values = [values[sides[image]] for image in images]
             state.moved[key] = torch.cat(values).to(rows)
         return state.moved[key]
+
+
+def _shaped(values, rows):
+    """A direction as something that can be added to every one of ``rows``."""
+    return fitted(values, *rows.shape[-2:]) if rows.ndim == 4 else values.view(1, 1, -1)
 
 
 def _images(count, extra):
@@ -76,28 +82,19 @@ class _State:
         self.limits, self.moved = limits, {}
 
 
-def middle_channels(model):
-    """Channels of a UNet's middle block. Raises ValueError for models that have none, naming the guards that work there."""
-    if not checks.is_unet(model):
-        raise ValueError(
-            f"{checks.model_name(model)} has no UNet with a middle block, where directions live (SD1.x, SD2.x and SDXL have "
-            "one). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with this model."
-        )
-    return model.model.diffusion_model.middle_block[-1].out_channels
-
-
 def check_fit(model, direction, name="direction"):
-    """Refuse a direction that belongs to another family of models or has another number of channels."""
-    channels = middle_channels(model)
+    """Refuse a direction that belongs to another family of models or block, or has another number of channels."""
+    channels = places.channels(model)
     checks.same_family(
         model,
         direction.family,
         f"{name} ({direction.concept}) was found",
         "what a direction means depends on the model. Use one for this family, or find it with Discover Direction.",
     )
+    places.check(model, direction, name)
     if direction.channels != channels:
         raise ValueError(
-            f"{name} ({direction.concept}) has {direction.channels} channels, the middle block of this model "
+            f"{name} ({direction.concept}) has {direction.channels} channels, the block {direction.block} of this model "
             f"({checks.model_name(model)}) has {channels}. Use one for this family, or find it with Discover Direction."
         )
 
@@ -119,6 +116,11 @@ def steer_fairly(model, directions, shares, strength, seed):
     """A clone of ``model`` that gives every image of a batch one of ``directions``; ``shares``: fractions that add up to 1."""
     for name, direction in zip("abcd", directions, strict=False):
         check_fit(model, direction, name)
+        if direction.block != directions[0].block:
+            raise ValueError(
+                f"{name} ({direction.concept}) belongs to the block {direction.block}, a ({directions[0].concept}) to "
+                f"{directions[0].block}: discover both for one block."
+            )
     if strength == 0:
         return model
     return rail.attach(

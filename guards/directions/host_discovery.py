@@ -1,4 +1,4 @@
-"""Discovering a direction on the loaded model: its own pictures, the frozen UNet, one trained vector."""
+"""Discovering a direction on the loaded model: its own pictures, the frozen network, one trained vector."""
 
 import comfy.model_management
 import comfy.model_sampling
@@ -9,17 +9,33 @@ import torch
 from ..host import checks
 from ..training import host as training
 from ..training import loop
+from . import host_places as places
 from .formula import Direction, fitted
-from .host import check_fit, middle_channels
+from .host import check_fit
 
 SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
+NO_BACKWARD = {"Flux", "Chroma"}  # the host's networks that write over what backward needs
+
+
+def check_gradient(model):
+    """Refuse a model through which the host cannot go backward. Raises ValueError."""
+    places.default(model)
+    if NO_BACKWARD & {kind.__name__ for kind in type(checks.network(model)).__mro__}:
+        raise ValueError(
+            f"method is gradient, and ComfyUI's {checks.model_name(model)} has no backward pass (it writes over what that needs): "
+            "choose method means, which works with every model that can be steered."
+        )
+    training.check(model, "Discover Direction")
 
 
 def middle_size(model, latents):
-    """(height, width) of the middle block for latents (n, c, h, w): one halving for each downsampling of the UNet."""
+    """(height, width) of the middle block for latents (n, c, h, w): one halving for each downsampling of the UNet. None for a
+    transformer, whose tokens all take the same."""
     from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
 
-    halvings = sum(isinstance(part, Downsample) for block in model.model.diffusion_model.input_blocks for part in block)
+    if not checks.is_unet(model):
+        return None
+    halvings = sum(isinstance(part, Downsample) for block in checks.network(model).input_blocks for part in block)
     height, width = latents.shape[-2:]
     for _ in range(halvings):
         height, width = -(-height // 2), -(-width // 2)
@@ -38,17 +54,18 @@ def discover(
     keep_weight=1.0,
     on_step=lambda done, result, preview: None,
 ) -> loop.Result:
-    """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say. Returns a Result.
+    """Train a direction's values on ``latents`` (n, c, h, w), pictures that show what ``base`` does not say; or on videos. Returns a
+    Result.
 
     ``keep``: (CONDITIONING, latents) pairs of prompts whose predictions are held where they are without the direction (ours).
-    ``start``: a Direction to go on from. ``per_place``: (C, H, W) values, else (C,). ``on_step(done, result, preview)`` may raise the
-    host's interruption: the best so far is then the result. ``preview()`` samples one noise with 0, half and all of the present vector:
-    latents (3, c, h, w). The model comes out as it was.
+    ``start``: a Direction to go on from. ``per_place``: (C, H, W) values, else (C,), as always in a transformer. ``on_step(done, result,
+    preview)`` may raise the host's interruption: the best so far is then the result. ``preview()`` samples one noise with 0, half and all
+    of the present vector: latents (3, c, h, w). The model comes out as it was.
     """
-    channels = middle_channels(model)
+    check_gradient(model)
     checks.conditioning(base, "base")
-    size = middle_size(model, latents)
-    values, result = _start_values(model, start, channels, size if per_place else None), None
+    channels, block = places.channels(model), places.default(model) if start is None else start.block
+    values, result = _start_values(model, start, channels, middle_size(model, latents) if per_place else None), None
 
     def train(denoise, device):
         sampling, kind = model.get_model_object("model_sampling"), training.prediction(model)
@@ -63,7 +80,7 @@ def discover(
                 if role != "positive":
                     with torch.no_grad():
                         x0 = denoise(x, sigma, role)
-                return loop.errors(denoise(x, sigma, role, _adding(direction)), x0, sigma, kind)
+                return loop.errors(denoise(x, sigma, role, _adding(model, block, direction)), x0, sigma, kind)
 
             return loop.Task(loop.Examples(training.ordinary(images), len(sigmas), seed), error, weight)
 
@@ -71,13 +88,14 @@ def discover(
             nonlocal result
             result = latest
             comfy.model_management.throw_exception_if_processing_interrupted()
-            on_step(done, latest, lambda: _preview(denoise, sampling, latest.values.to(device), latents, settings.seed))
+            steered = latest.values.to(device), torch.tensor([0.0, 0.5, 1.0], device=device)
+            patches = _adding(model, block, *steered)
+            on_step(done, latest, lambda: _preview(denoise, sampling, patches, latents, device, settings.seed))
 
         keeps = [task(f"keep {i}", images, settings.seed + i, keep_weight) for i, (_, images) in enumerate(keep)]
         positive = task("positive", latents, settings.seed)
         loop.fit_vector(positive, keeps, values.clone(), settings, device, watch, training.is_half(model))
 
-    training.check(model, "Discover Direction")
     prompts = {f"keep {i}": conditioning for i, (conditioning, _) in enumerate(keep)}
     with training.stoppable("Discover Direction", lambda: result is not None), training.trainable(model) as model:
         training.run(model, {"positive": base, "negative": negative, **prompts}, latents[: settings.batch_size], train)
@@ -95,42 +113,42 @@ def _start_values(model, start, channels, size):
     return fitted(start.values, *size)[0].expand(channels, *size)
 
 
-def _adding(direction, scales=None):
-    """Patches that add a direction, (C, H, W) or (C,), after the middle block; ``scales``: (n,), another strength for each row."""
-    addition = direction if direction.ndim == 3 else direction[:, None, None]
-    if scales is not None:
-        addition = scales.view(-1, 1, 1, 1) * addition
+def _adding(model, block, direction, scales=None):
+    """Patches that add a direction, (C, H, W) or (C,), behind ``block``; ``scales``: (n,), another strength for each row."""
 
-    def add(h, skip, options):
-        return (h + addition.to(h.dtype) if options["block"] == ("output", 0) else h), skip
+    def add(h, extra):
+        addition = direction if 3 in (direction.ndim, h.ndim) else direction[:, None, None]
+        if scales is not None:
+            addition = scales.view(-1, *[1] * (h.ndim - 1)) * addition
+        return h + addition.to(h.dtype)
 
-    return {"output_block_patch": [add]}
+    return lambda options: places.after(options, model, block, add)
 
 
-def _preview(denoise, sampling, direction, latents, seed, steps=12, cfg=5.0):
-    """Latents (3, c, h, w) from one noise with strengths 0, 0.5 and 1: plain Euler steps, with the direction on the prompt's rows."""
+def _preview(denoise, sampling, patches, latents, device, seed, steps=12, cfg=5.0):
+    """Latents (3, c, h, w), of videos their first frames, from one noise with strengths 0, 0.5 and 1, which ``patches`` add to the
+    prompt's rows: plain Euler steps."""
     with torch.no_grad():
-        sigmas = comfy.samplers.simple_scheduler(sampling, steps).to(direction)
-        noise = (
-            torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed))
-            .to(direction)
-            .repeat(3, 1, 1, 1)
-        )
-        patches = _adding(direction, torch.tensor([0.0, 0.5, 1.0]).to(direction))
+        sigmas = comfy.samplers.simple_scheduler(sampling, steps).to(device)
+        noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(seed)).to(device)
+        noise = torch.cat([noise] * 3)
 
         def guided(x, sigma):
             steered, without = denoise(x, sigma, patches=patches), denoise(x, sigma, "negative")
             return without + cfg * (steered - without)
 
-        return training.euler(sampling, sigmas, noise, guided).cpu()
+        made = training.euler(sampling, sigmas, noise, guided).cpu()
+        return made if made.ndim == 4 else made[:, :, 0]
 
 
-def as_direction(model, result, name, latents, info):
-    """A Result as the Direction ``name`` of this model's family, with what it was made with."""
+def as_direction(model, result, name, latents, info, block=None):
+    """A Result as the Direction ``name`` of this model's family, with what it was made with. ``block``: the model's middle one, unless
+    another is given."""
     return Direction(
         name,
         result.values,
         checks.family(model),
         latents.shape[-1] * training.latent_scale(model),
         {**info, "steps_done": len(result.losses), "best_step": result.best_step, "best_loss": round(result.best, 6)},
+        block or places.default(model),
     )

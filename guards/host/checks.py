@@ -23,6 +23,17 @@ FAMILIES = {  # the host's class -> family
     "SDXL": Family("sdxl", "SDXL"),
     "SDXLRefiner": Family("sdxl-refiner", "SDXL refiner"),
     "DemoModelConfig": Family("demo", "demo"),
+    "SD3": Family("sd3", "Stable Diffusion 3"),
+    "Flux": Family("flux", "Flux"),
+    "Flux2": Family("flux2", "Flux 2"),
+    "LongCatImage": Family("longcat-image", "LongCat-Image"),
+    "Chroma": Family("chroma", "Chroma"),
+    "ChromaRadiance": Family("chroma-radiance", "Chroma Radiance"),
+    "QwenImage": Family("qwen-image", "Qwen-Image"),
+    "Lumina2": Family("lumina2", "Lumina 2"),
+    "ZImage": Family("z-image", "Z-Image"),
+    "ZImagePixelSpace": Family("z-image-pixel", "Z-Image in pixel space"),
+    "WAN21_T2V": Family("wan", "Wan"),
 }
 
 
@@ -54,20 +65,20 @@ def _short(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
 
 
-def _family(model):
-    kinds = (kind.__name__ for kind in type(model.model.model_config).__mro__)
+def _family(base):
+    kinds = (kind.__name__ for kind in type(base.model_config).__mro__)
     return next((FAMILIES[kind] for kind in kinds if kind in FAMILIES), None)
 
 
 def model_name(model) -> str:
     """A plain name for a MODEL's family, for messages."""
-    found = _family(model)
+    found = _family(model.model)
     return found.name if found else type(model.model).__name__
 
 
 def family(model) -> str:
     """A MODEL's family as the pack's files name it (sd1, sd2, sdxl, demo); "" for a stranger."""
-    found = _family(model)
+    found = _family(model.model)
     return found.short if found else ""
 
 
@@ -95,9 +106,9 @@ def conditioning(value: list, name: str) -> list:
 
 
 def latents(model, value, name):
-    """Refuse latents (n, c, h, w) that are not this model's, or hold values that are no numbers."""
-    channels = model.model.latent_format.latent_channels
-    if value.ndim != 4 or value.shape[1] != channels:
+    """Refuse latents (n, c, h, w), of a video model (n, c, t, h, w), that are not this model's, or hold values that are no numbers."""
+    channels, dimensions = model.model.latent_format.latent_channels, model.model.latent_format.latent_dimensions
+    if value.ndim != 2 + dimensions or value.shape[1] != channels:
         raise ValueError(
             f"{name} has the shape {tuple(value.shape)}, this model's latents have {channels} channels: encode the pictures "
             "with the VAE that belongs to this model."
@@ -127,8 +138,9 @@ def same_encoder(base, given, name, like):
             )
         pooled = any(entry.get("pooled_output") is not None for entry in like)
         if pooled and needs_pooled(base) and options.get("pooled_output") is None:
+            family = _family(base)
             raise ValueError(
-                f"{name} has no pooled output, which {FAMILIES.get(type(base.model_config).__name__, 'this model')} "
+                f"{name} has no pooled output, which {family.name if family else 'this model'} "
                 f"needs. Encode {name} with CLIP Text Encode and the CLIP that belongs to this model."
             )
 

@@ -234,11 +234,8 @@ class _Loop(comfy.samplers.Sampler):
                     guider.inner_model.extra_conds, entries, x, x.device, "positive"
                 )
             transformer = dict(options["transformer_options"])
-            present = transformer.get("patches", {})
-            transformer["patches"] = {
-                **present,
-                **{name: [*new, *present.get(name, [])] for name, new in (patches or {}).items()},
-            }
+            if patches is not None:
+                patches(transformer)
             out = comfy.samplers.calc_cond_batch(
                 guider.inner_model,
                 [entries, *(guider.conds[other] for other in roles[1:])],
@@ -283,9 +280,9 @@ def run(model, conditionings, latents, train, beside=()):
 
     ``denoise(x, sigma, role="positive", patches=None, conditioning=None)`` is the model's denoised prediction (n, c, h, w) for latents
     at noise levels ``sigma`` (n,), with gradients; ``role`` names one of ``conditionings``, a dict of CONDITIONINGs, unless another
-    ``conditioning`` is given; a tuple of roles gives a list of predictions from one batch; ``patches`` (name -> functions, as in
-    transformer_options) hold for this call. ``latents``: a tensor of the shape that ``denoise`` will be called with. Guards on the model
-    are left out. The model comes out as it was, however this ends.
+    ``conditioning`` is given; a tuple of roles gives a list of predictions from one batch; ``patches(options)`` may put
+    its own, for this call, into a shallow copy of the transformer options. ``latents``: a tensor of the shape that ``denoise`` will be
+    called with. Guards on the model are left out. The model comes out as it was, however this ends.
     """
     patcher = model.clone()
     options = patcher.model_options.setdefault("transformer_options", {})
@@ -315,10 +312,12 @@ def run(model, conditionings, latents, train, beside=()):
 def make_images(
     model, positive, negative, count, width, height, sampler, scheduler, steps, cfg, seed, on_images, chunk=8
 ):
-    """Latents (count, c, height / 8, width / 8) on the CPU in the model's own scale, sampled by the host. Each picture's noise depends
-    on its own seed. ``on_images(done)`` is called after every batch and may raise to stop."""
+    """Latents (count, c, height / 8, width / 8) on the CPU in the model's own scale, sampled by the host; (count, c, 1, ...), one frame,
+    of models that make videos. Each picture's noise depends on its own seed. ``on_images(done)`` is called after every batch and may raise
+    to stop."""
     base, factor = model.model, latent_scale(model)
-    shape = (base.latent_format.latent_channels, height // factor, width // factor)
+    frames = (1,) if base.latent_format.latent_dimensions == 3 else ()
+    shape = (base.latent_format.latent_channels, *frames, height // factor, width // factor)
     latents = []
     for at in range(0, count, chunk):
         noise = torch.stack(

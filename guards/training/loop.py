@@ -38,8 +38,8 @@ class Result:
 
 
 def add_noise(x0: Tensor, noise: Tensor, sigma: Tensor, flow: bool) -> Tensor:
-    """Latents (n, c, h, w) at noise levels ``sigma`` (n,), as the host counts them."""
-    s = sigma.view(-1, 1, 1, 1)
+    """Latents (n, c, h, w), or of videos (n, c, t, h, w), at noise levels ``sigma`` (n,), as the host counts them."""
+    s = sigma.view(-1, *[1] * (x0.ndim - 1))
     return (1 - s) * x0 + s * noise if flow else x0 + s * noise
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.testing import hosting, models
+from tools.testing import dits, hosting, models
 from tools.testing.models import NEGATIVE, OTHER, POSITIVE
 
 pytestmark = pytest.mark.both_hosts
@@ -168,8 +168,8 @@ def test_other_unets_can_be_explored(node, family, host):
 
 
 def test_what_cannot_be_explored_is_refused_before_anything_is_made(node, tiny, host):
-    with pytest.raises(ValueError, match="Flux has no UNet"):
-        discover(node, models.flux())
+    with pytest.raises(ValueError, match="PixArt has no block where directions"):
+        discover(node, dits.build("pixart"))
     for changes, message in (
         (dict(name=" "), "name: give"),
         (dict(steps=0), "steps is 0"),

@@ -58,8 +58,11 @@ def test_the_gradient_to_the_direction_is_that_of_an_independent_loss(pair, valu
         def add(h, skip, options):
             return (h + actual if options["block"] == ("output", 0) else h), skip
 
+        def put(options):
+            options["patches"] = {"output_block_patch": [add]}
+
         sigma = pair.model.model.model_sampling.sigmas[times]
-        denoised = denoise(pure.add_noise(x0, noise, sigma, False), sigma, patches={"output_block_patch": [add]})
+        denoised = denoise(pure.add_noise(x0, noise, sigma, False), sigma, patches=put)
         pure.errors(denoised, x0, sigma, "eps").mean().backward()
 
     training.run(pair.model, {"positive": [[text[:1], {}]]}, x0, train)

@@ -240,7 +240,7 @@ def test_damaged_and_hostile_headers_are_refused(tmp_path, body, length):
         (
             {"direction.a": torch.zeros(4)},
             {"format": "concept-guards.direction/1", "block": "down"},
-            "direction of the block 'down'",
+            "'down' is no block that can be steered",
         ),
         (
             {"direction.a": torch.zeros(4, 2)},

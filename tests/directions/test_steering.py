@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.testing import hosting, models
+from tools.testing import dits, hosting, models
 from tools.testing.models import CONCEPT, NEGATIVE, OTHER, POSITIVE
 from tools.testing.sampling import beside, close, guider, sld, windows
 
@@ -194,8 +194,8 @@ def test_other_picture_sizes_resample_the_direction_and_its_own_size_does_not(ti
 
 
 def test_what_cannot_be_steered_is_refused_by_its_name(tiny, host):
-    with pytest.raises(ValueError, match="Flux has no UNet.*Safe Latent Diffusion"):
-        steer(models.flux())
+    with pytest.raises(ValueError, match="PixArt has no block where directions.*Safe Latent Diffusion"):
+        steer(dits.build("pixart"))
     with pytest.raises(ValueError, match=r"direction \(it\) has 32 channels.* has 64"):
         steer(tiny, a_direction(shape=(32, 4, 4), family=""))
     with pytest.raises(ValueError, match="found on sdxl models, this is Stable Diffusion 1"):
