@@ -4,6 +4,7 @@ from ..choose import choose
 
 TABLES = {
     "sld": "tools.measuring.sld",
+    "roles": "tools.measuring.roles",
     "intervention": "tools.measuring.intervention",
     "inhibitors": "tools.measuring.inhibitors",
     "directions": "tools.measuring.directions",

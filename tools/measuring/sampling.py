@@ -95,3 +95,17 @@ def sample_conditioned(patcher, vae, positive, negative, seeds, seed, cfg=3.0, s
             patcher, x, steps, cfg, "euler", "normal", positive, bad, zeros, disable_pbar=True, seed=seed
         )
         return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
+
+
+def sample_guided(guider, vae, seeds, steps=20, sampler="euler", scheduler="normal"):
+    """Pictures (n, 3, h, w) in 0..1 of one of the host's guiders with its conditionings set, as one batch of n ``seeds``."""
+    import comfy.samplers
+    import torch
+
+    patcher = guider.model_patcher
+    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps)
+    with torch.inference_mode():
+        x = noise(patcher, seeds)
+        kind = comfy.samplers.sampler_object(sampler)
+        latents = guider.sample(x, torch.zeros_like(x), kind, sigmas, disable_pbar=True, seed=seeds[0])
+        return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
