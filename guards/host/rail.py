@@ -56,8 +56,8 @@ class Guard:
         return ()
 
     def correct(self, run, state, predictions):
-        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32. Not asked in an
-        evaluation for which the guard wants nothing."""
+        """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32; ``run.result``: what
+        the guider made of them, before any guard. Not asked in an evaluation for which the guard wants nothing."""
 
     def commit(self, state):
         """Once a step, after its main evaluation: make the last candidate state the current one. Samplers with a second evaluation in
@@ -145,13 +145,14 @@ class Run:
         self.states = []
         self.added = []  # names of the conditionings that guards brought
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
-        self.x = self.sigma = None  # of the evaluation under way
+        self.x = self.sigma = self.result = None  # of the evaluation under way; the last: what the guider returned
         self._level = None
         self.slots = ()  # roles of the lists under way, as the host counts them
         self._shown = ()  # roles of the lists under way, as strangers count them
         self._count = None  # latents of the evaluation under way, twins counted
         self.batch = None  # latents of the user's, twins not counted
         self._outputs = None  # name -> denoised, of the evaluation under way
+        self._joined = False  # whether what guards want rides in one of its batches
         self._committed = -1
         # dpm_fast calls back once in three evaluations, whatever the number of steps.
         name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
@@ -209,11 +210,21 @@ class Run:
 
     def live(self, name):
         """Whether any entry of a conditioning is within its timestep range now (else its prediction is void)."""
-        for entry in self._choose(name, self.guider.conds[name]):
-            start, end = entry.get("timestep_start"), entry.get("timestep_end")
-            if (start is None or self.sigma[0] <= start) and (end is None or self.sigma[0] >= end):
-                return True
-        return False
+        return any(map(self._within, self._choose(name, self.guider.conds[name])))
+
+    def _within(self, entry):
+        start, end = entry.get("timestep_start"), entry.get("timestep_end")
+        return (start is None or self.sigma[0] <= start) and (end is None or self.sigma[0] >= end)
+
+    def alive(self):
+        """The uuids of the guider's own entries, in any slot, that are within their timestep ranges now."""
+        entries = (
+            entry
+            for role, known in self.guider.conds.items()
+            if role not in self.added
+            for entry in self._choose(role, known) or ()
+        )
+        return frozenset(entry.get("uuid") for entry in entries if self._within(entry))
 
     def rows(self, total, extra, role="positive"):
         """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
@@ -247,7 +258,7 @@ class Run:
         conds = getattr(self.guider, "conds", {})
         for name in self.added:
             conds.pop(name, None)
-        self.states, self.x, self.sigma, self._outputs = [], None, None, None
+        self.states, self.x, self.sigma, self.result, self._outputs = [], None, None, None, None
 
     def counting(self, callback):
         """The run's callback with a commit before it: an evaluation is a step's main one exactly when the sampler calls back after it."""
@@ -274,7 +285,7 @@ class Run:
         try:
             return self._predict(executor, x, timestep, model_options, seed)
         finally:
-            self.x = self._outputs = None
+            self.x = self._outputs = self.result = None
 
     def _predict(self, executor, x, timestep, model_options, seed):
         guards = list(zip(self.guards, self.states, strict=True))
@@ -284,14 +295,14 @@ class Run:
         wanted = dict.fromkeys(name for names in wants for name in names)
         if not wanted:
             return executor(x, timestep, model_options, seed)
-        self._outputs = wanted
+        self._outputs, self._joined = wanted, False
         denoised = executor(x, timestep, model_options, seed)
         missing = [name for name in wanted if self._outputs[name] is None]
         if missing:  # a guider that left out a role in every batch: one more pass
             conds = [self.guider.conds[name] for name in missing]
             outs = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, timestep, model_options)
             self._outputs.update(zip(missing, outs, strict=True))
-        predictions, self._outputs = self._outputs, None
+        predictions, self._outputs, self.result = self._outputs, None, denoised
         for (guard, state), names in zip(guards, wants, strict=True):
             addition = guard.correct(self, state, predictions) if names else None
             if addition is not None:
@@ -316,7 +327,8 @@ class Run:
         outputs, extra = self._outputs, []
         if x_in.shape != self.x.shape:
             self._refuse_windows(outputs is not None and "positive" in roles)
-        if outputs is not None and "positive" in roles and outputs.get("positive") is None:
+        if outputs is not None and "positive" in roles and not self._joined:
+            self._joined = True
             waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for roles one by one
             extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
         # Before the unconditional's: a batch is joined from the last list to the first, and neighbours take the first row that is a 1.

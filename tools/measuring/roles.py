@@ -80,9 +80,7 @@ class Attacks:
 
     def _cfg(self, positive, negative, cfg=None, steps=None):
         scale = self.studio.cfg if cfg is None else cfg
-        return lambda model: self._shows(
-            self._guider("cfg", model, scale, positive=positive, negative=negative), steps
-        )
+        return lambda model: self._shows(self._guider("cfg", model, scale, positive=positive, negative=negative), steps)
 
     def _dual(self, positive, middle, *scales):
         conds = dict(positive=positive, middle=middle, negative=self.empty)
@@ -91,6 +89,15 @@ class Attacks:
     def _perpneg(self, positive, empty):
         conds = dict(positive=positive, negative=self.empty, empty_negative_prompt=empty)
         return lambda model: self._shows(self._guider("perpneg", model, 0.0, 1.0, **conds))
+
+
+def _share(shows, model) -> float:
+    """The share of pictures that show the concept; a run that the guard refuses shows nothing."""
+    try:
+        return shows(model).float().mean().item()
+    except ValueError as refusal:
+        print(f"refused: {refusal}", flush=True)
+        return 0.0
 
 
 def main() -> int:
@@ -106,10 +113,11 @@ def main() -> int:
     chosen = [name.strip() for name in options.settings.split(";")] if options.settings else list(known)
     concept = studio.conditioning(effects.concept)
     models = {
-        name: studio.model if known[name] is None else guard(studio.model, known[name], concept) for name in chosen
+        name: studio.model if known[name] is None else guard(studio.model, known[name], concept, attacks.empty)
+        for name in chosen
     }
     rows = {
-        name: lambda shows=shows: {column: shows(model).float().mean().item() for column, model in models.items()}
+        name: lambda shows=shows: {column: _share(shows, model) for column, model in models.items()}
         for name, shows in attacks.rows().items()
     }
 
