@@ -77,17 +77,17 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
                 io.Conditioning.Input(
                     "unconditional",
                     optional=True,
-                    tooltip="An empty prompt, encoded. Only needed with guiders that have no negative prompt "
-                    "(BasicGuider).",
+                    tooltip="An empty prompt, encoded. Always connect it for variant aligned, which then guards whatever the sampler's "
+                    "slots hold; published needs it only with guiders that have no negative prompt (BasicGuider).",
                 ),
                 io.Combo.Input(
                     "variant",
                     options=["published", "aligned"],
                     default="published",
                     optional=True,
-                    tooltip="published: the paper's formula. aligned: ours; pushes where the prompt's direction agrees with the "
-                    "concept's, so it also works when the prompt is the concept and leaves other prompts alone. It has "
-                    "no warm-up.",
+                    tooltip="published: the paper's formula. aligned: ours; looks at what comes out and pushes where it agrees with the "
+                    "concept, so it also works when the prompt is the concept, from every slot and in few steps, and leaves other "
+                    "prompts alone. It has no warm-up.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -98,6 +98,15 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
                     optional=True,
                     tooltip="Counts when variant is aligned and preset is custom. How hard to push: 1 takes the concept's "
                     "direction out, more pushes away from it. 0 switches the guard off.",
+                ),
+                io.Combo.Input(
+                    "gating",
+                    options=["off", "auto", "watchful"],
+                    default="off",
+                    optional=True,
+                    tooltip="Counts when variant is aligned and the sampler makes more than 8 steps. off: the concept is evaluated in every "
+                    "step. auto: only in three of the first steps, unless a picture of the batch is about it; other prompts then cost "
+                    "nearly nothing. watchful: auto, and it looks again in every fourth step.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],
@@ -117,6 +126,7 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
         unconditional=None,
         variant="published",
         strength=2.0,
+        gating="off",
     ):
         checks.inputs(cls, **locals())
         if variant == "aligned":
@@ -125,7 +135,7 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
             settings = sld.Settings(guidance_scale, warmup_steps, threshold, momentum_scale, momentum_beta)
         else:
             settings = sld.PRESETS[preset]
-        return io.NodeOutput(safe_latent_diffusion.guard(model, settings, safety_concept, unconditional))
+        return io.NodeOutput(safe_latent_diffusion.guard(model, settings, safety_concept, unconditional, gating))
 
 
 NODES = [GuardSafeLatentDiffusion]

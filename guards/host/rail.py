@@ -24,8 +24,8 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import compiled, strangers, twins
-from .strangers import KEY, SLOTS, TILES
+from . import compiled, roles, strangers, twins
+from .strangers import KEY, TILES
 
 _running = ContextVar(f"{KEY}_running", default=False)
 
@@ -152,6 +152,7 @@ class Run:
         self._count = None  # latents of the evaluation under way, twins counted
         self.batch = None  # latents of the user's, twins not counted
         self._outputs = None  # name -> denoised, of the evaluation under way
+        self._counting = None  # roles that count towards the picture, of the evaluation under way
         self._joined = False  # whether what guards want rides in one of its batches
         self._committed = -1
         # dpm_fast calls back once in three evaluations, whatever the number of steps.
@@ -175,17 +176,12 @@ class Run:
     @property
     def scale(self):
         """The guidance scale of the positive prediction, of any of the host's guiders."""
-        guider = self.guider
-        if hasattr(guider, "cfg1"):  # DualCFGGuider
-            return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
-        if isinstance(guider.cfg, list | tuple):  # guiders of other packs that have one for every step
-            return guider.cfg[min(self.step, len(guider.cfg) - 1)]
-        return guider.cfg
+        return roles.scale(self.guider, lambda: self.step)
 
     @property
     def unconditional(self):
         """The role of the prediction that guidance is measured from, or None where the guider has none."""
-        return next((role for role in ("empty_negative_prompt", "negative") if role in self.guider.conds), None)
+        return roles.unconditional(self.guider)
 
     def add(self, conditioning, **values):
         """Let the host process one more CONDITIONING in this run; returns the name under which its prediction comes."""
@@ -226,22 +222,12 @@ class Run:
         )
         return frozenset(entry.get("uuid") for entry in entries if self._within(entry))
 
-    def rows(self, total, extra, role="positive"):
-        """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to ``role``; ``extra``: a patch's extra options."""
-        numbers, tiles = extra["cond_or_uncond"], extra.get(TILES, 1)
-        if SLOTS in extra:
-            roles = [self.slots[slot] for slot in extra[SLOTS]]
-        else:  # no row is ours, or a pack made the options anew, without what it does not know
-            roles = [self._shown[number] if number < len(self._shown) else None for number in numbers]
-        uuids = extra.get("uuids") or [None] * len(numbers)
-        count = total // (len(roles) * tiles)
-        found = []
-        for tile in range(tiles):
-            for i, uuid in enumerate(uuids):
-                start = (tile * len(roles) + i) * count
-                if roles[i] == role:
-                    found.append((slice(start, start + count), uuid))
-        return found
+    def rows(self, total, extra):
+        """[(slice, uuid)] of the ``total`` rows of a joined batch that belong to a conditioning which counts towards the picture
+        (``roles.counting``); ``extra``: a patch's extra options."""
+        if self._counting is None:
+            self._counting = roles.counting(self.guider, lambda: self.step) - frozenset(self.added)
+        return roles.rows(total, extra, self.slots, self._shown, self._counting)
 
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
@@ -281,7 +267,7 @@ class Run:
             if self.step > self._committed >= 0:
                 self._commit()
             self._committed = self.step
-        self.x, self.sigma, self._level = x, timestep, None
+        self.x, self.sigma, self._level, self._counting = x, timestep, None, None
         try:
             return self._predict(executor, x, timestep, model_options, seed)
         finally:
@@ -313,7 +299,7 @@ class Run:
         """CALC_COND_BATCH: pick live entries; on the first call of an evaluation, add the wanted conditionings."""
         asked = self.x is not None
         if not asked:  # a pack that asks for predictions of its own between the sampler's
-            self.x, self.sigma, self._level = x_in, timestep, None
+            self.x, self.sigma, self._level, self._counting = x_in, timestep, None, None
         try:
             return self._evaluate(executor, model, conds, x_in, timestep, model_options)
         finally:
@@ -322,22 +308,22 @@ class Run:
                 self.x = None
 
     def _evaluate(self, executor, model, conds, x_in, timestep, model_options):
-        roles = [self._role(entries) for entries in conds]
-        lists = [self._choose(role, entries) for role, entries in zip(roles, conds, strict=True)]
+        given = [self._role(entries) for entries in conds]
+        lists = [self._choose(role, entries) for role, entries in zip(given, conds, strict=True)]
         outputs, extra = self._outputs, []
         if x_in.shape != self.x.shape:
-            self._refuse_windows(outputs is not None and "positive" in roles)
-        if outputs is not None and "positive" in roles and not self._joined:
+            self._refuse_windows(outputs is not None and "positive" in given)
+        if outputs is not None and "positive" in given and not self._joined:
             self._joined = True
-            waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for roles one by one
-            extra = [name for name in outputs if name not in roles and (name in self.added or not waits)]
+            waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for given one by one
+            extra = [name for name in outputs if name not in given and (name in self.added or not waits)]
         # Before the unconditional's: a batch is joined from the last list to the first, and neighbours take the first row that is a 1.
-        at = roles.index(self.unconditional) if self.unconditional in roles else len(roles)
+        at = given.index(self.unconditional) if self.unconditional in given else len(given)
         lists[at:at] = [self._choose(name, self.guider.conds[name]) for name in extra]
-        self.slots, self._shown, self._count = [*roles[:at], *extra, *roles[at:]], roles, x_in.shape[0]
+        self.slots, self._shown, self._count = [*given[:at], *extra, *given[at:]], given, x_in.shape[0]
         if extra:
-            ours = at if at < len(roles) else 1
-            numbers = [*range(at), *[ours] * len(extra), *range(at, len(roles))]
+            ours = at if at < len(given) else 1
+            numbers = [*range(at), *[ours] * len(extra), *range(at, len(given))]
             lists, model_options = strangers.disguised(lists, numbers, model_options)
         names = self.slots
         out = executor(model, lists, x_in, timestep, model_options)

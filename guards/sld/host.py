@@ -61,10 +61,9 @@ class SafeLatentDiffusion(rail.Guard):
             )
 
     def wants(self, run, state):
-        scale = run.scale
-        if scale <= 0:
+        if run.scale <= 0:
             raise ValueError(
-                f"Safe Latent Diffusion: at cfg {scale:g} the picture is not the positive prompt's, which is all that the published "
+                f"Safe Latent Diffusion: at cfg {run.scale:g} the picture is not the positive prompt's, which is all that the published "
                 "variant corrects: it would do nothing. Raise cfg, or choose variant aligned, which looks at whatever comes out."
             )
         needed = self.settings.always or self.settings.needed(run.step)

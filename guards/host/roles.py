@@ -1,0 +1,59 @@
+"""What the host's guiders make of their slots: which one guidance is measured from, by how much the positive one counts, which ones
+count towards the picture at all, and where their rows are in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .strangers import SLOTS, TILES
+
+
+def unconditional(guider) -> str | None:
+    """The slot of the prediction that guidance is measured from, or None where the guider has none."""
+    return next((role for role in ("empty_negative_prompt", "negative") if role in guider.conds), None)
+
+
+def scale(guider, step: Callable[[], int]) -> float:
+    """The guidance scale of the positive prediction, of any of the host's guiders. ``step``: tells the executed step, if asked."""
+    if hasattr(guider, "cfg1"):  # DualCFGGuider
+        return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
+    if isinstance(guider.cfg, list | tuple):  # guiders of other packs that have one for every step
+        return guider.cfg[min(step(), len(guider.cfg) - 1)]
+    return guider.cfg
+
+
+def counting(guider, step: Callable[[], int]) -> frozenset[str]:
+    """The slots that count towards the picture: by a weight above 0 in the guider's sum of predictions.
+
+    With CFG that is the positive prompt where cfg is above 0, and the negative one where it is below 1: from there on the picture is, in
+    part, what the negative says. A slot that no guider of the host has counts. Of the empty text of PerpNegGuider only what cfg leaves of
+    it is seen, not what it contributes to the negative's perpendicular part.
+    """
+    positive = scale(guider, step)
+    weights = {"positive": positive, "negative": 1 - positive, "empty_negative_prompt": 1 - positive}
+    if hasattr(guider, "cfg1"):
+        nested = getattr(guider, "nested", False)
+        middle = guider.cfg2 * (1 - guider.cfg1) if nested else guider.cfg2 - guider.cfg1
+        weights |= {"middle": middle, "negative": 1 - guider.cfg2}
+    elif "empty_negative_prompt" in guider.conds:
+        weights["negative"] = -positive
+    return frozenset(role for role in guider.conds if weights.get(role, 1) > 0)
+
+
+def rows(total: int, extra: dict, slots, shown, wanted: frozenset[str]) -> list[tuple[slice, object]]:
+    """[(slice, uuid)] of the ``total`` rows of a joined batch whose roles are ``wanted``. ``extra``: a patch's extra options; ``slots``,
+    ``shown``: the roles of the lists under way, as the host and as strangers count them."""
+    numbers, tiles = extra["cond_or_uncond"], extra.get(TILES, 1)
+    if SLOTS in extra:
+        roles = [slots[slot] for slot in extra[SLOTS]]
+    else:  # no row is ours, or a pack made the options anew, without what it does not know
+        roles = [shown[number] if number < len(shown) else None for number in numbers]
+    uuids = extra.get("uuids") or [None] * len(numbers)
+    count = total // (len(roles) * tiles)
+    found = []
+    for tile in range(tiles):
+        for i, uuid in enumerate(uuids):
+            start = (tile * len(roles) + i) * count
+            if roles[i] in wanted:
+                found.append((slice(start, start + count), uuid))
+    return found
