@@ -104,9 +104,9 @@ class GuardSafeLatentDiffusion(io.ComfyNode):
                     options=["off", "auto", "watchful"],
                     default="off",
                     optional=True,
-                    tooltip="Counts when variant is aligned and the sampler makes more than 8 steps. off: the concept is evaluated in every "
-                    "step. auto: only in three of the first steps, unless a picture of the batch is about it; other prompts then cost "
-                    "nearly nothing. watchful: auto, and it looks again in every fourth step.",
+                    tooltip="Counts when variant is aligned and the sampler makes more than 8 steps. off: the concept is evaluated in "
+                    "every step. auto: only in three of the first steps, unless a picture of the batch is about it; other prompts then "
+                    "cost nearly nothing. watchful: auto, and it looks again in every fourth step.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],

@@ -27,6 +27,7 @@ class SafeLatentDiffusion(rail.Guard):
                 "with CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
             )
         checks.same_encoder(run.model, self.concept, "safety_concept", positive)
+        self._say_what_is_not_seen(run)
         shared = shared_options(run, self.concept)
         concept = run.add(self.concept, prompt_type="negative", **shared)
         unconditional = run.unconditional
@@ -43,7 +44,6 @@ class SafeLatentDiffusion(rail.Guard):
                 "safety_concept and the negative prompt are the same text, so the guard has nothing to measure and would do nothing. Leave "
                 "the negative prompt empty (or use it for other things): the guard does its work."
             )
-        self._say_what_is_not_seen(run)
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
         ends = any(
             entry.get("start_percent") or entry.get("end_percent", 1.0) < 1 for entry in run.guider.conds[unconditional]
@@ -52,7 +52,8 @@ class SafeLatentDiffusion(rail.Guard):
 
     def _say_what_is_not_seen(self, run):
         """The published formula looks at the positive prompt alone, by its distance from the negative one."""
-        hidden = [role for role in run.guider.conds if role != "positive" and names(run, role, self.concept)]
+        others = (role for role in run.guider.conds if role != "positive" and role not in run.added)
+        hidden = [role for role in others if names(run, role, self.concept)]
         if hidden:
             logging.warning(
                 "Safe Latent Diffusion: the conditioning %s names the concept, and the published variant corrects what 'positive' adds "

@@ -66,8 +66,8 @@ class AlignedGuidance(rail.Guard):
         if texts.same_text(self.concept, entries) or (texts.names(run, role, self.concept) and not _away(run)):
             raise ValueError(
                 f"Safe Latent Diffusion: the conditioning '{role}' says what safety_concept says, or nearly the same text, so the guard, "
-                "which measures from it, would do nothing. Connect an empty prompt (CLIP Text Encode without words) to 'unconditional', and "
-                "the guard does its work whatever the slots hold."
+                "which measures from it, would do nothing. Connect an empty prompt (CLIP Text Encode without words) to 'unconditional', "
+                "and the guard does its work whatever the slots hold."
             )
         if texts.names(run, role, self.concept):
             logging.warning(
