@@ -42,11 +42,12 @@ def _equal(one, other) -> bool:
 
 
 def standing_for(run, conditioning):
-    """The role whose prediction is the one that ``conditioning`` would have as a row of its own, or None."""
+    """The name of a prediction, a slot's or one that another guard has asked for, that ``conditioning`` would have as a row of its own,
+    or None."""
     shared = shared_options(run, conditioning)
     for role in sorted(run.guider.conds, key="positive".__eq__):
         entries = run.guider.conds[role]
-        if role in run.added or not entries or len(entries) != 1 or not same_text(conditioning, entries):
+        if not entries or len(entries) != 1 or not same_text(conditioning, entries):
             continue
         entry, options = entries[0], conditioning[0][1]
         pooled = [value.get("pooled_output") for value in (options, entry)]

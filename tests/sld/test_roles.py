@@ -7,9 +7,10 @@ import torch
 
 from tools.testing import hosting, models
 from tools.testing.models import CONCEPT, NEGATIVE, OTHER, POSITIVE
-from tools.testing.sampling import close, guider, sld
+from tools.testing.sampling import close, guider, of, sld
 
 pytestmark = pytest.mark.both_hosts
+AWAY = [[2 * NEGATIVE[0][0] - POSITIVE[0][0], {"pooled_output": None}]]  # a concept that the prompt is the opposite of
 STEPS = 9  # more than few
 OPEN = dict(opens=-3.0, open=-2.0)  # a gate that is always fully open
 
@@ -17,14 +18,6 @@ OPEN = dict(opens=-3.0, open=-2.0)  # a gate that is always fully open
 def aligned(model, concept=CONCEPT, strength=2.0, unconditional=NEGATIVE, gating="off", **changes):
     host_side, pure = hosting.module("guards.sld.host"), hosting.module("guards.sld.formula")
     return host_side.guard(model, pure.Aligned(strength, **changes), concept, unconditional, gating)
-
-
-def of(kind, model, *scales, **conds):
-    """One of the host's guiders, with any scales."""
-    made = guider(kind, model)
-    made.set_conds(**conds)
-    made.set_cfg(*scales)
-    return made
 
 
 SLOTS = {
@@ -121,6 +114,12 @@ def test_a_slot_that_brings_something_else_along_does_not_stand_for_the_empty_te
         assert sum(n for n, _ in rows.calls[: 1 + ("control" in options)]) == 4
 
 
+def test_several_concepts_are_measured_from_one_row(tiny):
+    rows = models.Rows(aligned(aligned(aligned(tiny), POSITIVE), OTHER))
+    models.sample(rows.model, negative=AWAY, steps=2, cfg=5.0)
+    assert [n for n, _ in rows.calls] == [2 + 3 + 1] * 2
+
+
 def test_without_an_empty_text_the_negative_prompt_stands_for_it_and_nearly_the_concept_is_refused(tiny, caplog):
     assert close(
         models.sample(aligned(tiny, unconditional=None)), models.sample(aligned(tiny, unconditional=NEGATIVE)), 1e-6
@@ -161,9 +160,6 @@ def test_sampler_families_guard_and_repeat(tiny, sampler):
     first = models.sample(guarded, sampler=sampler, steps=STEPS)
     assert torch.isfinite(first).all() and torch.equal(first, models.sample(guarded, sampler=sampler, steps=STEPS))
     assert not torch.equal(first, models.sample(tiny, sampler=sampler, steps=STEPS))
-
-
-AWAY = [[2 * NEGATIVE[0][0] - POSITIVE[0][0], {"pooled_output": None}]]  # a concept that the prompt is the opposite of
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,14 @@ def guider(kind, model, cfg=5.0):
     return g
 
 
+def of(kind, model, *scales, **conds):
+    """One of the host's guiders, with any scales."""
+    made = guider(kind, model)
+    made.set_conds(**conds)
+    made.set_cfg(*scales)
+    return made
+
+
 def windows(model, length=2):
     """The model with the host's context windows along the batch, as its nodes for video models set them."""
     from comfy import context_windows
