@@ -27,7 +27,8 @@ class AlignedGuidance(rail.Guard):
             raise ValueError("Safe Latent Diffusion: the guider has no conditioning at all. Connect a prompt to it.")
         checks.same_encoder(run.model, self.concept, "safety_concept", leading)
         shared = texts.shared_options(run, self.concept)
-        nothing = self._negative(run) if self.unconditional is None else self._empty(run, leading)
+        empty = self.unconditional
+        nothing = self._negative(run) if empty is None else (self._empty(run, empty[:1], leading), None)
         few = run.steps <= sld.FEW
         named = texts.asked_for(run, self.concept) if few else None
         watch = (
@@ -37,22 +38,19 @@ class AlignedGuidance(rail.Guard):
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
         return _State(concept, *nothing, partial, few, named, watch)
 
-    def _empty(self, run, leading):
-        """(name,) of the prediction for the empty text of our own: a slot's that holds the very same, else a row of ours."""
-        checks.same_encoder(run.model, self.unconditional, "unconditional", leading)
-        text = [[tensor, options] for tensor, options in self.unconditional[:1]]
-        entry = {"cross_attn": text[0][0]}
+    def _empty(self, run, text, leading):
+        """The name of the prediction for the empty text of our own: that of a slot which holds the very same, else of a row of ours."""
+        checks.same_encoder(run.model, text, "unconditional", leading)
+        (tensor, options), *_ = text
+        entry = {"cross_attn": tensor}
         if texts.same_text(self.concept, [entry]) or texts.says(entry, self.concept):
             raise ValueError(
                 "Safe Latent Diffusion: the text at 'unconditional' names the concept, so the guard would see no difference and do "
                 "nothing. Connect an empty prompt (CLIP Text Encode without words) to 'unconditional'."
             )
+        kept = {key: value for key, value in options.items() if key not in texts.RANGED}
         role = texts.standing_for(run, text)
-        if role is None:
-            shared = texts.shared_options(run, text)
-            kept = {key: value for key, value in text[0][1].items() if key not in texts.RANGED}
-            role = run.add([[text[0][0], kept]], prompt_type="negative", **shared)
-        return role, None
+        return role or run.add([[tensor, kept]], prompt_type="negative", **texts.shared_options(run, text))
 
     def _negative(self, run):
         """(role, name of the same without its timestep range or None) of the guider's own negative prompt, in place of an empty text."""
@@ -132,7 +130,7 @@ class _State:
         """Whether the concept is evaluated now. Reads one number from the device after each look, until the watch has decided."""
         if self.watch is None:
             return True
-        if self._looked:
+        if self._looked and self.memory is not None:
             self._looked = False
             if not self.watch.on:
                 self.watch.look(float(self.memory.agreement.max()))
