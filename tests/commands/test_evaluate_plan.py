@@ -192,3 +192,13 @@ def test_the_plans_that_come_with_the_pack_can_be_read(tmp_path, monkeypatch):
         (tmp_path / data["graph"]).write_text((path.parent / data["graph"]).read_text())
         (tmp_path / path.name).write_text(path.read_text())
         assert plans.read(tmp_path / path.name).calls == 2
+
+
+def test_ray_is_asked_for_only_with_its_option_and_says_how_to_get_it(monkeypatch):
+    import sys
+
+    from tools.evaluating.ray_servers import RayCrew
+
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    with pytest.raises(PlanError, match="--ray: Ray is not installed.*pip install 'ray>=2.60'"):
+        RayCrew(None, list, "local")

@@ -1,5 +1,6 @@
 """Results of `run.py evaluate` on the disk, the figures made of them, and the report; on constructed results with known answers."""
 
+import dataclasses
 import errno
 import io
 import json
@@ -253,3 +254,16 @@ def test_a_line_says_its_format(made):
     store.path.write_text('{"format": "another/1"}\n')
     with pytest.raises(StoppedError, match="its format is 'another/1'"), Store(folder):
         pass
+
+
+def test_a_plan_that_only_asks_for_fairness_gets_its_figures_alone(made):
+    plan, _, _, folder = made
+    plan = dataclasses.replace(plan, detectors=plan.detectors[2:], measures=("deviation",), group="", asks=())
+    builder = Builder(plan, {kind: {"input": {"required": {}}} for kind in KINDS})
+    with Store(folder) as store:
+        items = list(builder.items())
+        fill(store, items)
+        found = tables.arms(plan, builder, items, store)
+        assert (found["off"].deviation, found["on"].deviation, found["on"].shown) == (1, 0, None)
+        text = report.write(plan, builder, items, store).read_text()
+    assert "deviation ratio" in text and "Thresholds" not in text and "<figure>" not in text

@@ -20,6 +20,7 @@ from tools.evaluating import servers
 from tools.evaluating.errors import PlanError, StoppedError
 from tools.evaluating.items import Builder
 from tools.evaluating.plan import find
+from tools.serving.server import Refused
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LAUNCH = [sys.executable, str(PROJECT / "tools" / "setup" / "launch.py"), "tools.evaluating"]
@@ -169,3 +170,31 @@ def test_a_server_can_join_while_it_runs(server, small):
 
     team.run([*items, *items], take)
     assert len(outcomes) == 6 and late.taken, "it got work"
+
+
+@pytest.mark.parametrize("name", [name for name in plans.shipped() if not name.startswith("demo")])
+def test_of_plans_for_own_models_the_server_misses_the_files_alone(server, tmp_path, name):
+    """Every arm's graph is whole: nothing is refused but the names of files that are the user's."""
+    path = plans.find(name)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if not (path.parent / data["prompts"]["file"]).exists():
+        rows = "".join(f"case {place},hate,{place},7\n" for place in range(30))
+        (tmp_path / "given.csv").write_text(f"prompt,categories,sd_seed,sd_guidance_scale\n{rows}", encoding="utf-8")
+        data["prompts"]["file"] = str(tmp_path / "given.csv")
+    else:
+        data["prompts"]["file"] = str((path.parent / data["prompts"]["file"]).resolve())
+    data["graph"] = json.loads((path.parent / data["graph"]).read_text(encoding="utf-8"))
+    (tmp_path / path.name).write_text(json.dumps(data), encoding="utf-8")
+    plan = plans.read(tmp_path / path.name)
+    builder = Builder(plan, server.object_info())
+    for arm in plan.arms:
+        with pytest.raises(Refused) as refused:
+            server.queue(builder.graph(arm, 0, 0))
+        wrong = [
+            (found["class_type"], error["type"])
+            for found in refused.value.reply["node_errors"].values()
+            for error in found["errors"]
+        ]
+        assert wrong and all(
+            ("Load" in kind or kind == "GuardRewriterLocal") and error == "value_not_in_list" for kind, error in wrong
+        ), str(refused.value)

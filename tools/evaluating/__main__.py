@@ -14,6 +14,7 @@ import json
 import platform
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def main() -> int:
         del plan.rows[options.limit :]
     folder = (options.out or PROJECT / "output" / "evaluations" / plan.name).resolve()
     with contextlib.ExitStack() as stack:
-        addresses = servers(options, folder, stack) if not options.report else list
+        addresses = servers(options, stack) if not options.report else list
         known = folder / "nodes.json"
         if options.report:
             if not known.exists():
@@ -99,7 +100,7 @@ def main() -> int:
     return 0
 
 
-def servers(options: argparse.Namespace, folder: Path, stack: contextlib.ExitStack):
+def servers(options: argparse.Namespace, stack: contextlib.ExitStack):
     """A function that gives the addresses as they are now. Raises PlanError where none is named in a file."""
     if options.server or options.servers:
 
@@ -119,9 +120,10 @@ def servers(options: argparse.Namespace, folder: Path, stack: contextlib.ExitSta
     from ..serving.server import prepared_server
 
     say(f"No --server: starting {options.own} of our own, on the processor")
-    started = [
-        stack.enter_context(prepared_server(folder / "servers" / str(number))).url for number in range(options.own)
-    ]
+    place = Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="concept-guards-evaluate-", ignore_cleanup_errors=True))
+    )
+    started = [stack.enter_context(prepared_server(place / str(number))).url for number in range(options.own)]
     return lambda: started
 
 
