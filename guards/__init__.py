@@ -5,6 +5,7 @@
     the prompt is rewritten              rewriting/      ORES, first stage           (who writes: rewriters/)
     the middle block is steered          directions/     InterpretDiffusion
     attention is inhibited               inhibitors/     Growth Inhibitors           (who judges: judging/)
+                        in transformers  tokens/
     people rate, a word is learnt        feedback/ inversion/                        HFI
     a concept is distilled away          distillation/   SDD
     the model in the box                 demo/
@@ -18,6 +19,6 @@ Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
 3. A room knows the rooms of lower floors, never a neighbour:
-   inhibitors > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo training > host
+   tokens > inhibitors > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo training > host
    > words schedule files graph seeds.
 """

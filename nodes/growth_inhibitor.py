@@ -3,10 +3,10 @@
 from comfy_api.latest import io
 
 from ..guards.host import checks, progress
-from ..guards.inhibitors import host as growth_inhibitor
 from ..guards.inhibitors import host_adapters as adapters
 from ..guards.inhibitors import host_training as train_adapter
 from ..guards.judging import host as judges
+from ..guards.tokens import host as growth_inhibitor
 from ..guards.training.plot import plot
 
 Adapter = io.Custom("GUARD_ADAPTER")
@@ -20,13 +20,13 @@ class GuardGrowthInhibitor(io.ComfyNode):
             node_id="GuardGrowthInhibitor",
             display_name="Growth Inhibitor (GIE)",
             category="guards",
-            description="Suppresses what you name through the model's own attention to it. Changes no weights. For SD1.x, SD2.x and SDXL. "
-            "Use both outputs: the model in the sampler, the conditioning as positive.",
+            description="Suppresses what you name through the model's own attention to it. Changes no weights. For SD1.x, SD2.x, SDXL, and "
+            "for transformers such as Flux and Qwen-Image. Use both outputs: the model in the sampler, the conditioning as positive.",
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="A UNet model (SD1.x, SD2.x, SDXL). The sampler must get the model that comes out of "
-                    "this node.",
+                    tooltip="SD1.x, SD2.x, SDXL; or a transformer: Flux, Chroma, SD3, Qwen-Image, Lumina2, Z-Image, Wan. The sampler must "
+                    "get the model that comes out of this node.",
                 ),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to the model."),
                 io.String.Input(
@@ -98,6 +98,15 @@ class GuardGrowthInhibitor(io.ComfyNode):
                     "that other prompts are left alone. words: the targets' words always, as paired does; words and "
                     "end: their end token, too.",
                 ),
+                io.Combo.Input(
+                    "form",
+                    options=["aligned", "sign_flip"],
+                    default="aligned",
+                    optional=True,
+                    tooltip="Transformers only. aligned: as variant aligned does in UNets, by a gate that the first step opens. sign_flip: "
+                    "the picture's attention sees the targets' words with their values turned round (Value Sign Flip); needs no gate, so "
+                    "choose it for runs of few steps.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model"),
@@ -121,6 +130,7 @@ class GuardGrowthInhibitor(io.ComfyNode):
         adapter=None,
         reading="code",
         variant="aligned",
+        form="aligned",
     ):
         checks.inputs(cls, **locals())
         node = cls.hidden.unique_id if cls.hidden else None
@@ -133,10 +143,11 @@ class GuardGrowthInhibitor(io.ComfyNode):
                 scale,
                 mode,
                 adapter,
-                cross_end,
-                self_end,
+                cross_end=cross_end,
+                self_end=self_end,
                 reading=reading,
                 variant=variant,
+                form=form,
                 report=progress.under_node(node),
             )
         )

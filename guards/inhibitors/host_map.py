@@ -83,7 +83,8 @@ def maps(
     """
     if not checks.is_unet(model):
         raise NotImplementedError(
-            f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}."
+            f"Concept Map reads the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}. How much of a concept a prompt "
+            "holds there, Growth Inhibitor's form aligned says under its node; whether a picture shows it, Score does."
         )
     if start_percent > end_percent:
         raise ValueError(

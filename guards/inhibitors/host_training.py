@@ -160,8 +160,13 @@ def train(model, clip, vae, prompts, targets, judge, *, epochs=2000, cover=0.9, 
 
     ``judge``: a name in judges.NAMES; ``settings``: those of Recipe, and what judges.make takes for the judge. ``epochs``, ``cover``: of
     ``learn``. ``tick(done, total)`` is called after every sampling run and may raise to stop. Raises ValueError for prompts, targets and
-    judges that do not fit, and where the concept is in none of the pictures.
+    judges that do not fit, and where the concept is in none of the pictures; NotImplementedError for a model without a UNet.
     """
+    if not checks.is_unet(model):
+        raise NotImplementedError(
+            f"Train Scale Adapter learns for the UNets of SD1.x, SD2.x and SDXL; this is {checks.model_name(model)}. Growth Inhibitor "
+            "works there without an adapter: set its scale."
+        )
     recipe = Recipe(**{field.name: settings.pop(field.name) for field in fields(Recipe) if field.name in settings})
     names = inhibitors.split_targets(targets)
     lines = parse(prompts, judge == judges.LABELS)

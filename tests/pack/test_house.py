@@ -27,6 +27,7 @@ FLOORS = (  # each floor may import the floors below it, no room may import a ne
     {"sld", "intervention", "rewriters", "feedback", "demo", "training"},
     {"rewriting", "directions", "inversion", "distillation", "judging"},
     {"inhibitors"},
+    {"tokens"},
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 CORRIDOR = 12  # files that a newcomer can still take in at a glance

@@ -1,0 +1,351 @@
+"""The Growth Inhibitor in transformers, against a reading of its own: explicit soft-maxes, and keys and values from its own passes."""
+
+import pytest
+import torch
+
+from tools.testing import dits, hosting, models, sampling
+from tools.testing.sampling import close
+
+pytestmark = pytest.mark.both_hosts
+FORMS = ["aligned", "sign_flip"]
+
+
+@pytest.fixture(scope="module")
+def built(host):
+    """Family -> its tiny MODEL, made once."""
+    made = {}
+    return lambda name: made[name] if name in made else made.setdefault(name, dits.build(name))
+
+
+@pytest.fixture(params=dits.CONFIGS)
+def family(request):
+    return request.param
+
+
+def targets(name, seeds=(3,), words=None):
+    """Targets without a text encoder: random texts of 7 tokens, and another one for no text."""
+    kind = hosting.module("guards.tokens.host_words").Targets
+    names = tuple(f"concept {seed}" for seed in seeds)
+    texts = {one: dits.text(name, seed, tokens=7) for one, seed in zip(names, seeds, strict=True)}
+    return kind(names, {**texts, "": dits.text(name, 9, tokens=5)}, dict.fromkeys(names, words))
+
+
+def inhibit(name, model, scale=-1.0, form="sign_flip", **changes):
+    host_side = hosting.module("guards.tokens.host")
+    return hosting.module("guards.host.rail").attach(
+        model, host_side.Inhibitor(changes.pop("of", None) or targets(name), scale, form, **changes)
+    )
+
+
+@pytest.fixture
+def open_gate(host, monkeypatch):
+    """Every target counts in full, whatever the first step shows."""
+    monkeypatch.setattr(
+        hosting.module("guards.inhibitors.formula"), "gate", lambda shares: torch.ones(shares.shape[:2])
+    )
+
+
+class Reading:
+    """A model that does the same by an override of its own, written anew: which rows by their text, keys and values from passes of its own
+    over one patch (Qwen-Image: over the whole latents), soft-maxes in float64."""
+
+    def __init__(self, name, model, scale, form, texts=None, empty=None):
+        from comfy.patcher_extension import WrappersMP
+
+        self.name, self.scale, self.form, self.acts = name, scale, form, True
+        self.texts, self.empty = texts or [dits.text(name, 3, 7)], empty or dits.text(name, 9, 5)
+        self.positive, self.model, self.shares = dits.text(name, 1)[0][0][0], model.clone(), []
+        self.model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "reading", self._apply)
+        self.model.model_options["transformer_options"]["optimized_attention_override"] = self._attention
+
+    def _pad(self, count):
+        return -(-count // 32) * 32 if self.name == "zimage" else count
+
+    def _apply(self, executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs):
+        whole = self.name == "qwen"
+        self.rows = [i for i, row in enumerate(c_crossattn) if torch.equal(row, self.positive.to(row))]
+        self.read = {}
+        if self.rows and self.acts:
+            for number, text in enumerate([*self.texts, self.empty]):
+                small = x[self.rows] if whole else x[:1, ..., :2, :2]
+                small = small[:, :, :1] if small.ndim == 5 else small
+                cond, extra = text[0][0].expand(len(small), -1, -1), dict(kwargs)
+                if text[0][1]["pooled_output"] is not None:
+                    extra["y"] = text[0][1]["pooled_output"].expand(len(small), -1)
+                if "num_tokens" in extra:
+                    extra["num_tokens"] = cond.shape[1]
+                extra = {k: v[: len(small)] if isinstance(v, torch.Tensor) else v for k, v in extra.items()}
+                self.mode, self.number, self.count, self.patch = number, -1, self._pad(cond.shape[1]), small
+                executor(
+                    small, t[: len(small)], None, cond, None, {"optimized_attention_override": self._attention}, **extra
+                )
+        self.mode, self.number, self.count = None, -1, self._pad(c_crossattn.shape[1])
+        self.own = x[0, 0].numel() // 4
+        return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
+
+    def _attention(self, func, q, k, v, heads, *args, **kwargs):
+        self.number += 1
+        kwargs = {**dict(zip(("mask",), args, strict=False)), **kwargs}
+        split = bool(kwargs.get("skip_reshape"))
+        parts = [(t if split else t.flatten(2).unflatten(2, (heads, -1)).transpose(1, 2)).double() for t in (q, k, v)]
+        count, keys = parts[0].shape[2], parts[1].shape[2]
+        if self.mode is not None:
+            between = (
+                keys == self.count and count != keys
+                if self.name == "wan"
+                else count > self.count and count != self._pad(1)
+            )
+            if between:
+                self.read.setdefault(self.number, {})[self.mode] = (
+                    parts[1][:, :, : self.count],
+                    parts[2][:, :, : self.count],
+                )
+            return func(q, k, v, heads, **kwargs)
+        out = func(q, k, v, heads, **kwargs).clone()
+        if not self.acts or self.number not in self.read:
+            return out
+        read = self.read[self.number]
+        at = slice(0, count) if self.name == "wan" else slice(self.count, self.count + self.own)
+        queries = parts[0][self.rows][:, :, at]
+
+        def attend(keys, values):
+            return (queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1) @ values
+
+        mine = [parts[i][self.rows] for i in (1, 2)]
+        concepts = [[part.expand(len(self.rows), -1, -1, -1) for part in read[i]] for i in range(len(self.texts))]
+        if self.form == "sign_flip":
+            made = attend(
+                torch.cat([mine[0], *(k for k, _ in concepts)], 2),
+                torch.cat([mine[1], *(self.scale * v for _, v in concepts)], 2),
+            )
+            out[self.rows, at] = made.transpose(1, 2).flatten(2).to(out)
+            return out
+        nothing = attend(*read[len(self.texts)])
+        differences = [attend(*concept) - nothing for concept in concepts]
+        prompt = attend(*(part[:, :, : self.count] for part in mine)) - nothing
+        self.shares.append(
+            [[float((prompt[i] * d[i]).sum() / d[i].square().sum()) for d in differences] for i in range(len(prompt))]
+        )
+        out[self.rows, at] += self.scale * sum(differences).transpose(1, 2).flatten(2).to(out)
+        return out
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_attention_is_what_the_formula_says(built, family, form, open_gate):
+    model = built(family)
+    out = dits.sample(family, inhibit(family, model, -1.0, form, cross_end=1.0), batch=2)
+    expected = dits.sample(family, Reading(family, model, -1.0, form).model, batch=2)
+    assert close(out, expected, 1e-4)
+    assert not close(out, dits.sample(family, model, batch=2), 1e-3)
+
+
+def test_the_share_of_a_target_in_the_prompt_is_measured_in_the_first_step(built, family, monkeypatch):
+    formula, seen = hosting.module("guards.inhibitors.formula"), []
+    monkeypatch.setattr(formula, "gate", lambda shares: (seen.append(shares), torch.zeros(shares.shape[:2]))[1])
+    model = built(family)
+    out = dits.sample(family, inhibit(family, model, -1.0, "aligned", of=targets(family, (3, 4))), batch=2)
+    assert torch.equal(out, dits.sample(family, model, batch=2))  # the gate is shut: not a bit
+    reading = Reading(family, model, 0.0, "aligned", [dits.text(family, seed, 7) for seed in (3, 4)])
+    dits.sample(family, reading.model, batch=2)
+    first = torch.tensor(reading.shares[: seen[0].shape[-1]]).permute(1, 2, 0)
+    assert len(seen) == 1 and torch.allclose(seen[0], first, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_go_by_role_in_split_batches_and_beside_a_concept(built, family, form, open_gate, monkeypatch):
+    model = built(family)
+    guarded = inhibit(family, model, -1.0, form)
+    whole = dits.sample(family, guarded, batch=2)
+    with_concept = sampling.sld(guarded, dits.text(family, 5))
+    reading = Reading(family, model, -1.0, form).model
+    beside = dits.sample(family, with_concept, batch=2)
+    assert close(beside, dits.sample(family, sampling.sld(reading, dits.text(family, 5)), batch=2), 1e-3)
+    assert not close(beside, whole, 1e-3)
+    monkeypatch.setattr(type(model), "get_free_memory", lambda *_: 0)
+    assert close(dits.sample(family, guarded, batch=2), whole, 1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_another_packs_override_is_still_called_and_stays(built, family, form, open_gate):
+    neighbour, calls = built(family).clone(), []
+
+    def theirs(func, *args, **kwargs):
+        calls.append(1)
+        return func(*args, **kwargs)
+
+    options = neighbour.model_options["transformer_options"]
+    options["optimized_attention_override"] = theirs
+    guarded = inhibit(family, neighbour, -1.0, form)
+    out = dits.sample(family, guarded)
+    assert len(calls) >= 3 * dits.DEPTH and close(
+        out, dits.sample(family, inhibit(family, built(family), -1.0, form)), 1e-5
+    )
+    assert options["optimized_attention_override"] is theirs
+    assert guarded.model_options["transformer_options"]["optimized_attention_override"] is theirs
+    before = dits.sample(family, built(family))
+    assert torch.equal(dits.sample(family, neighbour), before)
+
+
+def test_two_guards_in_a_row_act_both_and_in_any_order(built, family, open_gate):
+    model = built(family)
+    first, second = (
+        (lambda m: inhibit(family, m, -0.5, "sign_flip")),
+        (lambda m: inhibit(family, m, -0.5, "aligned", of=targets(family, (4,)))),
+    )
+    out = dits.sample(family, second(first(model)))
+    assert close(out, dits.sample(family, first(second(model))), 1e-4)
+    assert not close(out, dits.sample(family, first(model)), 1e-3) and not close(
+        out, dits.sample(family, second(model)), 1e-3
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_two_targets_of_one_guard_are_the_sum_of_both(built, form, open_gate):
+    model = built("lumina")
+    out = dits.sample("lumina", inhibit("lumina", model, -0.5, form, of=targets("lumina", (3, 4)), cross_end=1.0))
+    reading = Reading("lumina", model, -0.5, form, [dits.text("lumina", seed, 7) for seed in (3, 4)])
+    assert close(out, dits.sample("lumina", reading.model), 1e-4)
+
+
+def test_a_compiled_model_is_guarded(built, family):
+    import copy
+
+    model = built(family).clone()
+    plain = dits.sample(family, inhibit(family, model), steps=2)
+    model.add_object_patch("diffusion_model", torch.compile(copy.copy(model.model.diffusion_model), backend="eager"))
+    assert close(dits.sample(family, inhibit(family, model), steps=2), plain, 1e-5)
+
+
+def test_a_step_costs_one_pass_over_a_single_token_where_that_is_close(built, family):
+    """Counted in latents that reach the network: 8 x 8 of a row, of two rows with the negative prompt."""
+    from comfy.patcher_extension import WrappersMP
+
+    model, sizes = built(family).clone(), []
+
+    def look(executor, x, *args, **kwargs):
+        sizes.append(x[:, 0].numel())
+        return executor(x, *args, **kwargs)
+
+    tokens = hosting.module("guards.tokens.host_attention")
+    original = tokens.count_calls
+
+    def counting(options, model, texts):
+        from comfy.patcher_extension import add_wrapper_with_key
+
+        original(options, model, texts)
+        add_wrapper_with_key(WrappersMP.APPLY_MODEL, "sizes", look, options)
+
+    tokens.count_calls = counting
+    try:
+        dits.sample(family, inhibit(family, model, cross_end=1.0), steps=3)
+    finally:
+        tokens.count_calls = original
+    full = 2 * dits.noise(family)[0, 0].numel()
+    passes = {"qwen": [64] * 3, "wan": [4]}.get(family, [4] * 3)
+    assert sorted(sizes) == sorted([full] * 3 + passes)
+
+
+def test_every_frame_of_a_video_is_guarded_and_windows_over_it_are_followed(built):
+    from comfy import context_windows as host_windows
+
+    model, start = built("wan"), dits.noise("wan", frames=4)
+    guarded, reading = inhibit("wan", model), Reading("wan", model, -1.0, "sign_flip").model
+
+    def windowed(one):
+        one = one.clone()
+        one.model_options["context_handler"] = host_windows.IndexListContextHandler(
+            context_schedule=host_windows.get_matching_context_schedule(host_windows.ContextSchedules.STATIC_STANDARD),
+            fuse_method=host_windows.get_matching_fuse_method(host_windows.ContextFuseMethods.FLAT),
+            context_length=2,
+            context_overlap=0,
+            dim=2,
+        )
+        return one
+
+    for change in (lambda one: one, windowed):
+        out, expected, plain = (dits.sample("wan", change(one), start=start) for one in (guarded, reading, model))
+        assert close(out, expected, 1e-4) and (out - plain).abs().amax((0, 1, 3, 4)).min() > 1e-3
+
+
+def test_where_layers_are_added_or_left_out_the_run_stops(built):
+    """As other packs' patches do: here one that runs a block twice."""
+    model = built("flux").clone()
+
+    def twice(args, extra):
+        extra["original_block"]({**args, "img": args["img"].clone(), "txt": args["txt"].clone()})
+        return extra["original_block"](args)
+
+    model.set_model_patch_replace(twice, "dit", "double_block", 0)
+    with pytest.raises(RuntimeError, match="the model ran 6 attention layers, for the targets alone 5"):
+        dits.sample("flux", inhibit("flux", model))
+
+
+# ---- the node -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def node(host):
+    clip = models.clip()
+
+    def run(model, **changes):
+        arguments = dict(
+            text="a red star", targets="star, blue", scale=-1.0, mode="single_pass", cross_end=0.8, self_end=0.4
+        )
+        out = hosting.run_node("GuardGrowthInhibitor", model=model, clip=clip, **{**arguments, **changes})
+        return getattr(out, "args", None) or out.result
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["qwen", "lumina", "zimage", "wan", "chroma"])
+def test_the_node_guards_with_its_own_text_encoder_and_says_how(built, node, name):
+    model = built(name)
+    for form in FORMS:
+        guarded, positive, said = node(model, form=form)
+        assert (
+            said.startswith("star: -1; blue: -1")
+            and ("the whole latents" if name == "qwen" else "a pass over one token") in said
+        )
+        out = dits.sample(name, guarded, positive=positive, negative=positive)
+        assert out.isfinite().all()
+    assert not torch.equal(out, dits.sample(name, model, positive=positive, negative=positive))
+    off, positive, said = node(model, scale=0.0)
+    assert off is model and said == "off (scale 0)"
+
+
+def test_what_only_unets_have_is_refused_by_name(built, node, tiny, host):
+    model = built("lumina")
+    adapter = hosting.module("guards.inhibitors.formula").Adapter(6)
+    for changes, message in (
+        (dict(mode="paired"), "mode is paired, which is for UNets; this is Lumina 2. Choose mode 'single_pass'"),
+        (dict(variant="words"), "variant is words, which is for UNets; this is Lumina 2. Choose variant 'aligned'"),
+        (dict(adapter=adapter), "adapter is connected, and scale adapters are for UNets.*set a scale"),
+        (dict(targets=" "), "targets is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            node(model, **changes)
+    with pytest.raises(
+        ValueError,
+        match="form is sign_flip, which is for transformers; this is Stable Diffusion 1.x. Choose form aligned",
+    ):
+        node(tiny, form="sign_flip")
+    with pytest.raises(NotImplementedError, match="does not know the attention of PixArt.*Use Safe Latent Diffusion"):
+        node(dits.build("pixart"))
+    guarded = node(model)[0]
+    with pytest.raises(ValueError, match="The targets were encoded 16 wide, the sampler's prompt 24 wide"):
+        dits.sample(
+            "lumina",
+            guarded,
+            positive=models.conditioning(1, 20, width=24),
+            negative=models.conditioning(2, 20, width=24),
+        )
+
+
+def test_padding_is_told_from_words():
+    words = hosting.module("guards.tokens.host_words")
+    t5 = [[(3, 1.0), (5, 1.0), (1, 1.0), *[(0, 1.0)] * 5]]
+    clip_l = [[(49406, 1.0), (7, 1.0), *[(49407, 1.0)] * 4]]
+    assert words._words({"t5xxl": t5}, 8).tolist() == [0, 1, 2, 3]
+    assert words._words({"l": clip_l, "t5xxl": t5}, 8).tolist() == [0, 1, 2, 3]  # Flux: the T5 alone
+    assert words._words({"l": clip_l, "g": clip_l, "t5xxl": t5}, 14).tolist() == [0, 1, 2, 6, 7, 8, 9]  # SD3
+    assert words._words({"qwen": [[(1, 1.0), (2, 1.0)]]}, 5) is None
