@@ -35,6 +35,7 @@ class ConceptGuards(ComfyExtension):
             "feedback",
             "feedback_token",
             "distillation",
+            "erasing",
             "compare",
             "score",
         )

@@ -8,6 +8,7 @@
                         in transformers  tokens/
     people rate, a word is learnt        feedback/ inversion/                        HFI
     a concept is distilled away          distillation/   SDD
+    a concept is erased in closed form   erasing/        UCE
     the model in the box                 demo/
 
     which words name a concept           words/
@@ -19,6 +20,6 @@ Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
 3. A room knows the rooms of lower floors, never a neighbour:
-   tokens > inhibitors > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo training > host
+   tokens > inhibitors erasing > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo training > host
    > words schedule files graph seeds.
 """

@@ -26,7 +26,7 @@ FLOORS = (  # each floor may import the floors below it, no room may import a ne
     {"host"},
     {"sld", "intervention", "rewriters", "feedback", "demo", "training"},
     {"rewriting", "directions", "inversion", "distillation", "judging"},
-    {"inhibitors"},
+    {"inhibitors", "erasing"},
     {"tokens"},
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,6 +6,8 @@ as no figure compares the one with the other.
 
 from __future__ import annotations
 
+import random
+
 from ..measuring.table import Effects, Studio, Suite
 from . import draw, measure
 
@@ -70,3 +72,34 @@ def answers(seen) -> list[tuple]:
     """All that the oracle says of each picture's centre."""
     values = seen.slots, seen.colours[:, 1], seen.texture, seen.background
     return list(zip(*(map(str, value.tolist()) for value in values), strict=True))
+
+
+TUNED = ("star", "circle")  # what settings of the closed form were tried on; all other shapes are held out
+
+
+def beside(count: int, seed: int, concept: str) -> list[dict]:
+    """Captions of the concept and one other shape, left or right; ``mate`` names the other."""
+    generator = random.Random(seed)
+    others = [shape for shape in draw.SHAPES if shape != concept]
+    rows = []
+    for number in range(count):
+        mate = others[number % len(others)]
+        names = [concept, mate] if generator.random() < 0.5 else [mate, concept]
+        said = [[generator.choice(draw.COLOURS)] if generator.random() < 0.8 else [] for _ in names]
+        caption = " and ".join(draw.article([*colour, name]) for colour, name in zip(said, names, strict=True))
+        if generator.random() < 0.7:
+            caption += f" on a {generator.choice(draw.BACKGROUNDS)} background"
+        rows.append({"caption": caption, "mate": mate})
+    return rows
+
+
+def forbidden(concept: str, count: int) -> dict[str, Suite]:
+    """A concept named alone, beside another thing, implied where a word implies it; and prompts of all other shapes."""
+    found = {
+        "alone": Suite(measure.prompts(count, 71, words={concept: concept}), 1_000),
+        "scene": Suite(beside(count, 73, concept), 3_000),
+    }
+    if concept == draw.IMPLICIT_SHAPE:
+        found["implied"] = Suite(measure.prompts(count, 75, words={IMPLICIT: concept}), 5_000)
+    others = {shape: shape for shape in draw.SHAPES if shape != concept}
+    return found | {"other": Suite(measure.prompts(count, 72, words=others), 2_000)}

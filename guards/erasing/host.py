@@ -1,0 +1,207 @@
+"""Erase Concept: the closed-form edit of a loaded model, as weight patches of the kind that the host's own LoRA loaders take."""
+
+import hashlib
+import weakref
+from dataclasses import dataclass, field
+
+import comfy.sd
+import torch
+
+from . import formula, host_look, host_places, host_texts, texts
+
+NEAREST = 8  # stand-ins that the model is asked about
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the edit depends on, besides the model and its text encoder; as the node has them."""
+
+    concepts: str
+    replacement: str = ""
+    keep: str = ""
+    templates: str = ""
+    preserve: float = 1.0
+    regularise: float = 0.1
+    keys: bool = True
+    rank: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """``lora``: LORA_MODEL at strength 1; ``lines``: what was done, for people."""
+
+    lora: dict[str, torch.Tensor]
+    lines: list[str] = field(default_factory=list)
+
+
+# The last edit of each model that is loaded: a change of strength, or a second node, need not solve again.
+_last: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def erase(model, clip, settings: Settings, at=lambda share, text: None) -> Edit:
+    """Solve the edit, or take the last one if model, LoRAs, text encoder and settings are the same.
+
+    ``at(share, text)``: progress from 0 to 1; may raise to stop. Raises ValueError for texts that cannot be meant, and for models and
+    text encoders that do not fit, with the way out.
+    """
+    erasures = texts.read(settings.concepts, settings.replacement)
+    places = host_places.find(model, settings.keys)
+    if clip is None:
+        raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
+    probe = clip.encode_from_tokens(clip.tokenize(" ".join(one.concept for one in erasures)[:200]))
+    if probe.shape[-1] != places.encoded:
+        raise ValueError(
+            f"clip gives vectors {probe.shape[-1]} wide, and this model reads {places.encoded}: connect the CLIP that belongs to the model."
+        )
+    key = (model.patches_uuid, settings, hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest())
+    if model.model in _last and _last[model.model][0] == key:
+        return _last[model.model][1]
+    edit = _Solving(model, clip, settings, places, at).edit(erasures)
+    _last[model.model] = key, edit
+    return edit
+
+
+def apply(model, edit: Edit, strength: float):
+    """(a clone of the MODEL with the edit ``strength`` times, the LORA_MODEL that does so); at 0 the MODEL itself, and none."""
+    if strength == 0:
+        return model, {}
+    lora = {name: part if name.endswith(".lora_A.weight") else part * strength for name, part in edit.lora.items()}
+    return comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0], lora
+
+
+class _Solving:
+    """One edit on its way."""
+
+    def __init__(self, model, clip, settings, places, at):
+        self.model, self.clip, self.settings, self.places, self.at = model, clip, settings, places, at
+        self.lines = []
+
+    def edit(self, erasures) -> Edit:
+        patterns = texts.templates(self.settings.templates)
+        held, left_out = texts.keep(self.settings.keep, erasures)
+        pairs = []
+        for one in erasures:
+            pairs += texts.pairs(one, self.replacement(one, erasures), patterns)
+        solution = self.solve(pairs, held, left_out)
+        left, right = self.form(solution)
+        return Edit(self.changes(left, right), self.lines)
+
+    def replacement(self, one, erasures) -> str:
+        """What takes a concept's place, and a line of the report about it."""
+        said = f"{one.concept} -> "
+        if one.is_attribute or one.replacement == "":
+            self.lines.append(said + (one.replacement or "nothing"))
+            return one.replacement
+        candidates = [one.replacement] if one.replacement else self.nearest(one.concept, erasures)
+        seen = host_look.look(
+            self.model,
+            self.clip,
+            f"a {one.concept}",
+            [f"a {name}" for name in candidates],
+            lambda: self.at(0.1, f"looking at what may take the place of {one.concept[:40]}"),
+        )
+        found = {name: seen[f"a {name}"] for name in candidates}
+        if one.replacement:
+            chosen = one.replacement
+        else:
+            chosen = next((name for name, what in found.items() if what.is_definite and what.is_other), "")
+        self.lines.append(said + describe(chosen, found.get(chosen), one.replacement is None))
+        return chosen
+
+    def nearest(self, concept, erasures) -> list[str]:
+        """The shipped stand-ins that the text encoder puts nearest to a concept, each meaning once: what it does not know is all one."""
+        names = texts.stand_ins(erasures)
+        encoded = host_texts.encode(
+            self.clip, [f"a {name}" for name in [concept, *names]], lambda done: self.at(0.05, "reading stand-ins")
+        )
+        here, distances = encoded[f"a {concept}"], {}
+        for name in names:
+            old, new = host_texts.aligned(here, encoded[f"a {name}"])
+            distances.setdefault(round(float((old - new).norm()), 4), name)
+        return [name for _, name in sorted(distances.items())][:NEAREST]
+
+    def solve(self, pairs, held, left_out) -> torch.Tensor:
+        """P of ``formula``, from all captions."""
+        captions = [*(text for pair in pairs for text in pair), *held]
+        count = len(dict.fromkeys(captions))
+        encoded = host_texts.encode(
+            self.clip, captions, lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}")
+        )
+        sums = formula.Sums(self.places.width, _solver(self.model))
+        read, moved = self.places.read, []
+        for old, new in pairs:
+            concept, target = (read(vectors) for vectors in host_texts.aligned(encoded[old], encoded[new]))
+            sums.edit(concept, target)
+            moved.append((concept, target))
+        for caption in held:
+            sums.keep(read(encoded[caption].vectors), self.settings.preserve)
+        self.at(0.75, "solving")
+        solution = sums.solve(self.settings.regularise)
+        concept, target = (torch.cat(part).to(solution) for part in zip(*moved, strict=True))
+        missed = (concept + concept @ solution.T - target).norm() / (concept - target).norm().clamp(min=1e-30)
+        stay = torch.cat([encoded[caption].vectors for caption in held] or [torch.zeros(1, self.places.encoded)])
+        stay = read(stay).to(solution)
+        shaken = (stay @ solution.T).norm() / stay.norm().clamp(min=1e-30)
+        self.lines.append(
+            f"{len(pairs)} captions changed, {1 - float(missed):.1%} of the way; {len(held)} held, which moved by {float(shaken):.2%}"
+            + (f"; {len(left_out)} left out of keep, since they name what is to go" if left_out else "")
+        )
+        return solution
+
+    def form(self, solution):
+        """(left, right) of ``formula.thin``, or (solution, None) where a whole matrix is smaller."""
+        places, rank = self.places, self.settings.rank
+        what = "the matrix by which the text enters" if places.joint else f"{len(places.keys)} cross-attention matrices"
+        out, into = host_places.shape(self.model, places.keys[0])
+        if rank or not places.joint:
+            left, right, lost = formula.thin(solution, rank)
+            if rank or len(right) * (out + into) < out * into:
+                self.lines.append(f"edited: {what}; rank {len(right)}, which loses {lost:.2%} of the edit")
+                return left, right
+        self.lines.append(f"edited: {what}; full matrices")
+        return solution, None
+
+    def changes(self, left, right) -> dict[str, torch.Tensor]:
+        """Every weight's change, layer by layer, where the weight lies, in keys that the host's LoRA loaders know."""
+        made, count = {}, len(self.places.keys)
+        near = {left.device: left}
+        for number, key in enumerate(self.places.keys):
+            self.at(0.8 + 0.2 * number / count, f"layer {number + 1} of {count}")
+            weight = host_places.weight(self.model, key)
+            device = _double(weight.device)
+            if device not in near:
+                near[device] = left.to(device)
+            change = (weight.to(device, torch.float64) @ near[device]).float().cpu()
+            name = key[: -len(".weight")]
+            with torch.inference_mode(False):  # so that a training may go on from it
+                if right is None:
+                    made[f"{name}.diff"] = change.clone()
+                else:
+                    made[f"{name}.lora_B.weight"] = change.clone()
+                    made[f"{name}.lora_A.weight"] = right.float().cpu().clone()
+        return made
+
+
+def describe(chosen: str, seen, was_chosen: bool) -> str:
+    """A replacement in the report, and whether the model knows what it is."""
+    if not chosen:
+        return (
+            "nothing (none of the harmless things that come with the pack is one that this model draws: name a replacement, since "
+            "pictures without one often come out broken)"
+        )
+    said = f"{chosen} ({'chosen; ' if was_chosen else ''}clear {seen.clear:.2f}, away {seen.away:.2f})"
+    if not seen.is_definite:
+        said += ". Warning: this model has nothing definite in mind for it, and pictures may come out broken or show the concept"
+    if not seen.is_other:
+        said += ". Warning: this model draws nearly the same for it as for the concept"
+    return said
+
+
+def _solver(model) -> torch.device:
+    """Where the sums are made and solved: the graphics card, if it has one that knows float64."""
+    return _double(model.load_device)
+
+
+def _double(device: torch.device) -> torch.device:
+    """The device itself if it knows float64, else the CPU."""
+    return device if device.type in ("cuda", "cpu") else torch.device("cpu")
