@@ -69,8 +69,8 @@ def positions(old: list, new: list, length: int) -> tuple[list[int], list[int]]:
 
     ``old``, ``new``: their tokens with start and end, without padding; ``length``: positions with padding. The texts are alike but for
     a few words: what stands before them goes to itself, what stands behind them to the same words in the new text, and the words
-    themselves to the new words in order, the last one taking what is left over; where there is none, to what follows. Places in the new text may lie behind
-    its end: then its last padding is meant.
+    themselves to the new words in order, the last one taking what is left over; where there is none, to what follows. Places may
+    lie behind the new text's end: then its last padding is meant.
     """
     before = _alike(old, new)
     behind = min(_alike(old[::-1], new[::-1]), len(old) - before, len(new) - before)

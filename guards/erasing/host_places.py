@@ -81,7 +81,7 @@ def shape(model, key: str) -> torch.Size:
     if len(found) != 2 or tuple(found) != said:
         raise ValueError(
             f"Erase Concept: {key} is stored in a form that only its own loader can read (GGUF, or another pack's). Load the model "
-            "with ComfyUI's own loaders, in fp32, fp16, bf16, fp8 or scaled fp8; or use Safe Latent Diffusion, which works with any weights."
+            "with ComfyUI's own loaders, in fp32, fp16, bf16, fp8 or scaled fp8; or use Safe Latent Diffusion, which works with all."
         )
     return found
 

@@ -154,18 +154,20 @@ def test_stop_is_heeded_and_leaves_nothing(erasing, tiny, clip):
 
     shares = []
 
-    def at(share, _):
-        shares.append(share)
-        if share > limit:
-            raise comfy.model_management.InterruptProcessingException
+    def stop_at(limit):
+        def at(share, _):
+            shares.append(share)
+            if share > limit:
+                raise comfy.model_management.InterruptProcessingException
+
+        return at
 
     with torch.inference_mode():
         for limit in (0.05, 0.6, 0.9):
             with pytest.raises(comfy.model_management.InterruptProcessingException):
-                erasing.erase(tiny, clip, settings(erasing, regularise=0.5), at)
-        limit = 2.0
+                erasing.erase(tiny, clip, settings(erasing, regularise=0.5), stop_at(limit))
         shares.clear()
-        erasing.erase(tiny, clip, settings(erasing, regularise=0.5), at)
+        erasing.erase(tiny, clip, settings(erasing, regularise=0.5), stop_at(2.0))
     assert shares == sorted(shares) and len(shares) > 10 and not tiny.patches
 
 
