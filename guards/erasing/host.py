@@ -79,6 +79,7 @@ class _Solving:
     def edit(self, erasures) -> Edit:
         patterns = texts.templates(self.settings.templates)
         held, left_out = texts.keep(self.settings.keep, erasures)
+        held.insert(0, "")  # what guidance is measured from
         pairs = []
         for one in erasures:
             pairs += texts.pairs(one, self.replacement(one, erasures), patterns)

@@ -52,7 +52,7 @@ def test_every_cross_attention_is_edited_exactly_and_nothing_else(host, erasing,
     edited, lora = erased(erasing, model, clip)
     keys = [key for key in model.model.state_dict() if ".attn2.to_k." in key or ".attn2.to_v." in key]
     assert sorted(edited.patches) == sorted(keys) and keys
-    pairs, keep = [("gun", "banana"), ("a photo of a gun", "a photo of a banana")], ["a dog", "a tree"]
+    pairs, keep = [("gun", "banana"), ("a photo of a gun", "a photo of a banana")], ["", "a dog", "a tree"]
     for key in keys:
         expected = by_numpy(model, clip, key, pairs, keep)
         actual = edited.patch_weight_to_device(key, return_weight=True).double().numpy()

@@ -6,6 +6,8 @@ import torch
 from tools.testing import hosting, models
 from tools.testing.models import CONTEXT
 
+TEXTS = ("", "gun", "banana", "a dog")
+
 
 def wan():
     import comfy.supported_models
@@ -69,12 +71,12 @@ def lumina():
     return models.patcher(config.get_model({}, ""))
 
 
-FAMILIES = {
-    "wan": (wan, ".cross_attn."),
-    "sd3": (models.sd3, ".context_embedder."),
-    "flux": (models.flux, ".txt_in."),
-    "qwen": (qwen, ".txt_in."),
-    "lumina": (lumina, ".cap_embedder.1."),
+FAMILIES = {  # how it is made, the weights that are edited, what the text goes through before
+    "wan": (wan, "cross_attn", lambda network: network.text_embedding),
+    "sd3": (models.sd3, "context_embedder", lambda network: torch.nn.Identity()),
+    "flux": (models.flux, "txt_in", lambda network: torch.nn.Identity()),
+    "qwen": (qwen, "txt_in", lambda network: network.txt_norm),
+    "lumina": (lumina, "cap_embedder.1", lambda network: network.cap_embedder[0]),
 }
 
 
@@ -92,24 +94,40 @@ class Pooled:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_the_edited_model_predicts_for_the_concept_is_what_it_predicted_for_the_replacement(clip, family):
+def test_the_text_is_read_as_equation_7_has_it_and_the_concept_goes_most_of_the_way(clip, family):
+    import comfy.sample
+
     erasing = hosting.module("guards.erasing.host")
-    make, place = FAMILIES[family]
+    make, place, before = FAMILIES[family]
     model, words = make(), Pooled(clip, 8)
-    settings = erasing.Settings("gun -> banana", templates="{}", keep="a dog", regularise=1e-4)
+    network = model.model.diffusion_model
     with torch.inference_mode():
-        edit = erasing.erase(model, words, settings)
-        edited, lora = erasing.apply(model, edit, 1.0)
-    assert lora and all(place in name for name in lora) and all(place in key for key in edited.patches)
+        edit = erasing.erase(model, words, erasing.Settings("gun -> banana", templates="{}", keep="a dog"))
+        edited, _ = erasing.apply(model, edit, 1.0)
+        read = {text: before(network)(clip.encode_from_tokens(clip.tokenize(text)))[0].double() for text in TEXTS}
+    assert edited.patches and all(f".{place}." in key for key in edited.patches)
+    for key in edited.patches:
+        weight = network.get_submodule(key[len("diffusion_model.") : -len(".weight")]).weight.detach().double()
+        c, t, held = read["gun"][1:], read["banana"][1:], torch.cat([read[""], read["a dog"]])
+        if family == "wan":  # its text embedding leaves the start token alone, too
+            assert torch.equal(read["gun"][0], read["banana"][0])
+        right = c.T @ c + held.T @ held + 0.1 * torch.eye(c.shape[1], dtype=c.dtype)
+        left = weight @ (t.T @ c + held.T @ held) + 0.1 * weight
+        expected = left @ torch.linalg.inv(right)
+        actual = edited.patch_weight_to_device(key, return_weight=True)
+        assert (actual - expected).abs().max() <= 1e-5 * expected.abs().max()
 
     def predicted(which, text):
+        shape = (1, 16, 1, 8, 8) if family in ("wan", "qwen") else (1, 16, 8, 8)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            positive = words.encode_from_tokens_scheduled(words.tokenize(text))
-        shape = (1, 16, 1, 8, 8) if family == "wan" else (1, 16, 8, 8)
-        return models.sample(which, positive, positive, steps=2, cfg=1.0, latent=torch.zeros(shape))
+            said = words.encode_from_tokens_scheduled(words.tokenize(text))
+            return comfy.sample.sample(
+                which, noise, 2, 1.0, "euler", "normal", said, said, torch.zeros(shape), disable_pbar=True, seed=0
+            )
 
-    concept, target, dog = (predicted(model, text) for text in ("gun", "banana", "a dog"))
+    concept, target = predicted(model, "gun"), predicted(model, "banana")
     apart = (concept - target).norm()
     assert apart > 0, "the text does nothing here: a test of nothing"
-    assert (predicted(edited, "gun") - target).norm() < 0.05 * apart
-    assert (predicted(edited, "a dog") - dog).norm() < 0.05 * apart
+    # 16 numbers a word cannot tell all of a text's 77 positions apart.
+    assert (predicted(edited, "gun") - target).norm() < 0.5 * apart

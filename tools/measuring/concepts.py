@@ -38,6 +38,19 @@ def _inhibitor(scale: float, **options) -> Guard:
     return guard
 
 
+def _erase(replace: bool) -> Guard:
+    def guard(world, concept: str, replacement: str | None) -> tuple:
+        import torch
+
+        erasing = hosting.module("guards.erasing.host")
+        lines = f"{concept} -> {replacement}" if replace and replacement else concept
+        with torch.inference_mode():
+            edit = erasing.erase(world.model, world.clip, erasing.Settings(lines))
+            return erasing.apply(world.model, edit, 1.0)[0], world.clip
+
+    return guard
+
+
 ROWS: dict[str, Guard | None] = {
     "off": None,
     "sld max": _sld("max"),
@@ -45,6 +58,8 @@ ROWS: dict[str, Guard | None] = {
     "sld aligned max": _sld("aligned max"),
     "inhibitor -1.5": _inhibitor(-1.5),
     "inhibitor words -1.5": _inhibitor(-1.5, variant="words"),
+    "erase": _erase(False),
+    "erase ->": _erase(True),
 }
 
 
