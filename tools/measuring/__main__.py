@@ -10,6 +10,7 @@ TABLES = {
     "directions": "tools.measuring.directions",
     "feedback": "tools.measuring.feedback",
     "concepts": "tools.measuring.concepts",
+    "erase": "tools.measuring.erase",
     "model": "tools.demo_model.measure",
     "world": "tools.demo_world.measure",
 }
