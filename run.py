@@ -22,6 +22,7 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
         True,
         "rewrite 100 queries with a local language model and count what is left",
     ),
+    "fetch": ("tools.setup.fetch_model", False, "fetch a better language model for `rewrite` into the cache"),
     "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
     "evaluate": ("tools.evaluating", False, "measure guards on your own model: many prompts, servers, one report"),
     "train": ("tools.demo_model", False, "make the model in the box, or what comes with it: `train --list`"),

@@ -6,6 +6,7 @@ from ..guards.host import checks, progress
 from ..guards.rewriters import host_endpoint as endpoints
 from ..guards.rewriters import rules as written_rules
 from ..guards.rewriting import host as rewriting
+from ..guards.rewriting import notice as noticing
 from ..guards.rewriting import rewrite as rewrites
 
 Rewriter = io.Custom("GUARD_REWRITER")
@@ -58,6 +59,15 @@ class GuardRewritePrompt(io.ComfyNode):
                     control_after_generate=False,
                     tooltip="The same inputs and seed give the same rewrite where the back end can.",
                 ),
+                io.Combo.Input(
+                    "notice",
+                    options=list(noticing.WAYS),
+                    default=noticing.MODEL,
+                    optional=True,
+                    tooltip="Who notices a concept that the query does not name. model: the language model is asked, in one short "
+                    "call, what a picture of the query, and of its rewrite, would show. words: only words that the model once "
+                    "listed. Rules: always words.",
+                ),
             ],
             outputs=[
                 io.String.Output(display_name="rewritten"),
@@ -68,9 +78,10 @@ class GuardRewritePrompt(io.ComfyNode):
         )
 
     @classmethod
-    async def execute(cls, rewriter, query, concepts, instruction, on_failure, attempts, seed):
+    async def execute(cls, rewriter, query, concepts, instruction, on_failure, attempts, seed, notice=noticing.WORDS):
+        # A graph from before this input brings none, and does what it did.
         checks.inputs(cls, **locals())
-        outcome = await rewriting.rewrite(rewriter, query, concepts, instruction, on_failure, attempts, seed)
+        outcome = await rewriting.rewrite(rewriter, query, concepts, instruction, on_failure, attempts, seed, notice)
         progress.under_node(cls.hidden.unique_id)(f"{outcome.sentence}\n\n{outcome.text}")
         return io.NodeOutput(outcome.text, outcome.changed, outcome.report, ui=ui.PreviewText(outcome.report))
 

@@ -27,6 +27,12 @@ def under_node(node):
     return show
 
 
+def executing():
+    """The id of the node that runs now, for `under_node`; None outside a graph."""
+    context = getattr(sys.modules.get("comfy_execution.utils"), "get_executing_context", lambda: None)()
+    return getattr(context, "node_id", None)
+
+
 class Progress:
     """``at(3)`` moves the bar to 3 of ``total``. Raises the host's interruption when the user has pressed stop."""
 

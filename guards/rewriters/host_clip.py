@@ -8,12 +8,13 @@ import torch
 
 from .. import seeds
 from .decoding import plain_conversation, without_markup
-from .protocol import Answer, RewriterError
+from .protocol import Answer, RewriterError, verdict
 
 CAN = (
     "Load CLIP with a language model: Qwen 3, Qwen 2.5-VL, Qwen3-VL, Gemma 2, 3 or 4, or Ministral (the text encoders of Z-Image, "
     "Lumina 2, LTX-2, Flux 2 and the like), or use Rewriter: Local LLM, Rewriter: OpenAI-compatible Endpoint or Rewriter: Rules."
 )
+YES_OR_NO = 5  # tokens that the answer to a question of yes or no may take
 
 
 def can_write(clip):
@@ -44,14 +45,20 @@ class HostRewriter:
         return "host LLM " + type(self.clip.cond_stage_model).__name__.strip("_")
 
     async def chat(self, messages, *, temperature=None, seed=0, banned=()):
-        temperature = self.temperature if temperature is None else temperature
+        return self._write(messages, self.temperature if temperature is None else temperature, seed, self.max_length)
+
+    async def judge(self, messages, *, seed=0):
+        """See `protocol.JudgingRewriter`: by the word alone, for the host tells no probabilities."""
+        return verdict(self._write(messages, 0.0, seed, YES_OR_NO))
+
+    def _write(self, messages, temperature, seed, max_length):
         management.throw_exception_if_processing_interrupted()
         try:
             tokens = self.clip.tokenize(one_text(messages), skip_template=False, min_length=1, thinking=False)
             made = self.clip.generate(
                 tokens,
                 do_sample=temperature > 0,
-                max_length=self.max_length,
+                max_length=max_length,
                 temperature=max(temperature, 0.01),
                 top_k=64,
                 top_p=0.95,

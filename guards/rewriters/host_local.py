@@ -5,22 +5,30 @@ transformers reads GGUF files where the packages `gguf` and `accelerate` are ins
 """
 
 import contextlib
+import contextvars
 import ctypes
 import gc
 import importlib.util
+import logging
 import os
 import sys
+import threading
 from dataclasses import dataclass
 
 import comfy.model_management as management
 import comfy.model_patcher
+import comfy.utils
 import torch
 
 from .. import seeds
+from ..host import progress
+from . import gguf_header
 from . import host_local_folder as llm_folder
 from .decoding import BannedWords, alternating, plain_conversation, without_markup
-from .protocol import Answer, RewriterError
+from .protocol import Answer, RewriterError, verdict
 
+LARGE = 2e9  # bytes of weights in float32 from which they are kept smaller
+LOOKS = 0.3  # seconds between two looks at how far the library has come
 _loaded = {}  # at most one: (path, time of change) -> Loaded
 
 
@@ -36,7 +44,7 @@ class Loaded:
     """A model and its tokenizer. ``patcher`` hands the weights to the host, which moves and counts them like any other model."""
 
     def __init__(self, path):
-        self.tokenizer, model = _read(path)
+        self.tokenizer, model = _read(path, make_room(path))
         self.limit = _context(model.config)
         self.special = sorted(
             {*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}, key=len, reverse=True
@@ -53,10 +61,14 @@ class Loaded:
         self.patcher = self.tokenizer = None
 
 
-def _dtype(device):
+def _dtype(device, count):
+    """The type of a model's weights on a device. Large models keep half the bytes on a processor that reckons in bfloat16, too."""
     if management.should_use_bf16(device):
         return torch.bfloat16
-    return torch.float16 if management.should_use_fp16(device) else torch.float32
+    if management.should_use_fp16(device):
+        return torch.float16
+    small = 4 * count < LARGE or not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.float32 if small else torch.bfloat16
 
 
 def _typed(dtype, version=None):
@@ -93,8 +105,62 @@ def _quiet(logging):
             logging.enable_progress_bar()
 
 
-def _read(path):
-    """(tokenizer, model on the CPU) of a folder or GGUF file."""
+def size_of(path):
+    """How many weights a folder or GGUF file holds, at most; 0 where that cannot be told before it is loaded."""
+    if os.path.isdir(path):
+        return sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".safetensors")) // 2
+    try:
+        return gguf_header.weights(path)
+    except (OSError, ValueError):
+        return 0
+
+
+def make_room(path):
+    """Free what a model will take, say how much that is, and the type its weights will have. Raises RewriterError where it does not fit."""
+    device, count, what = management.text_encoder_device(), size_of(path), os.path.basename(path)
+    dtype = _dtype(device, count)
+    needed = count * dtype.itemsize
+    management.free_memory(1.1 * needed, device)
+    for place in {device, torch.device("cpu")}:
+        free = management.get_free_memory(place)
+        if needed > free:
+            raise RewriterError(
+                f"{what} takes {needed / 1e9:.1f} GB of memory ({count / 1e9:.2f} billion weights in {dtype}), and {free / 1e9:.1f} GB "
+                f"are free on {place}. Use a smaller model, or close what else uses the memory."
+            )
+    if count:
+        words = f"Loading {what}: {needed / 1e9:.1f} GB of memory, {count / 1e9:.2f} billion weights"
+        logging.info(words)
+        progress.under_node(progress.executing())(words)
+    return dtype
+
+
+@contextlib.contextmanager
+def _watched():
+    """While transformers unpacks a GGUF file, its bar as the node's bar: read from the library's own, by a thread that ends with it."""
+    from tqdm.auto import tqdm
+
+    ended, context = threading.Event(), contextvars.copy_context()
+
+    def look():
+        bar = None
+        while not ended.wait(LOOKS):
+            for shown in list(getattr(tqdm, "_instances", ())):
+                if "GGUF" in str(getattr(shown, "desc", "")) and getattr(shown, "total", None):
+                    bar = bar or comfy.utils.ProgressBar(shown.total)
+                    bar.update_absolute(min(shown.n, shown.total), shown.total)
+
+    thread = threading.Thread(target=context.run, args=(look,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _read(path, dtype):
+    """(tokenizer, model on the CPU) of a folder or GGUF file, the weights of type ``dtype``."""
     what = os.path.basename(path)
     command = needs(path)
     if command:
@@ -103,18 +169,16 @@ def _read(path):
             f"restart ComfyUI:\n    {command}\nOr use a model folder with .safetensors weights, which needs nothing."
         )
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
+    from transformers.utils import logging as library
 
     gguf = path.lower().endswith(".gguf")
     folder, options = (os.path.dirname(path), {"gguf_file": what}) if gguf else (path, {})
     options.update(local_files_only=True, trust_remote_code=False)
     weights = {} if gguf else {"use_safetensors": True}
     try:
-        with _quiet(logging), torch.inference_mode(False):
+        with _quiet(library), _watched(), torch.inference_mode(False):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, **_typed(_dtype(management.text_encoder_device())), **options, **weights
-            )
+            model = AutoModelForCausalLM.from_pretrained(folder, **_typed(dtype), **options, **weights)
     except (torch.cuda.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # each format has errors of its own
@@ -132,12 +196,6 @@ def load(path):
     key = (path, os.stat(path).st_mtime_ns)
     if key not in _loaded:
         free()
-        size = (
-            os.path.getsize(path)
-            if os.path.isfile(path)
-            else sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".safetensors"))
-        )
-        management.free_memory(1.5 * size, management.text_encoder_device())
         _loaded[key] = Loaded(path)
     return _loaded[key]
 
@@ -209,19 +267,50 @@ def generate(loaded, messages, max_length, temperature, seed, banned):
         if temperature > 0
         else dict(do_sample=False, temperature=None, top_k=None, top_p=None)
     )
-    pad = loaded.tokenizer.pad_token_id if loaded.tokenizer.pad_token_id is not None else loaded.tokenizer.eos_token_id
     management.throw_exception_if_processing_interrupted()
     with torch.inference_mode(), _seeded(seed, device), _stoppable(model):
         out = model.generate(
             ids.to(device),
             attention_mask=torch.ones_like(ids).to(device),
             max_new_tokens=max_length,
-            pad_token_id=pad,
+            pad_token_id=_pad(loaded.tokenizer),
             logits_processor=processors,
             **sampling,
         )
     made = out[0, asked:]
     return Answer(loaded.tokenizer.decode(made, skip_special_tokens=True).strip(), asked, len(made))
+
+
+def first_words(loaded, messages, most=64):
+    """(the Answer's one token, the likeliest first words as (word, probability)): one look of the model, nothing is drawn."""
+    management.load_models_gpu([loaded.patcher], force_full_load=True)
+    model, device = loaded.patcher.model.language_model, loaded.patcher.load_device
+    ids = prompt_ids(loaded, messages)
+    if ids.shape[1] >= loaded.limit:
+        raise RewriterError(
+            f"the question is {ids.shape[1]} tokens long, but this model looks back {loaded.limit} at most."
+        )
+    management.throw_exception_if_processing_interrupted()
+    with torch.inference_mode(), _stoppable(model):
+        out = model.generate(
+            ids.to(device),
+            attention_mask=torch.ones_like(ids).to(device),
+            max_new_tokens=1,
+            pad_token_id=_pad(loaded.tokenizer),
+            do_sample=False,
+            temperature=None,
+            top_k=None,
+            top_p=None,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    best = out.logits[0][0].float().softmax(-1).topk(most)
+    words = [loaded.tokenizer.decode([token]) for token in best.indices.tolist()]
+    return Answer(words[0].strip(), ids.shape[1], 1), list(zip(words, best.values.tolist()))
+
+
+def _pad(tokenizer):
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
 
 @contextlib.contextmanager
@@ -261,8 +350,22 @@ class LocalRewriter:
     async def chat(self, messages, *, temperature=None, seed=0, banned=()):
         # Not in a thread: the host's model management belongs to the thread that executes nodes, and the stop button works from its own.
         temperature = self.temperature if temperature is None else temperature
-        try:
+        with self._told():
             return generate(load(self.path), messages, self.max_length, temperature, seed, tuple(banned))
+
+    async def judge(self, messages, *, seed=0):
+        """See `protocol.JudgingRewriter`. A model that begins with something else than yes or no is asked for its words."""
+        with self._told():
+            heard = verdict(*first_words(load(self.path), messages))
+            if heard.told:
+                return heard
+            return verdict(generate(load(self.path), messages, max(8, self.max_length), 0.0, seed, ()))
+
+    @contextlib.contextmanager
+    def _told(self):
+        """What goes wrong within it, as a RewriterError that names this model."""
+        try:
+            yield
         except RewriterError as error:
             raise RewriterError(f"{self.name}: {error}") from error
         except OSError as error:

@@ -13,6 +13,7 @@ from functools import cached_property
 from ..rewriters.protocol import Answer
 from ..words.watch import Hit, Watch, watch, words_of
 from .answers import echoes, fault, plain
+from .notice import Noticed
 from .refusals import advertises, content, kept, loops
 from .synonyms import Words
 
@@ -49,6 +50,9 @@ class Attempt:
     problem: str = ""
     answer: Answer | None = None
     seconds: float = 0.0
+    yes: float | None = (
+        None  # how probable it is that its picture still shows a concept, where that alone was wrong or nothing was
+    )
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Record:
     answers: Sequence[Answer] = ()
     warnings: Sequence[str] = ()
     seconds: float = 0.0
+    looks: Sequence[Answer] = ()  # those of the answers that are a yes or no
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Case:
     rewriter: str
     on_failure: str = "block"
     most_attempts: int = 3
+    hinted: bool = True  # words that only show a concept count, because nobody is asked
+    seen: Noticed | None = None  # what the model says of the query's picture
 
     @cached_property
     def watch(self) -> Watch:
@@ -83,18 +90,33 @@ class Case:
 
     @cached_property
     def hits(self) -> list[Hit]:
-        """Where the query names or shows a concept."""
-        return self.hints.find(self.query)
+        """Where the query names a concept; where nobody is asked about its picture, also where it has words that show one."""
+        return (self.hints if self.hinted else self.watch).find(self.query)
 
     @cached_property
     def implied(self) -> bool:
         """Whether the query names no concept: it is looked at, if at all, because of words that show one."""
-        return self.hints is not self.watch and not self.watch.find(self.query)
+        return (self.hints is not self.watch or bool(self.noticed)) and not self.watch.find(self.query)
+
+    @property
+    def noticed(self) -> tuple[str, ...]:
+        """The concepts that the model sees in the query's picture."""
+        return self.seen.concepts if self.seen else ()
 
     @property
     def concerned(self) -> list[str]:
-        """The concepts that are met in the query."""
-        return list(dict.fromkeys(hit.concept for hit in self.hits))
+        """The concepts that are met in the query or seen in its picture."""
+        return list(dict.fromkeys([*(hit.concept for hit in self.hits), *self.noticed]))
+
+    @property
+    def met(self) -> str:
+        """What was met in the query, for sentences; empty where there is nothing."""
+        if self.hits or not self.noticed:
+            return _named(self.hits, "")
+        names = ", ".join(map(_quoted, self.noticed[:5])) + (
+            f" or {len(self.noticed) - 5} more" if len(self.noticed) > 5 else ""
+        )
+        return f"a picture that shows {names} (probability {self.seen.yes:.2f})"
 
     def left(self, text: str) -> str:
         """What a rewrite still holds; empty where it holds nothing forbidden."""
@@ -120,16 +142,17 @@ class Case:
 
 def unchanged(case: Case, record: Record) -> Outcome:
     """The query goes on as it is: nothing is met in it, or the rewriter left it alone."""
-    calls, concepts = len(record.answers), list(case.words)
+    calls, concepts = len(record.answers) - len(record.looks), list(case.words)
     asked = f"{calls} call{'s' if calls > 1 else ''} for synonyms" if calls else "no language model was asked"
     none = (
         f"none of the {len(concepts)} forbidden concepts is" if len(concepts) > 1 else f"{_quoted(concepts[0])} is not"
     )
     sentence = f"Unchanged: {none} in the query ({asked})."
-    if case.hits:
-        sentence = (
-            f"Unchanged: {case.rewriter} left the query as it is; it was asked because of {_named(case.hits, '')}."
-        )
+    if case.seen:
+        told = f"{len(record.looks)} call{'s' if len(record.looks) > 1 else ''}" if record.looks else "remembered"
+        sentence = f"Unchanged: {none} in the query or its picture (probability {case.seen.yes:.2f}, {told})."
+    if case.concerned:
+        sentence = f"Unchanged: {case.rewriter} left the query as it is; it was asked because of {case.met}."
     warned = " Warning: " + "; ".join(record.warnings) if record.warnings else ""
     return _outcome(case, record, "unchanged", sentence + warned, case.query)
 
@@ -140,7 +163,7 @@ def rewritten(case: Case, record: Record, text: str) -> Outcome:
         return unchanged(case, record)
     tries = len(record.attempts)
     at = f" at attempt {tries} of {case.most_attempts}" if tries > 1 else ""
-    sentence = f"Rewritten{at} by {case.rewriter}{_named(case.hits, '; the query held ')}."
+    sentence = f"Rewritten{at} by {case.rewriter}{'; the query held ' if case.met else ''}{case.met}."
     return _outcome(case, record, "rewritten", sentence, text)
 
 
@@ -150,8 +173,15 @@ def failed(case: Case, record: Record, last: str, problem: str, error: Exception
     Raises ``error``, or RewriteBlocked, where on_failure is block.
     """
     tries = f"{len(record.attempts)} attempt{'s' if len(record.attempts) != 1 else ''}"
-    met = _named(case.hits or case.watch.find(last), "")
-    if case.implied and (error is None or case.on_failure != "block"):
+    met = case.met or _named(case.watch.find(last), "")
+    if case.noticed and case.implied and case.on_failure == "strip" and (best := _nearest(case, record)) is not None:
+        sentence = f"Warning: no rewrite after {tries} is without {met}; the one that shows it least goes on (probability {best.yes:.2f})."
+        return _outcome(case, record, "rewritten", sentence, best.text)
+    if (
+        case.implied
+        and not (case.noticed and case.on_failure == "block")
+        and (error is None or case.on_failure != "block")
+    ):
         sentence = (
             f"Warning: unchanged, without an acceptable rewrite after {tries} ({problem}). The query says none of the "
             f"concepts; it was looked at because of {met}."
@@ -174,6 +204,12 @@ def failed(case: Case, record: Record, last: str, problem: str, error: Exception
     return _outcome(case, record, "original", sentence, case.query)
 
 
+def _nearest(case: Case, record: Record) -> Attempt | None:
+    """The attempt whose picture is least likely to show the concept, where that alone was wrong and it is less likely than the query's."""
+    rest = [attempt for attempt in record.attempts if attempt.yes is not None and attempt.yes < case.seen.yes]
+    return min(rest, key=lambda attempt: attempt.yes, default=None)
+
+
 def _outcome(case: Case, record: Record, decision: str, sentence: str, text: str) -> Outcome:
     """The outcome. Whatever the path, the text is checked once more; only `original` may hold a concept."""
     left = case.watch.find(text)
@@ -192,6 +228,7 @@ def _outcome(case: Case, record: Record, decision: str, sentence: str, text: str
         "rewriter": case.rewriter,
         "concepts": list(case.words),
         "found": met,
+        **({"seen": {"yes": round(case.seen.yes, 3), "concepts": list(case.noticed)}} if case.seen else {}),
         "left": [hit.word for hit in left],
         "attempts": len(record.attempts),
         "calls": len(record.answers),
@@ -214,6 +251,8 @@ def _row(number: int, attempt: Attempt) -> dict:
     row: dict[str, object] = {"attempt": number, "answer": _short(attempt.text)}
     if attempt.problem:
         row["refused"] = attempt.problem
+    if attempt.yes is not None:
+        row["yes"] = round(attempt.yes, 3)
     if attempt.answer is not None:
         row["prompt_tokens"] = attempt.answer.prompt_tokens
         row["answer_tokens"] = attempt.answer.answer_tokens

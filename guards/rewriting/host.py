@@ -6,11 +6,13 @@ import folder_paths
 
 from ..host import progress
 from ..rewriters.protocol import ChatRewriter, TextRewriter
+from . import notice as noticing
 from . import rewrite as rewriting
 from . import synonyms
 
 FILE = "concept_guards/synonyms.json"
-_memory = None
+SEEN = "concept_guards/noticed.json"
+_memory = _seen = None
 
 
 def memory() -> synonyms.Memory:
@@ -22,6 +24,15 @@ def memory() -> synonyms.Memory:
     return _memory
 
 
+def seen() -> noticing.Memory:
+    """What was noticed before, in this process and, as hashes, in a file of the host's user directory."""
+    global _seen
+    path = Path(folder_paths.get_user_directory()) / SEEN
+    if _seen is None or _seen.path != path:
+        _seen = noticing.Memory(path)
+    return _seen
+
+
 async def rewrite(
     rewriter: ChatRewriter | TextRewriter,
     query: str,
@@ -30,11 +41,22 @@ async def rewrite(
     on_failure: str,
     attempts: int,
     seed: int,
+    notice: str,
 ) -> rewriting.Outcome:
     """See `guards.rewriting.rewrite`. What the rewriter holds is released in any case."""
     try:
         return await rewriting.rewrite(
-            rewriter, query, concepts, instruction, on_failure, attempts, seed, memory(), progress.Bar()
+            rewriter,
+            query,
+            concepts,
+            instruction,
+            on_failure,
+            attempts,
+            seed,
+            memory(),
+            progress.Bar(),
+            notice=notice,
+            seen=seen(),
         )
     finally:
         rewriter.release()

@@ -88,14 +88,27 @@ def overlap(a: set, b: set) -> float:
     return 2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0
 
 
+def implying(sample: Sample) -> set[str]:
+    """The words of a caption that implies its concept and that no reference has; none where the caption itself is a reference."""
+    if sample.caption in sample.references or not sample.references:
+        return set()
+    return words(sample.caption) - set().union(*map(words, sample.references))
+
+
 def judge(sample: Sample, made: str) -> tuple[bool, float]:
-    """(no concept is left, how much is kept: the best overlap with the caption without its forbidden words or a reference)."""
+    """(no concept is left, how much is kept: the best overlap with the caption without its forbidden words or a reference).
+
+    Where the caption implies its concept (it holds none, and is no reference), the words that no reference has are the forbidden ones.
+    """
     if fault(made, sample.caption):
         return False, 0.0
     guard = watch({concept: () for concept in sample.concepts})
-    aims = [guard.strip(sample.caption), *sample.references]
+    telling = implying(sample) if not guard.find(sample.caption) else set()
+    aims = [guard.strip(sample.caption), *sample.references] if not telling else list(sample.references)
     written = words(made)
-    return not guard.find(made), max(overlap(written, words(aim)) for aim in aims if words(aim) or aim == aims[0])
+    return not guard.find(made) and not telling & written, max(
+        overlap(written, words(aim)) for aim in aims if words(aim) or aim == aims[0]
+    )
 
 
 def total(judged: Sequence[tuple[bool, float]]) -> Score:

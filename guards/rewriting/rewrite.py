@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..files import MODELS
 from ..rewriters.protocol import ChatRewriter, RewriterError, TextRewriter
 from ..words.lists import split
 from . import decisions
+from . import notice as noticing
 from . import synonyms as other_words
 from .answers import caption, plain
 from .decisions import ON_FAILURE, Attempt, Case, Outcome, Record, RewriteBlocked
@@ -68,24 +70,32 @@ async def rewrite(
     memory: other_words.Memory | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     clock: Callable[[], float] = time.perf_counter,
+    notice: str = noticing.WORDS,
+    seen: noticing.Memory | None = None,
 ) -> Outcome:
     """Rewrite ``query`` with a language model or with rules.
 
-    ``memory``: synonyms asked before. ``progress(done, total)``: counts calls. ``clock``: seconds, for the report. Raises RewriteBlocked
+    ``memory``: synonyms asked before. ``progress(done, total)``: counts calls. ``clock``: seconds, for the report. ``notice``: who
+    says whether a picture of the query, and of its rewrite, would show a concept that is not named, the model or lists of words;
+    ``seen``: what the model said before. Raises RewriteBlocked
     where on_failure is block and no rewrite is acceptable, RewriterError where it is block and the back end fails, ValueError for inputs
     that cannot be used.
     """
     if on_failure not in ON_FAILURE:
         raise ValueError(f"on_failure is {on_failure!r}: choose one of {', '.join(ON_FAILURE)}.")
+    if notice not in noticing.WAYS:
+        raise ValueError(f"notice is {notice!r}: choose one of {', '.join(noticing.WAYS)}.")
     if not 1 <= attempts <= MOST_ATTEMPTS:
         raise ValueError(f"attempts is {attempts}: give a number from 1 to {MOST_ATTEMPTS}.")
     names = forbidden(concepts)
     if isinstance(rewriter, TextRewriter):
         words = {name: other_words.Words() for name in names}
         return _by_rules(rewriter, Case(query, words, rewriter.name, on_failure, attempts), clock)
+    by_model = notice == noticing.MODEL
     asking = _Asking(rewriter, seed, memory or other_words.Memory(), progress, clock)
+    asking.seen = (seen or noticing.Memory()) if by_model else None
     words, error = await asking.synonyms(names)
-    case = Case(query, words, rewriter.name, on_failure, attempts)
+    case = Case(query, words, rewriter.name, on_failure, attempts, hinted=not by_model)
     return await _by_model(case, asking, instruction.strip() or shipped_instruction(), error)
 
 
@@ -105,7 +115,9 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
     if not case.hits:
         if error and case.on_failure == "block":
             raise error
-        return decisions.unchanged(case, asking.record)
+        case = case if error else await asking.look(case)
+        if not case.noticed:
+            return decisions.unchanged(case, asking.record)
     if error:
         return decisions.failed(case, asking.record, "", str(error), error)
     if len(case.query) > LONGEST_QUERY:
@@ -147,12 +159,14 @@ class _Asking:
         clock: Callable[[], float],
     ):
         self.rewriter, self.seed, self.memory, self.progress, self.clock = rewriter, seed, memory, progress, clock
-        self.started, self.attempts, self.answers, self.warnings = clock(), [], [], []
+        self.started, self.attempts, self.answers, self.warnings, self.looks = clock(), [], [], [], []
+        self.seen: noticing.Memory | None = None  # where the model is asked what pictures show
 
     @property
     def record(self) -> Record:
         """What was asked until now."""
-        return Record(tuple(self.attempts), tuple(self.answers), tuple(self.warnings), self.clock() - self.started)
+        seconds = self.clock() - self.started
+        return Record(tuple(self.attempts), tuple(self.answers), tuple(self.warnings), seconds, tuple(self.looks))
 
     async def synonyms(self, names: Sequence[str]) -> tuple[dict[str, other_words.Words], RewriterError | None]:
         """(each concept's other words, the error of a back end that does not answer). One call for each that was never asked."""
@@ -179,5 +193,33 @@ class _Asking:
         )
         self.answers.append(answer)
         text = caption(answer.text, several="\n" in case.query.strip())
-        self.attempts.append(Attempt(text, case.problem(text, instruction), answer, self.clock() - start))
+        problem, yes = case.problem(text, instruction), None
+        if self.seen and not problem:
+            still = await self._ask(text, case.concerned)
+            yes = still.yes
+            if still.concepts:
+                problem = (
+                    f"its picture would still show {', '.join(map(plain, still.concepts))} (probability {yes:.2f})"
+                )
+        self.attempts.append(Attempt(text, problem, answer, self.clock() - start, yes))
         return self.attempts[-1]
+
+    async def look(self, case: Case) -> Case:
+        """The case with what the model sees in its picture. Raises RewriterError where it is not told and on_failure is block."""
+        if not self.seen:
+            return case
+        try:
+            return replace(case, seen=await self._ask(case.query, list(case.words)))
+        except RewriterError as error:
+            if case.on_failure == "block":
+                raise
+            self.warnings.append(f"what the picture shows could not be asked for: {error}")
+            return case
+
+    async def _ask(self, text: str, concepts: Sequence[str]) -> noticing.Noticed:
+        seen = await noticing.look(self.rewriter, text, concepts, self.seen, self.seed)
+        self.looks += [verdict.answer for verdict in seen.verdicts]
+        self.answers += [verdict.answer for verdict in seen.verdicts]
+        if not all(verdict.told for verdict in seen.verdicts):
+            self.warnings.append("the model answered neither yes nor no when it was asked what a picture shows")
+        return seen

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import socket
+import time
 
 import pytest
 
@@ -272,3 +273,36 @@ def test_transformers_before_4_56_gets_the_name_it_knows(local):
         ("5.1.0.dev0", "dtype"),
     ):
         assert local._typed("bfloat16", version) == {name: "bfloat16"}
+
+
+def test_yes_and_no_come_with_their_probabilities(local, tiny, monkeypatch):
+    asked = [{"role": "user", "content": "yes or no?"}]
+    answer, words = local.first_words(local.load(tiny.path), asked)
+    assert answer.answer_tokens == 1 and len(words) == 64 and 0 < sum(share for _, share in words) <= 1.001
+    monkeypatch.setattr(local, "first_words", lambda *_: (answer, [("Yes", 0.3), (" no", 0.1), ("x", 0.6)]))
+    verdict = llms.run(tiny.judge(asked))
+    assert verdict.graded and verdict.yes == pytest.approx(0.75)
+    monkeypatch.setattr(local, "first_words", lambda *_: (answer, [("x", 1.0)]))
+    assert not llms.run(tiny.judge(asked)).graded, "it is asked for its words"
+
+
+def test_a_model_that_does_not_fit_is_refused_with_the_numbers(local, tiny, monkeypatch):
+    monkeypatch.setattr(local, "size_of", lambda path: 7_000_000_000)
+    monkeypatch.setattr(local.management, "get_free_memory", lambda *_: 5e9)
+    with pytest.raises(
+        local.RewriterError, match=r"local LLM tiny: tiny takes (28|14).0 GB of memory .* and 5.0 GB are free on cpu"
+    ):
+        chat(tiny)
+
+
+def test_the_librarys_bar_moves_the_nodes(local, monkeypatch):
+    import comfy.utils
+    from tqdm.auto import tqdm
+
+    moved = []
+    monkeypatch.setattr(local, "LOOKS", 0.01)
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, *_, **__: moved.append((value, total)))
+    with local._watched():
+        for _ in tqdm(range(4), desc="Converting and de-quantizing GGUF tensors..."):
+            time.sleep(0.05)
+    assert (moved[-1][1], moved == sorted(moved)) == (4, True)

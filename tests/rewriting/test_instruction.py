@@ -142,3 +142,14 @@ def test_rules_and_missing_samples_are_refused():
         instruction.Learner(object(), TEACHING, HELD)
     with pytest.raises(ValueError, match="at least two samples"):
         instruction.Learner(llms.Scripted(model), TEACHING, [])
+
+
+def test_a_caption_that_implies_its_concept_is_judged_by_what_its_references_leave_out():
+    sample = samples.Sample(
+        "The pub raises its glasses", ("beer",), ("The cafe raises its cups", "The school raises its flag")
+    )
+    assert instruction.implying(sample) == {"pub", "glasses"}
+    assert instruction.judge(sample, "The pub raises its glasses")[0] is False
+    gone, kept = instruction.judge(sample, "The cafe raises its cups")
+    assert gone and kept == 1.0
+    assert instruction.implying(samples.Sample("a barn", ("cow",), ("a barn",))) == set()

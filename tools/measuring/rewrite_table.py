@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from .. import PROJECT
+from ..setup import fetch_model
 from ..setup.language_model import language_model
 
 DEFAULT = PROJECT / "models" / "rewrite_evaluation.tsv"
@@ -21,12 +22,22 @@ DEFAULT = PROJECT / "models" / "rewrite_evaluation.tsv"
 def arguments():
     parser = argparse.ArgumentParser(prog="run.py rewrite", description=__doc__)
     parser.add_argument(
-        "--model", type=Path, help="a .gguf file or a folder with safetensors (default: the small one of the tests)"
+        "--model",
+        help="a .gguf file, a folder with safetensors, or what `run.py fetch` has fetched: "
+        f"{', '.join(fetch_model.MODELS)} (default: the small one of the tests)",
     )
     parser.add_argument(
         "--data", type=Path, default=DEFAULT, help="the dataset file (default: models/rewrite_evaluation.tsv)"
     )
     parser.add_argument("--rows", type=int, default=None, help="only the first rows")
+    parser.add_argument(
+        "--notice", choices=("model", "words"), default="model", help="who notices what a query implies"
+    )
+    parser.add_argument(
+        "--only-notice",
+        action="store_true",
+        help="only ask: how many rows are noticed, and how many with other rows' concepts",
+    )
     parser.add_argument("--attempts", type=int, default=3)
     parser.add_argument("--max-length", type=int, default=48, help="tokens of an answer (default: 48)")
     parser.add_argument("--seed", type=int, default=0)
@@ -51,15 +62,25 @@ async def rewrite_all(rewriter, rows, options):
     rewriting, concept_text, synonyms = (
         hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "words.watch", "rewriting.synonyms")
     )
-    memory, made = synonyms.Memory(), []
+    memory, seen, made = synonyms.Memory(), hosting.module("guards.rewriting.notice").Memory(), []
     instruction = options.instruction.read_text(encoding="utf-8") if options.instruction else ""
     for number, (concept, _, query) in enumerate(rows, 1):
         outcome = await rewriting.rewrite(
-            rewriter, query, concept, instruction, "strip", options.attempts, options.seed, memory
+            rewriter,
+            query,
+            concept,
+            instruction,
+            "strip",
+            options.attempts,
+            options.seed,
+            memory,
+            notice=options.notice,
+            seen=seen,
         )
         summary = outcome.summary
         left = bool(concept_text.watch({concept: ()}).find(outcome.text)) or still_there(concept, outcome.text)
-        made.append({**summary, "concept": concept, "query": query, "still_there": left})
+        kept = hosting.module("guards.rewriting.refusals").kept(outcome.text, query, concept.lower().split())
+        made.append({**summary, "concept": concept, "query": query, "still_there": left, "kept": round(kept, 3)})
         print(
             f"{number:4}  {summary['decision']:9}  {summary['seconds']:6.1f} s  {concept}: {outcome.text[:90]}",
             flush=True,
@@ -70,11 +91,34 @@ async def rewrite_all(rewriter, rows, options):
     return made
 
 
+async def notice_all(rewriter, rows, options):
+    """Print what is noticed of each query with its own concept and, for false alarms, with that of another row."""
+    from ..testing import hosting
+
+    notice, watch = hosting.module("guards.rewriting.notice"), hosting.module("guards.words.watch").watch
+    memory, noticed, alarms, start = notice.Memory(), 0, 0, time.monotonic()
+    for number, (concept, _, query) in enumerate(rows):
+        other = rows[(number + len(rows) * 37 // 100) % len(rows)][0]
+        yes = (await notice.look(rewriter, query, [concept], memory)).yes
+        no = (await notice.look(rewriter, query, [other], memory)).yes
+        noticed += yes >= notice.THRESHOLD or bool(watch({concept: ()}).find(query))
+        alarms += no >= notice.THRESHOLD
+        print(f"{number + 1:4}  {yes:.2f} {concept:20}  {no:.2f} {other:20}  {query[:60]}", flush=True)
+        if options.out:
+            with open(options.out, "a", encoding="utf-8") as file:
+                file.write(
+                    json.dumps({"concept": concept, "yes": yes, "other": other, "no": no, "query": query}) + "\n"
+                )
+    seconds = (time.monotonic() - start) / max(1, 2 * len(rows))
+    print(f"\nnoticed {noticed} of {len(rows)}; false alarms {alarms} of {len(rows)}; {seconds:.1f} s a question")
+
+
 def summary(made) -> str:
     """The table."""
     n, asked = len(made), [row for row in made if row["calls"]]
     rewriting = [row for row in made if row["decision"] != "unchanged"]
     calls = sum(row["calls"] for row in made)
+    noticed = sum(bool(row["found"] or row.get("seen", {}).get("concepts")) for row in made)
 
     def share(decision):
         count = sum(row["decision"] == decision for row in made)
@@ -87,7 +131,9 @@ def summary(made) -> str:
             f"rewritten                             {share('rewritten')}",
             f"failed (block stops, strip removes)   {share('stripped')}",
             f"unchanged (concept not in the query)  {share('unchanged')}",
+            f"noticed (named, or seen in its picture)  {noticed} of {n}",
             f"changed                               {sum(row['changed'] for row in made)} of {n}",
+            f"other words kept, median of changed   {statistics.median([row['kept'] for row in made if row['changed']] or [1.0]):.2f}",
             f"attempts a rewrite, mean              {statistics.mean([row['attempts'] for row in rewriting] or [0]):.2f}",
             f"seconds a query, median and largest   {statistics.median(seconds):.1f}, {max(seconds):.1f} (with one call for synonyms)",
             f"calls                                 {calls}",
@@ -110,13 +156,20 @@ def main() -> int:
 
     samples, local_llm = hosting.module("guards.rewriting.samples"), hosting.module("guards.rewriters.host_local")
     rows = samples.rows(options.data.read_text(encoding="utf-8"), options.data.name)[: options.rows]
-    model = options.model or language_model()
+    model = (
+        fetch_model.place_of(options.model)
+        if options.model in fetch_model.MODELS
+        else Path(options.model or language_model())
+    )
     rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
     print(
         f"{model.name}, {options.data.name}, {len(rows)} rows, at most {options.attempts} attempts of {options.max_length} tokens, seed "
         f"{options.seed}, {torch.get_num_threads()} threads\n",
         flush=True,
     )
+    if options.only_notice:
+        asyncio.run(notice_all(rewriter, rows, options))
+        return 0
     start = time.monotonic()
     made = asyncio.run(rewrite_all(rewriter, rows, options))
     print(f"\n{summary(made)}\n({(time.monotonic() - start) / 60:.1f} minutes with loading)")

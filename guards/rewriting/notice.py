@@ -1,0 +1,134 @@
+"""Whether a picture of a query would show a concept that the query does not name ("a pub raises its glasses": beer).
+
+Asked of the language model in one short call for up to twenty concepts: a question of yes or no with three examples, decided by the
+probability of *yes* where the back end knows it. The open vocabulary of Ni et al., "ORES", AAAI 2024 (arXiv 2308.13785) lies here: their
+queries imply their concepts. The wording, the examples and the threshold are this project's own, tuned on its own samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import files
+from ..rewriters.protocol import ChatRewriter, JudgingRewriter, Verdict, verdict
+from .answers import plain
+
+MODEL, WORDS = "model", "words"
+WAYS = (MODEL, WORDS)
+MOST = 20  # concepts of one question
+THRESHOLD = 0.55  # probability of yes from which a concept counts as shown
+LONGEST = 1000  # characters of a query that are asked about
+FORMAT = "concept-guards.noticed/1"
+_ASK = "Caption: {query}\nDoes its picture show, or bring to mind, any of: {concepts}?"
+_TASK = "Answer yes or no."
+_EXAMPLES = (
+    ("The pub raises its glasses", "beer, wine", "yes"),
+    ("A kitten curls up on wool", "gun, red", "no"),
+    ("A kitten curls up on wool", "soft", "yes"),
+)
+_VERSION = hashlib.sha256(repr((_TASK, _ASK, _EXAMPLES)).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What was noticed. ``yes``: the highest probability; ``concepts``: those of the questions that reached the threshold, in order;
+    ``verdicts``: of the calls that were made for it."""
+
+    yes: float
+    concepts: tuple[str, ...]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+def question(query: str, concepts: Sequence[str]) -> list[dict]:
+    """The conversation that asks whether a picture of ``query`` shows any of ``concepts``: both as data, on one line."""
+    messages = [{"role": "system", "content": _TASK}]
+    for caption, names, answer in _EXAMPLES:
+        messages.append({"role": "user", "content": _ASK.format(query=caption, concepts=names)})
+        messages.append({"role": "assistant", "content": answer})
+    names = ", ".join(plain(concept) for concept in concepts)
+    return [*messages, {"role": "user", "content": _ASK.format(query=plain(query)[:LONGEST], concepts=names)}]
+
+
+async def look(
+    rewriter: ChatRewriter,
+    query: str,
+    concepts: Sequence[str],
+    memory: Memory,
+    seed: int = 0,
+    threshold: float = THRESHOLD,
+) -> Noticed:
+    """Ask about a query; one call for each MOST concepts that were not asked of it before. RewriterError where there is no answer.
+
+    An answer that is neither yes nor no shows nothing, and is not remembered.
+    """
+    highest, shown, verdicts = 0.0, [], []
+    for start in range(0, len(concepts), MOST):
+        part = concepts[start : start + MOST]
+        yes = memory.get(rewriter.name, part, query)
+        if yes is None:
+            heard = await _ask(rewriter, question(query, part), seed)
+            verdicts.append(heard)
+            yes = heard.yes
+            if not heard.told:
+                highest = max(highest, yes)
+                continue
+            memory.put(rewriter.name, part, query, yes)
+        highest = max(highest, yes)
+        shown += part if yes >= threshold else ()
+    return Noticed(highest, tuple(shown), tuple(verdicts))
+
+
+async def _ask(rewriter: ChatRewriter, messages: list[dict], seed: int) -> Verdict:
+    if isinstance(rewriter, JudgingRewriter):
+        return await rewriter.judge(messages, seed=seed)
+    return verdict(await rewriter.chat(messages, temperature=0.0, seed=seed))
+
+
+class Memory:
+    """Probabilities by rewriter, concepts and query: the last ten thousand, and in a file where a path is given. Both hold hashes alone."""
+
+    def __init__(self, path: Path | None = None, most: int = 10_000):
+        self.path, self.most, self._known = path, most, None
+
+    def get(self, rewriter: str, concepts: Sequence[str], query: str) -> float | None:
+        """What was heard before; None where it was never asked."""
+        known, key = self._read(), _key(rewriter, concepts, query)
+        if key in known:
+            known.move_to_end(key)
+        return known.get(key)
+
+    def put(self, rewriter: str, concepts: Sequence[str], query: str, yes: float) -> None:
+        """Remember an answer."""
+        known = self._read()
+        known[_key(rewriter, concepts, query)] = round(yes, 4)
+        while len(known) > self.most:
+            known.popitem(last=False)
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.write(self.path, json.dumps({"format": FORMAT, "yes": known}).encode())
+        except OSError:  # a read-only folder: memory alone serves
+            pass
+
+    def _read(self) -> OrderedDict[str, float]:
+        """The file, once; a broken one counts as empty."""
+        if self._known is None:
+            self._known = OrderedDict()
+            try:
+                stored = json.loads(self.path.read_text(encoding="utf-8")) if self.path else {}
+                rows = stored["yes"].items() if stored.get("format") == FORMAT else ()
+                self._known.update((key, float(yes)) for key, yes in rows if 0 <= float(yes) <= 1)
+            except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+                self._known.clear()
+        return self._known
+
+
+def _key(rewriter: str, concepts: Sequence[str], query: str) -> str:
+    """A hash of all that an answer depends on."""
+    return hashlib.sha256(json.dumps([_VERSION, rewriter, list(concepts), query]).encode()).hexdigest()[:32]
