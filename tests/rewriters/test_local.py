@@ -288,7 +288,8 @@ def test_yes_and_no_come_with_their_probabilities(local, tiny, monkeypatch):
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(local, tiny, monkeypatch):
     monkeypatch.setattr(local, "size_of", lambda path: 7_000_000_000)
-    monkeypatch.setattr(local.management, "get_free_memory", lambda *_, **__: 5e9)
+    monkeypatch.setattr(local.management, "free_memory", lambda *_: None)
+    monkeypatch.setattr(local.management, "get_free_memory", lambda *_: 5e9)
     with pytest.raises(
         local.RewriterError, match=r"local LLM tiny: tiny takes (28|14).0 GB of memory .* and 5.0 GB are free on cpu"
     ):
