@@ -158,6 +158,11 @@ def test_a_first_run_that_fails_stops_with_the_nodes_own_words(server, small):
         team.run(items, print)
 
 
+def test_a_run_that_the_server_has_forgotten_is_lost_and_not_waited_for(server):
+    with pytest.raises(ConnectionError, match="started anew and has forgotten the run"):
+        servers.Remote(server.url).wait("0000")
+
+
 def test_a_server_can_join_while_it_runs(server, small):
     team, items = crew(server, small)
     late, outcomes = Gate(server.url), []
