@@ -5,8 +5,6 @@ from comfy_api.latest import io
 from ..guards.distillation import formula as distillation
 from ..guards.distillation import host as host_distillation
 from ..guards.host import checks
-from ..guards.host.progress import Progress, glimpse
-from ..guards.training.plot import plot
 
 
 class GuardSelfDistill(io.ComfyNode):
@@ -146,16 +144,6 @@ class GuardSelfDistill(io.ComfyNode):
         keep_weight=1.0,
     ):
         checks.inputs(cls, **locals())
-        progress = Progress(steps, cls.hidden.unique_id)
-
-        def show(done, result, preview):
-            recent = [loss for _, loss in result.losses[-20:]]
-            progress.at(
-                done,
-                f"step {done} of {steps}" + (f", loss {sum(recent) / len(recent):.5g}" if recent else ""),
-                glimpse(done, steps, preview, model, vae),
-            )
-
         settings = distillation.Settings(
             steps,
             learning_rate,
@@ -168,17 +156,10 @@ class GuardSelfDistill(io.ComfyNode):
             seed=seed,
             keep_weight=keep_weight,
         )
-        shape = host_distillation.latent_shape(model, width, height)
-        result = host_distillation.distil(model, concept, empty, shape, settings, start, show, keep or ())
-        lora = host_distillation.to_lora(result.changes)
-        curve = [
-            (step, sum(loss for _, loss in result.losses[max(i - 19, 0) : i + 1]) / min(i + 1, 20))
-            for i, (step, _) in enumerate(result.losses)
-        ]
         return io.NodeOutput(
-            host_distillation.apply(model, lora),
-            lora,
-            plot(f"{len(result.losses)} steps", {"training": result.losses, "mean of 20": curve}),
+            *host_distillation.run(
+                model, concept, empty, settings, width, height, start, vae, keep, cls.hidden.unique_id
+            )
         )
 
 

@@ -1,17 +1,11 @@
 """Feedback inversion (HFI) as nodes: ratings become a word, and the word guards."""
 
-import json
-
-import torch
 from comfy_api.latest import io
 
 from ..guards.host import checks, folders
-from ..guards.host.progress import Progress, glimpse
-from ..guards.inversion import host as inversion
+from ..guards.inversion import host_feedback
 from ..guards.inversion import host_token as feedback_token
-from ..guards.training import host as training
-from ..guards.training import loop
-from ..guards.training.plot import plot
+from ..guards.training.loop import Settings
 
 
 class GuardInvertFeedback(io.ComfyNode):
@@ -107,44 +101,22 @@ class GuardInvertFeedback(io.ComfyNode):
         overwrite=False,
     ):
         checks.inputs(cls, **locals())
-        inversion.widths(clip)
-        training.check(model, "Invert Feedback")
-        path = feedback_token.path_for(name, overwrite)
-        progress = Progress(steps, cls.hidden.unique_id)
-        progress.at(0, "encoding the rated pictures")
-        latents = inversion.encode_pictures(model, vae, feedback)
-        rewards = torch.as_tensor(feedback.rewards, dtype=torch.float32)
-        empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        settings = loop.Settings(steps, learning_rate, min(batch_size, len(latents)), seed)
-
-        def show(done, result, preview):
-            loss = f"loss {result.validation[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
-            progress.at(done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
-
-        start = inversion.start_vectors(clip, tokens, start_text)
-        result = inversion.invert(model, clip, empty, latents, rewards, settings, start, contrast, show)
-        info = {
-            "concept": feedback.concept,
-            "settings": json.dumps(
-                {
-                    "pictures": len(latents),
-                    "tokens": tokens,
-                    "steps": steps,
-                    "steps_done": len(result.losses),
-                    "learning_rate": learning_rate,
-                    "batch_size": settings.batch_size,
-                    "seed": seed,
-                    "contrast": contrast,
-                    "best_step": result.best_step,
-                }
-            ),
-        }
-        feedback_token.save(path, clip, result.values, info)
-        picture = plot(
-            f"{name.strip()}: best {result.best:.5g} at step {result.best_step}",
-            {"training": result.losses, "fixed examples": result.validation},
+        settings = Settings(steps, learning_rate, batch_size, seed)
+        return io.NodeOutput(
+            *host_feedback.run(
+                model,
+                clip,
+                vae,
+                feedback,
+                name,
+                tokens,
+                settings,
+                contrast,
+                start_text,
+                overwrite,
+                cls.hidden.unique_id,
+            )
         )
-        return io.NodeOutput(f"embedding:{name.strip()}", picture)
 
 
 class GuardLoadFeedbackToken(io.ComfyNode):

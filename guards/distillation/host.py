@@ -10,8 +10,9 @@ import torch
 
 from .. import seeds
 from ..host import checks
+from ..host.progress import Progress, glimpse
 from ..training import host as training
-from ..training import loop
+from ..training import loop, plot
 from . import formula as distillation
 
 PART = "attn2"
@@ -85,6 +86,27 @@ def joined(concepts):
     """One CONDITIONING entry of all the concepts' tokens, as the host's Conditioning (Concat) joins them."""
     first, options = concepts[0]
     return [[torch.cat([tensor for tensor, _ in concepts], 1), options]]
+
+
+def run(model, concept, empty, settings, width, height, start=None, vae=None, keep=None, node=None):
+    """(the guarded MODEL, its LORA_MODEL, the losses' plot as IMAGE): one distillation as the node ``node`` shows it.
+
+    ``concept``, ``empty``, ``keep``: CONDITIONINGs; ``width``, ``height``: of the pictures, in pixels; ``vae``: for previews. Raises
+    what ``distil`` raises.
+    """
+    progress = Progress(settings.steps, node)
+
+    def show(done, result, preview):
+        text = f"step {done} of {settings.steps}"
+        if result.losses:
+            text += f", loss {plot.moving_mean(result.losses[-20:])[-1][1]:.5g}"
+        progress.at(done, text, glimpse(done, settings.steps, preview, model, vae))
+
+    shape = latent_shape(model, width, height)
+    result = distil(model, concept, empty, shape, settings, start, show, keep or ())
+    lora, losses = to_lora(result.changes), result.losses
+    curves = {"training": losses, "mean of 20": plot.moving_mean(losses)}
+    return apply(model, lora), lora, plot.plot(f"{len(losses)} steps", curves)
 
 
 def distil(

@@ -10,6 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from .loop import Result
+
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 34, 34
 INK, GRID, COLOURS = (40, 40, 46), (226, 226, 230), ((158, 178, 206), (196, 62, 52), (60, 130, 80), (150, 100, 180))
@@ -50,6 +52,20 @@ def plot(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], across
             x, y = place(*curve[0])
             draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colour)
     return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)[None]
+
+
+def loss_plot(name: str, result: Result) -> Tensor:
+    """The losses of a vector that ``loop.fit_vector`` trained, in training and on its fixed examples: IMAGE (1, 360, 640, 3) in 0..1."""
+    return plot(
+        f"{name}: best {result.best:.5g} at step {result.best_step}",
+        {"training": result.losses, "fixed examples": result.validation},
+    )
+
+
+def moving_mean(points: Sequence[tuple[float, float]], width: int = 20) -> list[tuple[float, float]]:
+    """The points (x, y) with each y replaced by the mean of it and the up to ``width`` - 1 before it."""
+    windows = ([y for _, y in points[max(i - width + 1, 0) : i + 1]] for i in range(len(points)))
+    return [(x, sum(window) / len(window)) for (x, _), window in zip(points, windows, strict=True)]
 
 
 def _range(values: list[float]) -> tuple[float, float]:

@@ -51,3 +51,8 @@ def test_the_axes_name_the_range_of_what_is_drawn():
     assert plots._range([0.0, 1.0]) == pytest.approx((-0.05, 1.05))
     low, high = plots._range([2.0])
     assert low < 2 < high
+
+
+def test_the_mean_of_the_last_points_begins_with_fewer():
+    points = [(1, 4.0), (2, 2.0), (3, 0.0), (5, 7.0)]
+    assert plots.moving_mean(points, 3) == [(1, 4.0), (2, 3.0), (3, 2.0), (5, 3.0)] and plots.moving_mean([]) == []
