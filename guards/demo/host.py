@@ -7,6 +7,7 @@ word shares one row, the unknown word. How it was made: ``tools/demo_model/`` an
 
 import functools
 import os
+from typing import Any, cast
 
 import comfy.latent_formats
 import comfy.model_base
@@ -88,9 +89,8 @@ def build_clip(embedding_directory=None, disable_dynamic=False):
 
 def build_vae(weights):
     """The host's VAE object around our small autoencoder."""
-    vae = comfy.sd.VAE(
-        sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32
-    )  # the host's lightest kind, as a shell
+    # The host's lightest kind, as a shell; any network may stand in it.
+    vae = cast(Any, comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32))
     network = DemoVAE().to(vae.vae_dtype).eval()
     network.load_state_dict(weights)
     vae.first_stage_model = network

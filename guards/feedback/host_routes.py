@@ -181,6 +181,7 @@ async def rate(request: web.Request) -> web.StreamResponse:
     def write():
         path = _set(request)
         _picture(path, image, *(() if other is None else (other,)))
+        assert isinstance(image, str)  # or _picture has refused it
         log = feedback_sets.log(path)
         filed = log.read().filed.get(image, Entry(image))
         entry = Entry(image, filed.prompt, filed.seed, filed.concept, rater, rating, now(), other or "", key)
@@ -294,11 +295,13 @@ def _server():
 
 def register_with_host() -> None:
     """Add them to the running server's, if there is one."""
-    if _server() is not None:
-        register(_server().routes)
+    server = _server()
+    if server is not None:
+        register(server.routes)
 
 
 def tell_pages(name: str) -> None:
     """Open rating pages show what has just been filed."""
-    if _server() is not None:
-        _server().send_sync("concept_guards.filed", {"set": name})
+    server = _server()
+    if server is not None:
+        server.send_sync("concept_guards.filed", {"set": name})

@@ -14,6 +14,7 @@ import json
 import re
 import time
 from dataclasses import asdict, dataclass, field
+from typing import TypeGuard
 
 from .. import seeds
 from ..files import is_device, is_plain
@@ -33,7 +34,7 @@ def is_set_name(name: object) -> bool:
     return is_plain(name, 60)
 
 
-def is_image_name(name: object) -> bool:
+def is_image_name(name: object) -> TypeGuard[str]:
     """Whether a name is that of a picture in a set."""
     return isinstance(name, str) and bool(IMAGE_NAME.fullmatch(name)) and not is_device(name)
 

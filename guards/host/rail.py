@@ -17,6 +17,7 @@ one of ours looks like the unconditional's (strangers.py).
 
 import contextlib
 from contextvars import ContextVar
+from typing import Any
 
 import comfy.model_patcher
 import comfy.sampler_helpers
@@ -145,7 +146,9 @@ class Run:
         self.states = []
         self.added = []  # names of the conditionings that guards brought
         self._natives = {role: {entry.get("uuid") for entry in entries} for role, entries in guider.conds.items()}
-        self.x = self.sigma = self.result = None  # of the evaluation under way; the last: what the guider returned
+        self.x: Any = None  # latents of the evaluation under way ...
+        self.sigma: Any = None  # ... their noise levels ...
+        self.result: Any = None  # ... and what the guider returned
         self._level = None
         self.slots = ()  # roles of the lists under way, as the host counts them
         self._shown = ()  # roles of the lists under way, as strangers count them

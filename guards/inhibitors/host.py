@@ -59,6 +59,6 @@ def guard(
         if adapter is None
         else "inferred by the adapter in the first step of every run: see the text under the node and the log"
     )
-    if adapter is None and mode != "paired" and inhibitor.aligned:
+    if adapter is None and isinstance(inhibitor, SinglePass) and inhibitor.aligned:
         said += " (at most; how much of it, the first step shows: see the text under the node and the log)"
     return rail.attach(model, inhibitor), conditioning, said

@@ -1,6 +1,7 @@
 """What both inhibitors share in a sampling run: where its scales come from, and the look at the model that infers them."""
 
 import logging
+from typing import Protocol
 
 import torch
 from comfy.utils import repeat_to_batch_size
@@ -33,6 +34,16 @@ def word_weights(target, scales, end=False):
     if end:
         weights[:, 1 + target.count, 0] = scales.mean(1)
     return weights
+
+
+class Inferring(Protocol):
+    """What infers the scales of a run: an adapter, or what stands in for one while examples are made."""
+
+    injected: bool
+
+    def scales(self, means: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """(b, tokens) from the tokens' mean attention and shares, (b, tokens, layers) each."""
+        ...
 
 
 class Look:

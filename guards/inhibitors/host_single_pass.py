@@ -24,7 +24,7 @@ class SinglePass(rail.Guard):
 
     target: inhibitor_text.Target
     scale: float
-    adapter: inhibitors.Adapter | None = None
+    adapter: look.Inferring | None = None
     cross_end: float = 0.8
     variant: str = "aligned"
     report: object = None  # called with the inferred scales' text

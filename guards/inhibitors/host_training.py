@@ -30,7 +30,7 @@ class Probe:
     injected = False
 
     def __init__(self, scales):
-        self._scales, self.inputs = scales, None
+        self._scales, self.inputs = scales, torch.empty(0)
 
     def scales(self, means, shares):
         self.inputs = torch.cat([means, shares], -1)
@@ -130,7 +130,7 @@ def parse(prompts, labelled):
             scale = float(parts[2]) if parts else float("nan")
         except ValueError:
             scale = float("nan")
-        if not abs(scale) <= 20:
+        if parts is None or not abs(scale) <= 20:
             raise ValueError(
                 f"prompts, line {number}: with judge 'labels' every line ends in a scale, such as: a red star | -1.2 (a tab "
                 "does as well as the bar)"
@@ -176,7 +176,7 @@ def train(model, clip, vae, prompts, targets, judge, *, epochs=2000, cover=0.9, 
     key = _key(model, clip, lines, names, asdict(recipe), [judge] if shown is None else shown.key)
     path = os.path.join(folder, key + ".safetensors") if folder else None
     kept = _collect(model, clip, lines, names, shown, recipe, path, tick)
-    scores = None
+    text = ""
     if shown is not None:
         scores = torch.cat([value for name, value in kept.items() if name.endswith(".scores")], 1)
         if not (scores[0] > shown.threshold).any():
@@ -185,9 +185,10 @@ def train(model, clip, vae, prompts, targets, judge, *, epochs=2000, cover=0.9, 
                 f"threshold {shown.threshold:g}), so there is nothing to learn: give prompts that show it, or with judge 'clip "
                 "vision' other words in judge_text and judge_against."
             )
+        text = f"; {judges.report(shown, judge, scores)}"
     adapter, losses, report = learn(kept, epochs, cover, recipe.seed)
     adapter.family = checks.family(model) or type(model.model.model_config).__name__
-    return adapter, losses, report if shown is None else f"{report}; {judges.report(shown, judge, scores)}"
+    return adapter, losses, report + text
 
 
 def _collect(model, clip, lines, names, shown, recipe, path, tick):

@@ -124,7 +124,7 @@ def ratings(vae, concept: str, clip_vision, feedback, threshold: float = 0.5) ->
     except reward.NoRatings as error:
         raise ValueError(f"feedback: {error}") from error
     note = f"taught by {len(paths)} pictures of {feedback.name}"
-    if quality.right is None:
+    if quality.right is None or quality.guess is None:
         note += ", too few to test it"
     else:
         note += f"; on those left out {quality.right:.0%} right (a guess: {quality.guess:.0%})"

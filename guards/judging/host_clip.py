@@ -1,5 +1,7 @@
 """Pictures and texts as CLIP's embeddings, through the host's CLIP_VISION and CLIP."""
 
+from typing import Any
+
 import torch
 
 from ..host.vision import embed
@@ -33,10 +35,10 @@ class Pair:
                 f"they name {right}. They are of different models, or one file lacks its projection. {PAIR}"
             )
 
-    def _find(self, width):
+    def _find(self, width: int) -> tuple[str, Any]:
         """(name, tower) of the text tower whose projection ends in ``width`` numbers."""
         model = self._clip.cond_stage_model
-        towers = {name: getattr(model, name, None) for name in TOWERS}
+        towers: dict[str, Any] = {name: getattr(model, name, None) for name in TOWERS}
         towers = {
             name: tower
             for name, tower in towers.items()
@@ -46,17 +48,21 @@ class Pair:
             raise ValueError(f"judge_clip: this text encoder ({type(model).__name__}) holds no CLIP text tower. {PAIR}")
         self._clip.load_model()
         matrices = {name: self._matrix(tower) for name, tower in towers.items()}
-        usable = [name for name, matrix in matrices.items() if matrix is not None and zero_shot.is_projection(matrix)]
-        if not usable:
+        widths = {
+            name: matrix.shape[0]
+            for name, matrix in matrices.items()
+            if matrix is not None and zero_shot.is_projection(matrix)
+        }
+        if not widths:
             raise ValueError(
                 f"judge_clip: {' and '.join(towers)} of this text encoder came without a text projection (checkpoints of "
                 f"SD1.x have none), so its texts cannot be compared with pictures. {PAIR}"
             )
-        fitting = [name for name in usable if matrices[name].shape[0] == width]
+        fitting = [name for name, own in widths.items() if own == width]
         if not fitting:
-            found = ", ".join(f"{name} {matrices[name].shape[0]}" for name in usable)
+            others = ", ".join(f"{name} {own}" for name, own in widths.items())
             raise ValueError(
-                f"clip_vision gives {width} numbers for a picture, the text encoder another count for a text ({found}): they "
+                f"clip_vision gives {width} numbers for a picture, the text encoder another count for a text ({others}): they "
                 f"are of different models. {PAIR}"
             )
         return fitting[0], towers[fitting[0]]

@@ -66,18 +66,16 @@ class BannedWords:
     """
 
     def __init__(self, words: Sequence[str], decode: Callable[[list[int]], str], start: int):
-        words = [_folded(word).split() for word in words]
-        forms = sorted(
-            {r"[\s\-_]+".join(re.escape(part) for part in word) for word in words if word}, key=len, reverse=True
-        )
-        self.longest = max((len(" ".join(word)) for word in words if word), default=0) + 8
+        phrases = [phrase for phrase in (_folded(word).split() for word in words) if phrase]
+        forms = sorted({r"[\s\-_]+".join(map(re.escape, phrase)) for phrase in phrases}, key=len, reverse=True)
+        self.longest = max((len(" ".join(phrase)) for phrase in phrases), default=0) + 8
         self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?:'?s|es)?(?!\w)") if forms else None
         self.decode, self.start = decode, start
 
     def completes(self, ids: list[int], token: int, tail: str) -> bool:
         """Whether ``token`` after ``ids`` (whose decoded end is ``tail``) makes a banned word that was not there before."""
-        text = _folded(self.decode([*ids, token]))
-        return any(found.end() > len(tail) for found in self.pattern.finditer(text))
+        matches = self.pattern.finditer(_folded(self.decode([*ids, token]))) if self.pattern else ()
+        return any(match.end() > len(tail) for match in matches)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.pattern is None:

@@ -173,6 +173,7 @@ class Endpoint:
                     last = later
                 if number < TRIES - 1:
                     await self._pause(last, PAUSES[number], end)
+        assert last is not None  # there is at least one try
         raise self._say(f"{last} ({TRIES} tries)", last.mend)
 
     async def _pause(self, last: _Later, pause: float, end: float) -> None:

@@ -61,6 +61,7 @@ class TextRewriter(Rewriter, Protocol):
 
     def apply(self, text: str) -> str:
         """The text rewritten; the same text always gives the same."""
+        ...
 
 
 @runtime_checkable
@@ -70,6 +71,7 @@ class ChatRewriter(Rewriter, Protocol):
     @property
     def temperature(self) -> float:
         """Of a first attempt; 0 is greedy."""
+        ...
 
     async def chat(
         self, messages: Sequence[dict], *, temperature: float | None = None, seed: int = 0, banned: Sequence[str] = ()
@@ -80,6 +82,7 @@ class ChatRewriter(Rewriter, Protocol):
         can. ``banned``: words that must not be produced, for back ends that control decoding (others ignore it).
         Raises RewriterError when there is no answer; the host's stop button ends it within a second.
         """
+        ...
 
 
 @runtime_checkable
@@ -97,6 +100,7 @@ class BoundedRewriter(ChatRewriter, Protocol):
     @property
     def max_length(self) -> int:
         """Most tokens of an answer."""
+        ...
 
 
 class RewriterError(RuntimeError):

@@ -23,7 +23,10 @@ class Rules:
 
     pairs: tuple[tuple[str, str], ...]
     name: str = "rules"
-    _watch: Watch = field(default=None, repr=False, compare=False)
+    _watch: Watch = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "_watch", Watch({left: () for left, _ in self.pairs}))
 
     def apply(self, text: str) -> str:
         """The text with every left side's words, in any form, replaced by its right side in the same form, once.
@@ -66,7 +69,7 @@ def parse(text: str) -> Rules:
         pairs.setdefault(line.left, line.right)
     if not pairs:
         raise ValueError("rules is empty: write one replacement a line, such as: cat -> dog")
-    return Rules(tuple(pairs.items()), _watch=Watch({left: () for left in pairs}))
+    return Rules(tuple(pairs.items()))
 
 
 def _inflected(word: str, left: str, right: str) -> str:

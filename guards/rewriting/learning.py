@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from .. import seeds
 from ..rewriters.protocol import BoundedRewriter, ChatRewriter
@@ -154,7 +155,7 @@ class Learner:
         self.epochs, self.batch_size, self.seed, self.answered = epochs, batch_size, seed, answered
         self.random = random.Random(seed)
         brief = isinstance(rewriter, BoundedRewriter) and rewriter.max_length < WRITING
-        self.writer = dataclasses.replace(rewriter, max_length=WRITING) if brief else rewriter
+        self.writer = dataclasses.replace(cast(Any, rewriter), max_length=WRITING) if brief else rewriter
 
     async def rewrites(self, instruction: str, samples: Sequence[Sample]) -> list[str]:
         """What the model makes of each sample's caption, cleaned."""

@@ -16,6 +16,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..words.lists import split
 
@@ -102,7 +103,7 @@ def _json_lines(text, name):
                 "held_out."
             )
         caption, held_out = entry.get("caption"), entry.get("held_out", False)
-        lists = {key: entry.get(key) for key in ("concepts", "references")}
+        lists: dict[str, Any] = {key: entry.get(key) for key in ("concepts", "references")}
         for key, value in lists.items():
             if (
                 not isinstance(value, list)

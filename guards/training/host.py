@@ -6,6 +6,7 @@ the next layer overwrites. So a training has the whole model on the device: a se
 
 import contextlib
 import logging
+from typing import Any
 
 import comfy.model_management
 import comfy.model_sampling
@@ -149,7 +150,7 @@ def is_half(model):
     return model.model.get_dtype_inference() == torch.float16
 
 
-def ordinary(value):
+def ordinary(value: Any) -> Any:
     """A copy of a (nested) value whose tensors are no inference tensors."""
     if isinstance(value, torch.Tensor):
         return value.clone()

@@ -103,11 +103,10 @@ class LossScale:
     def finish(self, parameters: list[Tensor], count: int, step: int) -> bool:
         """Make the gradients the mean's of ``count`` losses. False: they overflowed, so leave this step out. Raises FloatingPointError
         when there is no smaller scale to try."""
-        for parameter in parameters:
-            parameter.grad /= self.value * count
-        largest = torch.stack(
-            [parameter.grad.abs().amax() for parameter in parameters]
-        )  # one wait for the card, not one each
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        for gradient in gradients:
+            gradient /= self.value * count
+        largest = torch.stack([gradient.abs().amax() for gradient in gradients])  # one wait for the card, not one each
         if bool(largest.isfinite().all()):
             return True
         if self.value <= 1:
