@@ -169,7 +169,7 @@ def take_in(name: str, file, replace: bool = False) -> dict:
     """A zip as a new set. Raises feedback_zip.BadSet, or FileExistsError where there is one and ``replace`` is False.
 
     A set that is replaced is moved aside, to ``.replaced-...`` beside it: ratings are never deleted. Raises PermissionError where
-    Windows does not let it be moved, since one of its pictures is being read.
+    Windows does not let it be moved, since one of its pictures is being read; however this fails, the set that was there stays.
     """
     path = os.path.join(base(), name)
     if os.path.lexists(path) and not replace:
@@ -180,12 +180,18 @@ def take_in(name: str, file, replace: bool = False) -> dict:
     try:
         images, lines = feedback_zip.unpack(file, arriving)
         with _lock:
+            aside = None
             if os.path.lexists(path):
                 if not replace:
                     raise FileExistsError(name)
                 aside = os.path.join(base(), f".replaced-{name}-{now().replace(':', '')}-{uuid.uuid4().hex[:6]}")
                 files.rename(path, aside)
-            files.rename(arriving, path)
+            try:
+                files.rename(arriving, path)
+            except OSError:  # such as a virus scanner's that still reads what has just been unpacked
+                if aside is not None:
+                    files.rename(aside, path)
+                raise
             _logs.pop(os.path.realpath(path), None)
     finally:
         shutil.rmtree(arriving, ignore_errors=True)

@@ -35,10 +35,9 @@ class _Reader:
     how far the prompt's attention points, pixel by pixel, where attention to the concept's own text would.
     """
 
-    def __init__(self, concepts, empty, size, layers):
-        self.concepts, self.empty, self.size, self.layers = concepts, empty, size, layers
-        self.texts = None  # of the run
-        self.sums = [0.0] * len(concepts)
+    def __init__(self, concepts, empty, texts: attention.Texts, size, layers):
+        self.concepts, self.empty, self.texts, self.size, self.layers = concepts, empty, texts, size, layers
+        self.sums: list[torch.Tensor | None] = [None] * len(concepts)
 
     def layer(self, number):
         return lambda q, k, v, extra, inner: self._read(number, q, k, v, extra, inner)
@@ -54,7 +53,8 @@ class _Reader:
                     if context is None
                     else self._implied(layer, q, k, v, context, extra)
                 )
-                self.sums[number] = self.sums[number] + heat.resize(share.view(-1, height, width), *self.size)
+                share, total = heat.resize(share.view(-1, height, width), *self.size), self.sums[number]
+                self.sums[number] = share if total is None else total + share
         return out
 
     def _named(self, q, k, columns, extra):
@@ -92,15 +92,16 @@ def maps(
         )
     if samples.ndim != 4:
         raise ValueError(f"latent is {samples.ndim}-dimensional: Concept Map works on pictures, not on video.")
-    found = []
+    checks.latents(model, samples, "latent")
+    readings = []  # of each concept: (context, None) or (None, its columns in the prompt)
     for name in inhibitors.split_targets(concepts, "concept"):
         columns = inhibitor_text.positions(clip, text, name)
-        found.append((None, columns) if columns else (inhibitor_text.target(clip, [name]).context, None))
-    reader = _Reader(found, inhibitor_text.prompt(clip, "")[0][0], samples.shape[-2:], layers)
+        readings.append((None, columns) if columns else (inhibitor_text.target(clip, [name]).context, None))
     looking = model.clone()
-    attention.wrap_cross(looking.model_options["transformer_options"], checks.network(model), reader.layer)
     guider = comfy.samplers.CFGGuider(looking)
-    reader.texts = attention.Texts(guider)
+    empty = inhibitor_text.prompt(clip, "")[0][0]
+    reader = _Reader(readings, empty, attention.Texts(guider), samples.shape[-2:], layers)
+    attention.wrap_cross(looking.model_options["transformer_options"], checks.network(model), reader.layer)
     conditioning = inhibitor_text.prompt(clip, text)
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(1.0)
@@ -122,6 +123,7 @@ def maps(
         seed=seed,
         callback=lambda number, x0, x, total: tick(number + 1, total) if tick is not None else None,
     )
-    if any(isinstance(total, float) for total in reader.sums):
+    sums = [total for total in reader.sums if total is not None]
+    if not sums:
         raise ValueError(f"No layer of this model is '{layers}': choose layers 'all'.")
-    return heat.normalise(torch.cat(reader.sums).cpu())
+    return heat.normalise(torch.cat(sums).cpu())

@@ -1,6 +1,7 @@
 """Learnt words in the host: saved as ordinary textual-inversion embeddings, and loaded so that one that does not fit is an error."""
 
 import os
+from typing import cast
 
 import comfy.utils
 import folder_paths
@@ -41,14 +42,14 @@ def vectors(clip, token):
     path = folders.find(FOLDER, token, "token")
     sizes = inversion.widths(clip)
     try:
-        held = comfy.utils.load_torch_file(path, safe_load=True)
+        held = cast(dict, comfy.utils.load_torch_file(path, safe_load=True))
     except Exception as error:  # of many kinds; nothing in the file is executed
         raise ValueError(
             f"token: {token} cannot be read as an embedding ({type(error).__name__}). Choose another, or save it again."
         ) from error
     held = held.get("string_to_param", held)
     tensors = {
-        key: value.reshape(-1, value.shape[-1])
+        key: value.reshape(-1, value.shape[-1]).clone()  # Windows does not let a file be replaced that is still mapped
         for key, value in held.items()
         if torch.is_tensor(value) and value.ndim in (1, 2)
     }

@@ -118,3 +118,16 @@ def test_bad_inputs_are_refused(demo, maps, wrong, message):
 def test_dit_models_are_refused(demo, maps, host):
     with pytest.raises(NotImplementedError, match="Concept Map reads the UNets"):
         maps(models.flux(), demo[1], "a star", "star", torch.zeros(1, 16, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "samples, message",
+    [
+        (torch.full((1, 16, 8, 8), float("nan")), "latent holds values that are no finite numbers"),
+        (torch.zeros(1, 4, 8, 8), r"latent has the shape \(1, 4, 8, 8\)"),
+        (torch.zeros(1, 16, 3, 8, 8), "works on pictures, not on video"),
+    ],
+)
+def test_latents_that_would_make_no_map_are_refused(demo, maps, samples, message):
+    with pytest.raises(ValueError, match=message):
+        maps(*demo[:2], "a star", "star", samples)

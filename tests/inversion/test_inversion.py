@@ -1,6 +1,10 @@
 """Inverting feedback inside the host: gradients as an independent computation has them, model and CLIP untouched, words that load."""
 
+import sys
+from pathlib import Path
+
 import pytest
+import safetensors
 import torch
 
 from tools.testing import hosting, models, twins
@@ -204,6 +208,23 @@ def test_a_saved_word_loads_as_the_vectors_it_was_and_stands_in_any_prompt(folde
     assert torch.equal(conditioning[0][0], clip.encode_from_tokens(clip.tokenize("a photo of embedding:it, large")))
     with pytest.raises(FileExistsError, match="it.safetensors is already in models/embeddings"):
         token.path_for("it")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files are mapped")
+def test_a_word_in_use_does_not_keep_its_file_mapped(folder):
+    """Windows does not let a file be replaced that is mapped: training the word once more would fail at the very end."""
+    token = hosting.module("guards.inversion.host_token")
+    clip = tiny_clip(folder=[str(folder)])
+    path = token.path_for("mapped")
+    token.save(path, clip, torch.ones(3, WIDTH), {})
+    vectors, conditioning = (
+        token.vectors(clip, "mapped.safetensors"),
+        token.encode(clip, "mapped.safetensors", "{token}"),
+    )
+    assert path not in Path("/proc/self/maps").read_text() and vectors and conditioning
+    with safetensors.safe_open(path, "pt") as file:
+        kept = file.get_tensor("clip_l")
+    assert path in Path("/proc/self/maps").read_text() and kept.any(), "a mapped file is not seen: a test of nothing"
 
 
 def test_words_that_the_host_would_drop_silently_are_errors(folder):
