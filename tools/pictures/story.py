@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guards.graph import text_behind
+
 from ..serving.graph import is_link, upstream
 
 HELPERS = {"GuardDemoModel", "GuardForbiddenConcepts", "GuardLearnInstruction"}
@@ -25,7 +27,7 @@ def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
     sampler = next(
         (key for key in made_from if _takes(graph[key], "positive") and "Sampler" in graph[key]["class_type"]), None
     )
-    prompt = text_of(graph, graph[sampler]["inputs"].get("positive")) if sampler else ""
+    prompt = text_behind(graph, sampler, "positive")
     guards = [
         key
         for key in made_from
@@ -36,28 +38,13 @@ def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
     lists = [key for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"]
     concepts = concepts_said or next((_concepts(graph[key]) for key in lists), "")
     if not concepts:
-        concepts = next((text_of(graph, graph[key]["inputs"].get("safety_concept")) for key in guards), "")
+        concepts = next((text_behind(graph, key, "safety_concept") for key in guards), "")
     return Story(
         prompt,
         concepts,
         [_settings(graph, graph[key]) for key in reversed(guards)],
         _sampler(graph[sampler]) if sampler else "",
     )
-
-
-def text_of(graph: dict, value) -> str:
-    """The words behind an input: typed there, or further up the links."""
-    if isinstance(value, str):
-        return value
-    if not is_link(value) or value[0] not in graph:
-        return ""
-    node = graph[value[0]]
-    if node["class_type"] == "GuardForbiddenConcepts":
-        return _concepts(node)
-    for name in ("text", "positive", "query", "conditioning", "string", "value"):
-        if name in node["inputs"]:
-            return text_of(graph, node["inputs"][name])
-    return ""
 
 
 def _concepts(node: dict) -> str:

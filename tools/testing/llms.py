@@ -73,7 +73,7 @@ class Scripted:
     async def chat(self, messages, *, temperature=None, seed=0, banned=()):
         self.asked.append(
             {
-                "messages": list(messages),
+                "messages": [dict(message) for message in messages],
                 "temperature": temperature,
                 "seed": seed,
                 "banned": tuple(banned),
@@ -85,6 +85,20 @@ class Scripted:
 
     def release(self):
         self.asked.append("released")
+
+
+def in_order(*answers, **fields):
+    """A Scripted that gives these answers one after the other, whatever it is asked; an exception among them is raised.
+    ``fields``: those of Scripted."""
+    waiting = iter(answers)
+
+    def answer(messages):
+        following = next(waiting)
+        if isinstance(following, Exception):
+            raise following
+        return following
+
+    return Scripted(answer, **fields)
 
 
 def run(coroutine):
