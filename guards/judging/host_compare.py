@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import comfy.sample
 import comfy.utils
@@ -20,7 +21,7 @@ class Settings:
 
     negative: list
     latent: dict
-    vae: object
+    vae: Any
     seed: int
     steps: int
     cfg: float

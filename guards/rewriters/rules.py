@@ -123,7 +123,7 @@ def _article(before: str, new: str) -> str:
 
 def _vowel(new: str) -> bool:
     """Whether a word begins with a vowel as it is spoken: an hour, an X-ray, an SUV, an 8; a unicorn, a UFO."""
-    first = re.match(r"[^\W_]*", new)[0]
+    first = re.split(r"[\W_]", new, maxsplit=1)[0]
     if re.fullmatch(r"[A-Z]{1,5}s?", first) and not (len(first) > 3 and set("AEIOU") & set(first)):
         return first[0] in "AEFHILMNORSX"
     if first[:1].isdigit():

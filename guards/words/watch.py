@@ -145,7 +145,8 @@ class Watch:
                 continue
             first, last = places[start], places[stop - 1] + 1
             if self._meant(entry, text, first, last, folded[start:stop]):
-                hits.append(Hit(*entry, first, last, text[first:last]))
+                concept, phrase = entry
+                hits.append(Hit(concept, phrase, first, last, text[first:last]))
                 end = stop
         return hits
 
