@@ -87,3 +87,13 @@ def test_every_table_and_training_named_in_the_help_exists():
     ]
     known = {"measure": measuring.TABLES, "train": training.TRAININGS}
     assert len(named) > 10 and not [pair for pair in named if pair[1] not in known[pair[0]]]
+
+
+def test_what_a_training_keeps_grows_with_the_picture_and_with_how_far_it_goes_back(host):
+    """Counted where nothing is computed; the figure is of SD1.5, whose weights are not in it."""
+    from tools.measuring import memory
+
+    discover, invert, distil = (memory.kept("SD1.5", 256, training) for training in ("Discover", "Invert", "Distil"))
+    assert 50e6 < discover < invert < distil < 300e6
+    assert 3.5 < memory.kept("SD1.5", 512, "Discover") / discover < 4.5
+    assert memory.change("SD1.5", 16)[1] < 0.02 < memory.change("SD1.5", 0)[1]

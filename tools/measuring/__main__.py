@@ -11,6 +11,7 @@ TABLES = {
     "feedback": "tools.measuring.feedback",
     "concepts": "tools.measuring.concepts",
     "erase": "tools.measuring.erase",
+    "memory": "tools.measuring.memory",
     "model": "tools.demo_model.measure",
     "world": "tools.demo_world.measure",
 }
