@@ -1,6 +1,11 @@
 """Seeds: whole numbers from 0 to 2**64 - 1, in ComfyUI as in torch. What counts on from the last one begins again at 0."""
 
-import torch
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 COUNT = 2**64
 
@@ -17,4 +22,6 @@ def wrap(seed: int) -> int:
 
 def generator(seed: int) -> torch.Generator:
     """A generator on the CPU, so that one seed draws the same on every device. ``seed``: any whole number."""
+    import torch  # here: tools read graphs with a Python that has none
+
     return torch.Generator().manual_seed(wrap(seed))

@@ -289,3 +289,9 @@ def test_a_seed_counts_on_past_the_last_one():
     assert [seeds.wrap(seed) for seed in (0, 2**64 - 1, 2**64, 2**64 + 7, -1)] == [0, 2**64 - 1, 0, 7, 2**64 - 1]
     draw = lambda seed: torch.randn(3, generator=seeds.generator(seed)).tolist()
     assert draw(2**64 + 7) == draw(7) != draw(8)
+
+
+def test_graphs_are_read_without_torch():
+    """The tools do so before they have set anything up."""
+    code = "import sys; sys.modules['torch'] = None; import tools.serving.graph, tools.pictures.story, guards.files"
+    subprocess.run([sys.executable, "-c", code], cwd=hosting.PROJECT, check=True)
