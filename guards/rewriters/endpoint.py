@@ -11,12 +11,14 @@ import os
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from . import replies
 from .decoding import alternating
 from .profiles import Profile
 from .protocol import Answer, RewriterError, Verdict, verdict
 
+T = TypeVar("T")
 LARGEST = 1_000_000  # bytes of a reply
 TRIES = 3
 PAUSES = (0.5, 1.0)  # seconds before the second and the third try
@@ -73,7 +75,7 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def within(self, seconds: float, work: Coroutine) -> Answer:
+    async def within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``. Raises TimeoutError (asyncio's own before Python 3.11) where it takes longer."""
         return await asyncio.wait_for(work, max(0.01, seconds))
 

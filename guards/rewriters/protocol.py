@@ -91,6 +91,7 @@ class JudgingRewriter(ChatRewriter, Protocol):
 
     async def judge(self, messages: Sequence[dict], *, seed: int = 0) -> Verdict:
         """Answer a question of yes or no by one short call. Raises as `chat` does."""
+        ...
 
 
 @runtime_checkable

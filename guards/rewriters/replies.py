@@ -82,7 +82,8 @@ def _joined(chunks: list[dict]) -> dict:
                 continue
             delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
             if isinstance(delta, dict):
-                content += delta["content"] if isinstance(delta.get("content"), str) else ""
+                text = delta.get("content")
+                content += text if isinstance(text, str) else ""
                 thinking += _thinking(delta)
             finish = choice.get("finish_reason") or finish
     message = {"content": content, "reasoning_content": thinking}
@@ -122,7 +123,8 @@ def read(data) -> Reply | None:
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "".join(text for text in texts if isinstance(text, str))
     content = content if isinstance(content, str) else ""
-    finish = choice.get("finish_reason") if isinstance(choice.get("finish_reason"), str) else ""
+    finish = choice.get("finish_reason")
+    finish = finish if isinstance(finish, str) else ""
     usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
     count = lambda name: usage[name] if isinstance(usage.get(name), int) else 0
     thought = bool(thinking or _THINKS.search(content) or _reasoned(usage) or count("completion_tokens") > 0)

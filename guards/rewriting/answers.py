@@ -214,8 +214,7 @@ def _start(rows: list[str]) -> tuple[int, str]:
     """(place, text) of the caption's first line; an empty text where there is none."""
     for place in range(len(rows) - 1, -1, -1):
         label = _LABEL.match(rows[place])
-        rest = rows[place][label.end() :].strip(" \"'*_`") if label else ""
-        if rest:
+        if label and rows[place][label.end() :].strip(" \"'*_`"):
             return place, rows[place][label.end() :]
         if label or _HEADING.match(rows[place]):
             below = next((place for place in range(place + 1, len(rows)) if rows[place]), None)

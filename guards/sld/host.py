@@ -77,10 +77,10 @@ class SafeLatentDiffusion(rail.Guard):
         if sigma.shape[0] == 1:
             sigma = sigma.expand(x.shape[0], *sigma.shape[1:])
         positive, unconditional, concept = (predictions[n] for n in ("positive", state.base(run), state.concept))
-        eps = [(x - d).float() / sigma for d in (positive, unconditional, concept)]
+        eps_positive, eps_base, eps_concept = ((x - d).float() / sigma for d in (positive, unconditional, concept))
         if state.partial:  # outside its area or mask the host leaves the prediction at exactly zero
-            eps[2] = torch.where((concept != 0).any(dim=1, keepdim=True), eps[2], eps[1])
-        gamma, state.candidate = self.settings.gamma(*eps, state.momentum)
+            eps_concept = torch.where((concept != 0).any(dim=1, keepdim=True), eps_concept, eps_base)
+        gamma, state.candidate = self.settings.gamma(eps_positive, eps_base, eps_concept, state.momentum)
         if not (self.settings.always or self.settings.guided(run.step)):
             return None
         return gamma * sigma * run.scale

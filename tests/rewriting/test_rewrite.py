@@ -340,13 +340,13 @@ def test_lists_in_json_tables_and_chinese_are_read(answer):
     ],
 )
 def test_what_is_no_rewrite_is_refused_though_the_query_names_the_concept(answer, why):
-    outcome = run(Scripted(NO_SYNONYMS, answer, "a red dog on a mat"), "a red cat sleeping on a mat by a window")
+    outcome = run(in_order(NO_SYNONYMS, answer, "a red dog on a mat"), "a red cat sleeping on a mat by a window")
     assert outcome.text == "a red dog on a mat" and why in read(outcome)[2][0]["refused"]
 
 
 def test_a_query_of_several_lines_keeps_its_lines():
     answer = "a red dog\non a mat,\nwith a ball"
-    assert run(Scripted(NO_SYNONYMS, answer), "a red cat\non a mat,\nwith a ball").text == answer
+    assert run(in_order(NO_SYNONYMS, answer), "a red cat\non a mat,\nwith a ball").text == answer
 
 
 def test_synonyms_are_kept_in_a_file_that_a_person_can_edit(tmp_path):
