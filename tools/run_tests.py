@@ -1,6 +1,7 @@
 """The test command: pytest over all stages. Further arguments go to pytest: `run.py test -k sld`, `run.py test tests/sld`.
 
-`-n 2` runs it in two processes (see tests/conftest.py), `--coverage` says what share of the pack's lines it runs.
+A whole run says what share of the lines that need no ComfyUI its pure tests run. `-n 2` runs it in two processes (see
+tests/conftest.py), `--coverage` says what share of all the pack's lines it runs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from pathlib import Path
 from . import PROJECT
 
 CONFIG = ["--config-file", str(PROJECT / "tests" / "pytest.ini")]
+PARTS = {
+    "-k",
+    "-m",
+    "-n",
+    "--coverage",
+    "--collect-only",
+}  # with these it is no whole run, or coverage is measured already
 BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 
 
@@ -25,9 +33,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="concept-guards-coverage-") as folder:
         if "-n" in given:
             given = [*given, *BY_FILE]
+        whole = not PARTS & set(given)
         if "--coverage" in given:
             given = [argument for argument in given if argument != "--coverage"] + coverage(folder)
         if not any(os.path.exists(argument.split("::")[0]) for argument in given):
+            if whole:
+                given = ["-p", "tools.testing.pure_coverage", *given]
             given = [str(PROJECT / "tests"), *given]
         print(f"* Testing with ComfyUI in {os.environ['CONCEPT_GUARDS_HOST']}", flush=True)
         if not os.environ.get("CONCEPT_GUARDS_OLDEST_HOST"):
