@@ -2,17 +2,11 @@
 
 from comfy_api.latest import io
 
-from ..guards.directions import host_discovery, host_means, host_places
-from ..guards.directions.formula import Direction
-from ..guards.graph import text_behind
+from ..guards.directions import host_discovery, host_run
+from ..guards.directions.host_run import GRADIENT, MEANS, Recipe
 from ..guards.host import checks
-from ..guards.host.progress import Progress, glimpse
-from ..guards.training import host as training
-from ..guards.training import loop
-from ..guards.training.plot import plot
 
 OWN, PAPER = "as set above", "paper (1,000 images, 2,500 steps of 8, rate 0.1)"
-GRADIENT, MEANS = "gradient", "means"
 
 
 class GuardDiscoverDirection(io.ComfyNode):
@@ -201,107 +195,27 @@ class GuardDiscoverDirection(io.ComfyNode):
         method=GRADIENT,
     ):
         checks.inputs(cls, **locals())
-        if recipe == PAPER:
-            images, steps, learning_rate, batch_size = 1000, 2500, 0.1, 8
-        host_places.default(model)
-        if not name.strip() or len(name) > 100:
-            raise ValueError("name: give the direction a name of at most 100 characters, such as no-violence.")
-        for socket, conditioning in (("target", target), ("base", base), ("negative", negative)):
-            checks.conditioning(conditioning, socket)
-        if method == MEANS:
-            cls._refuse_training(keep=keep, start=start)
-        else:
-            host_discovery.check_gradient(model)
-        given, held = latents is not None, [[entry] for entry in keep or ()]
-        each = max(images // max(len(held), 1), min(images, batch_size))  # pictures for every prompt that is kept
-        pictures_due = (0 if given else images) + each * len(held)
-        progress = Progress(pictures_due + steps, cls.hidden.unique_id)
-
-        def make(prompt, against, count, first, before):
-            return training.make_images(
-                model,
-                prompt,
-                against,
-                count,
-                width,
-                height,
-                sampler_name,
-                scheduler,
-                sample_steps,
-                cfg,
-                first,
-                lambda done: progress.at(before + done, f"made {before + done} of {pictures_due} pictures"),
-                batch_size,
-            )
-
-        if latents is not None:
-            samples = latents["samples"].float().cpu()
-            if samples.ndim == 4 and model.model.latent_format.latent_dimensions == 3:
-                samples = samples.unsqueeze(2)  # one frame, as the host's samplers take a picture
-            checks.latents(model, samples, "latents")
-            x0 = model.model.process_latent_in(samples)
-        else:
-            x0 = make(target, negative, images, seed, 0)
-        if given and held:
-            width, height = (side * training.latent_scale(model) for side in (x0.shape[-1], x0.shape[-2]))
-        kept = [
-            (entry, make(entry, negative, each, seed + images + i * each, pictures_due - each * (len(held) - i)))
-            for i, entry in enumerate(held)
-        ]
-        settings = loop.Settings(steps, learning_rate, min(batch_size, len(x0)), seed)
-        watch = cls._watch(progress, pictures_due, steps, model, vae)
-        if method == MEANS:
-            result = host_means.discover(model, target, base, x0, settings, form == "every place", watch)
-        else:
-            result = host_discovery.discover(
-                model, base, negative, x0, settings, start, form == "every place", kept, keep_weight, watch
-            )
-        made = {
-            "prompts": {
-                socket: text_behind(cls.hidden.prompt, cls.hidden.unique_id, socket)
-                for socket in ("target", "base", "negative", "keep")
-            },
-            "images": len(x0),
-            "steps": steps,
-            "learning_rate": learning_rate,
-            "batch_size": settings.batch_size,
-            "seed": seed,
-            "method": method,
-        }
-        if held:
-            made["keep_weight"] = keep_weight
-        if not given:
-            made |= {"sampler": sampler_name, "scheduler": scheduler, "cfg": cfg, "sample_steps": sample_steps}
-        block = start.block if start is not None else None
-        direction: Direction = host_discovery.as_direction(model, result, name.strip(), x0, made, block)
-        if method == MEANS:
-            title, lines = f"{direction.concept}: error {result.best:.2g}", {"error of the mean": result.losses}
-        else:
-            title = f"{direction.concept}: best {result.best:.5g} at step {result.best_step}"
-            lines = {"training": result.losses, "fixed examples": result.validation}
-        return io.NodeOutput(direction, plot(title, lines))
-
-    @staticmethod
-    def _refuse_training(**given):
-        """Inputs that only a training can take. Raises ValueError."""
-        for name, value in given.items():
-            if value:
-                raise ValueError(
-                    f"{name} is connected, and method means trains nothing that could use it: disconnect {name}, or choose method gradient."
-                )
-
-    @staticmethod
-    def _watch(progress, before, steps, model, vae):
-        """What is shown after each step: the loss; now and then one noise with strengths 0, 0.5 and 1."""
-
-        def show(done, result, preview):
-            if preview is None:
-                progress.at(before + done, f"step {done} of {steps}, error of the mean {result.best:.2g}")
-                return
-            loss = f"loss {result.validation[-1][1]:.5g} (best {result.best:.5g} at step {result.best_step})"
-            progress.at(before + done, f"step {done} of {steps}, {loss}", glimpse(done, steps, preview, model, vae))
-
-        return show
+        own = Recipe(
+            images,
+            steps,
+            learning_rate,
+            batch_size,
+            seed,
+            sampler_name,
+            scheduler,
+            cfg,
+            sample_steps,
+            width,
+            height,
+            form == "every place",
+            keep_weight,
+            method,
+        )
+        chosen = own.as_published() if recipe == PAPER else own
+        graph, node = cls.hidden.prompt, cls.hidden.unique_id
+        return io.NodeOutput(
+            *host_run.run(model, target, base, negative, name, chosen, latents, start, vae, keep, graph, node)
+        )
 
 
 NODES = [GuardDiscoverDirection]

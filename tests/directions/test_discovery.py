@@ -102,7 +102,7 @@ def test_the_form_for_every_place_size_and_going_on_from_a_direction(node, tiny)
 def test_stop_keeps_the_best_so_far_and_before_training_ends_the_graph(node, tiny, monkeypatch):
     import comfy.model_management
 
-    progress = hosting.module("nodes.discovery").Progress
+    progress = hosting.module("guards.host.progress").Progress
     original = progress.at
 
     def stop_at(text):

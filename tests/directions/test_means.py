@@ -100,7 +100,7 @@ def test_what_means_cannot_use_is_refused_by_name(tiny):
 def test_stop_keeps_the_mean_so_far(tiny, monkeypatch):
     import comfy.model_management
 
-    progress = hosting.module("nodes.discovery").Progress
+    progress = hosting.module("guards.host.progress").Progress
     original = progress.at
 
     def at(self, value, said="", picture=None):
