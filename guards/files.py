@@ -44,7 +44,7 @@ def same_name(folder: str | os.PathLike, name: str) -> str | None:
         listed = os.listdir(folder)
     except FileNotFoundError:
         return None
-    return name if name in listed else next((one for one in listed if _folded(one) == _folded(name)), None)
+    return name if name in listed else next((other for other in listed if _folded(other) == _folded(name)), None)
 
 
 def _folded(name: str) -> str:

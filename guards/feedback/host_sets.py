@@ -40,9 +40,9 @@ def shipped() -> str:
 def names(place=None) -> list[str]:
     """The sets in a folder (default: the user's), by name. Links are no sets."""
     try:
-        with os.scandir(place or base()) as found:
+        with os.scandir(place or base()) as listing:
             return sorted(
-                entry.name for entry in found if is_set_name(entry.name) and entry.is_dir(follow_symlinks=False)
+                entry.name for entry in listing if is_set_name(entry.name) and entry.is_dir(follow_symlinks=False)
             )
     except FileNotFoundError:
         return []
@@ -60,15 +60,15 @@ def folder(name: str) -> str | None:
 
 def loadable(name: str) -> str:
     """The folder of a set to load, the user's own first. Raises FileNotFoundError."""
-    found = folder(name)
-    if found is None and name in names(shipped()):
-        found = os.path.join(shipped(), name)
-    if found is None:
+    path = folder(name)
+    if path is None and name in names(shipped()):
+        path = os.path.join(shipped(), name)
+    if path is None:
         raise FileNotFoundError(
             f"set_name: there is no feedback set {name!r}. Run Rate Images to make one, or choose another (press R to "
             "read the list again)."
         )
-    return found
+    return path
 
 
 def log(path: str) -> RatingLog:
@@ -79,11 +79,13 @@ def log(path: str) -> RatingLog:
 
 def pictures(path: str) -> list[str]:
     """The pictures in a set's folder: in the order of filing, then those that somebody put there, by name."""
-    with os.scandir(path) as found:
-        there = {entry.name for entry in found if is_image_name(entry.name) and entry.is_file(follow_symlinks=False)}
+    with os.scandir(path) as listing:
+        present = {
+            entry.name for entry in listing if is_image_name(entry.name) and entry.is_file(follow_symlinks=False)
+        }
     filed = log(path).read().filed if os.path.isfile(os.path.join(path, LOG)) else {}
-    known = [name for name in list(filed) if name in there]
-    return known + sorted(there.difference(known))
+    in_order = [name for name in list(filed) if name in present]
+    return in_order + sorted(present.difference(in_order))
 
 
 def has_picture(path: str, image: object) -> bool:
@@ -115,16 +117,16 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
         raise ValueError(f"images has the shape {tuple(images.shape)}: connect an IMAGE, such as VAE Decode gives.")
     if not bool(images.isfinite().all()):
         raise ValueError("images holds values that are no finite numbers: make the pictures again.")
-    path, there = os.path.join(base(), set_name), files.same_name(base(), set_name)
-    if there is not None and there != set_name:
+    path, present = os.path.join(base(), set_name), files.same_name(base(), set_name)
+    if present is not None and present != set_name:
         raise ValueError(
-            f"set_name: there is a set {there!r}, which on Windows and macOS is the same name as {set_name!r}. Choose another name, or "
+            f"set_name: there is a set {present!r}, which on Windows and macOS is the same name as {set_name!r}. Choose another name, or "
             "write it as it is there."
         )
     os.makedirs(path, exist_ok=True)
     if folder(set_name) is None:
         raise ValueError(f"set_name: {set_name!r} is a link or no folder in {base()}. Choose another name.")
-    entries, known, progress = [], log(path).read().filed, Progress(len(images))
+    entries, filed, progress = [], log(path).read().filed, Progress(len(images))
     for place, image in enumerate(images):
         data = _png(image)
         name = hashlib.sha256(data).hexdigest()[:20] + ".png"
@@ -133,7 +135,7 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
             files.write(target, data)
         entries.append(Entry(name, prompt, seed, concept, time=now()))
         progress.at(place + 1)
-    log(path).append(entry for entry in {entry.image: entry for entry in entries}.values() if entry.image not in known)
+    log(path).append(entry for entry in {entry.image: entry for entry in entries}.values() if entry.image not in filed)
     return [entry.image for entry in entries]
 
 
@@ -219,16 +221,16 @@ def load(name: str, clip_vision=None, keep_ratings: bool = False) -> tuple[Feedb
         judged = {key[0] for key in ratings.given} | {image for key in ratings.compared for image in key[:2]}
         images = [image for image in images if image in judged] or images
     try:
-        found = rewards(
+        result = rewards(
             ratings, images, None if clip_vision is None else features(clip_vision, path, images), keep_ratings
         )
     except NoRatings as error:
         raise ValueError(f"set_name: {name}: {error}.") from error
     filed = [ratings.filed.get(image, Entry(image)) for image in images]
     concepts = list(dict.fromkeys(entry.concept for entry in filed if entry.concept)) or [name]
-    said = found.warnings
+    warnings = result.warnings
     if len(concepts) > 1:
-        said += (
+        warnings += (
             f"The set was filed under {len(concepts)} concepts ({', '.join(concepts[:5])}); the first is taken. Keep one set for "
             "each.",
         )
@@ -236,15 +238,15 @@ def load(name: str, clip_vision=None, keep_ratings: bool = False) -> tuple[Feedb
         name,
         concepts[0],
         tuple(os.path.join(path, image) for image in images),
-        found.values,
-        found.judged,
+        result.values,
+        result.judged,
         tuple(entry.prompt for entry in filed),
         tuple(entry.seed for entry in filed),
-        said,
+        warnings,
     )
-    agreed = agreement({image: given for image, given in ratings.by_image().items() if image in set(images)})
+    alpha = agreement({image: by_rater for image, by_rater in ratings.by_image().items() if image in set(images)})
     return feedback, report(
-        feedback, len(ratings.given), len(ratings.compared), ratings.raters(), agreed, found.quality
+        feedback, len(ratings.given), len(ratings.compared), ratings.raters(), alpha, result.quality
     )
 
 

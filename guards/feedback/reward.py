@@ -88,14 +88,16 @@ class Rewards:
 def evidence(ratings: Ratings, images: list[str]) -> Evidence:
     """What people said about ``images``; what they said about others is left out."""
     number = {image: index for index, image in enumerate(images)}
-    means = {number[image]: list(given.values()) for image, given in ratings.by_image().items() if image in number}
+    means = {
+        number[image]: list(by_rater.values()) for image, by_rater in ratings.by_image().items() if image in number
+    }
     pairs = [(number[a], number[b], won) for (a, b, _), won in ratings.compared.items() if a in number and b in number]
     floats, ints = torch.float64, torch.int64
     return Evidence(
         len(images),
         torch.tensor(list(means), dtype=ints),
-        torch.tensor([sum(given) / len(given) / HIGHEST for given in means.values()], dtype=floats),
-        torch.tensor([len(given) for given in means.values()], dtype=floats),
+        torch.tensor([sum(by_rater) / len(by_rater) / HIGHEST for by_rater in means.values()], dtype=floats),
+        torch.tensor([len(by_rater) for by_rater in means.values()], dtype=floats),
         torch.tensor([pair[0] for pair in pairs], dtype=ints),
         torch.tensor([pair[1] for pair in pairs], dtype=ints),
         torch.tensor([pair[2] for pair in pairs], dtype=floats),
@@ -110,38 +112,38 @@ def rewards(
     ``features``: (n, d) of the same pictures, or None. Without them pictures that nobody judged get 0.5 and ``judged`` False.
     ``keep_ratings``: with a head, rated pictures keep their own mean rating. Raises NoRatings.
     """
-    found = evidence(ratings, images)
-    judged = found.touched()
+    judgements = evidence(ratings, images)
+    judged = judgements.touched()
     if not bool(judged.any()):
         raise NoRatings(
             "nobody has rated a picture of this set yet: open the rating page (the sidebar's Rate tab) and rate some"
         )
-    said = warnings(ratings, found, images)
+    notes = warnings(ratings, judgements, images)
     if features is None:
-        return Rewards(own_scores(found).float(), judged, None, tuple(said))
+        return Rewards(own_scores(judgements).float(), judged, None, tuple(notes))
     basis = components(features, judged)
-    ridge, quality = choose_ridge(found, basis, seed)
-    values = torch.sigmoid(fit(found, basis, ridge))
+    ridge, quality = choose_ridge(judgements, basis, seed)
+    values = torch.sigmoid(fit(judgements, basis, ridge))
     if keep_ratings:
-        values[found.rated] = found.labels
+        values[judgements.rated] = judgements.labels
     if quality.right is None and quality.order is None:
-        said.append("The head could not be tested on pictures it had not seen: too few are rated.")
+        notes.append("The head could not be tested on pictures it had not seen: too few are rated.")
     elif (quality.right or 0) <= (quality.guess or 0) and (quality.order or 0) <= 0.55:
-        said.append(
+        notes.append(
             "On pictures it has not seen, the head does no better than a guess: rate more pictures, or leave CLIP Vision out, "
             "and the ratings themselves are used."
         )
-    return Rewards(values.clamp(0, 1).float(), judged, quality, tuple(said))
+    return Rewards(values.clamp(0, 1).float(), judged, quality, tuple(notes))
 
 
-def own_scores(found: Evidence) -> Tensor:
+def own_scores(judgements: Evidence) -> Tensor:
     """Rewards (n,) of the ratings themselves; where there are comparisons, of one score per picture fitted to both."""
-    values = torch.full((found.count,), 0.5, dtype=torch.float64)
-    if len(found.first):
-        touched = found.touched()
-        values[touched] = torch.sigmoid(_own_fit(found))[touched]
+    values = torch.full((judgements.count,), 0.5, dtype=torch.float64)
+    if len(judgements.first):
+        touched = judgements.touched()
+        values[touched] = torch.sigmoid(_own_fit(judgements))[touched]
     else:
-        values[found.rated] = found.labels
+        values[judgements.rated] = judgements.labels
     return values
 
 
@@ -165,7 +167,7 @@ def head(features: Tensor, labels: Tensor, seed: int = 0) -> tuple[Head, Quality
             "pictures without it."
         )
     none, ints = torch.zeros(0, dtype=torch.int64), torch.arange(len(labels))
-    found = Evidence(
+    judgements = Evidence(
         len(labels),
         ints,
         labels.double().cpu(),
@@ -177,8 +179,8 @@ def head(features: Tensor, labels: Tensor, seed: int = 0) -> tuple[Head, Quality
     values = _unit(features)
     space = _space(values)
     basis = _into(values, *space)
-    ridge, quality = choose_ridge(found, basis, seed)
-    return Head(space, _weights(found, basis, ridge)), quality
+    ridge, quality = choose_ridge(judgements, basis, seed)
+    return Head(space, _weights(judgements, basis, ridge)), quality
 
 
 def components(features: Tensor, judged: Tensor) -> Tensor:
@@ -197,14 +199,14 @@ def _unit(features: Tensor) -> Tensor:
     return values / values.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
-def _space(known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _space(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(centre (d,), scale (), directions (k, d)) of normalised features (n, d)."""
-    centre = known.mean(0)
-    known = known - centre
-    scale = known.pow(2).sum(1).mean().sqrt()
+    centre = features.mean(0)
+    features = features - centre
+    scale = features.pow(2).sum(1).mean().sqrt()
     if float(scale) < 1e-9:  # all pictures alike: nothing to tell them apart by
-        return centre, torch.ones_like(scale), torch.zeros(1, known.shape[1], dtype=torch.float64)
-    _, strength, directions = torch.linalg.svd(known / scale, full_matrices=False)
+        return centre, torch.ones_like(scale), torch.zeros(1, features.shape[1], dtype=torch.float64)
+    _, strength, directions = torch.linalg.svd(features / scale, full_matrices=False)
     return centre, scale, directions[strength > 1e-9 * strength[0]][:MOST_COMPONENTS]
 
 
@@ -216,21 +218,21 @@ def _with_offset(basis: Tensor) -> Tensor:
     return torch.cat((basis, torch.ones(len(basis), 1, dtype=basis.dtype)), 1)
 
 
-def fit(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor:
+def fit(judgements: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor:
     """Scores (n,) = basis (n, k) w + b that minimise the logistic losses + ridge / 2 |w|^2, by Newton's method with halved steps.
 
     The offset b has a very small ridge of its own: with comparisons alone it is 0, which puts the middle at 0.5.
     """
-    return _with_offset(basis) @ _weights(found, basis, ridge, steps)
+    return _with_offset(basis) @ _weights(judgements, basis, ridge, steps)
 
 
-def _weights(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor:
+def _weights(judgements: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> Tensor:
     """(k + 1,): w and b of ``fit``."""
     k = basis.shape[1]
     plain = _with_offset(basis)
-    rows = torch.cat((plain[found.rated], plain[found.first] - plain[found.second]))
-    target = torch.cat((found.labels, found.won))
-    weight = torch.cat((found.weight, torch.ones_like(found.won)))
+    rows = torch.cat((plain[judgements.rated], plain[judgements.first] - plain[judgements.second]))
+    target = torch.cat((judgements.labels, judgements.won))
+    weight = torch.cat((judgements.weight, torch.ones_like(judgements.won)))
     penalty = torch.full((k + 1,), float(ridge), dtype=basis.dtype)
     penalty[-1] = 1e-3
 
@@ -252,19 +254,19 @@ def _weights(found: Evidence, basis: Tensor, ridge: float, steps: int = 50) -> T
     return w
 
 
-def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, Quality]:
+def choose_ridge(judgements: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, Quality]:
     """The ridge with the least loss on pictures left out, fold by fold, and how well the head does with it there.
 
     A fold's pictures are left out whole: no rating of theirs and no comparison with one of them is learnt from.
     """
-    judged = found.touched().nonzero()[:, 0]
+    judged = judgements.touched().nonzero()[:, 0]
     folds = min(FOLDS, len(judged))
     if folds < 3:
         return RIDGES[2], Quality(ridge=RIDGES[2])
-    fold = torch.full((found.count,), -1)
+    fold = torch.full((judgements.count,), -1)
     order = torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))
-    level = torch.zeros(found.count, dtype=torch.float64)
-    level[found.rated] = found.labels
+    level = torch.zeros(judgements.count, dtype=torch.float64)
+    level[judgements.rated] = judgements.labels
     order = order[torch.sort(level[judged][order], stable=True).indices]  # every fold gets of every level
     fold[judged[order]] = torch.arange(len(judged)) % folds
     best = None
@@ -272,11 +274,11 @@ def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, 
         total, right, sided, ordered, pairs, high = 0.0, 0, 0, 0, 0, 0
         for number in range(folds):
             out = fold == number
-            rated, compared = out[found.rated], out[found.first] | out[found.second]
-            known = found.part(~rated, ~compared)
-            if not len(known.rated) and not len(known.first):
+            rated, compared = out[judgements.rated], out[judgements.first] | out[judgements.second]
+            training = judgements.part(~rated, ~compared)
+            if not len(training.rated) and not len(training.first):
                 continue
-            scores, test = fit(known, basis, ridge), found.part(rated, compared)
+            scores, test = fit(training, basis, ridge), judgements.part(rated, compared)
             single, difference = scores[test.rated], scores[test.first] - scores[test.second]
             total += float((test.weight * (torch.nn.functional.softplus(single) - test.labels * single)).sum())
             total += float((torch.nn.functional.softplus(difference) - test.won * difference).sum())
@@ -297,53 +299,55 @@ def choose_ridge(found: Evidence, basis: Tensor, seed: int = 0) -> tuple[float, 
     return best[1].ridge, best[1]
 
 
-def warnings(ratings: Ratings, found: Evidence, images: list[str]) -> list[str]:
+def warnings(ratings: Ratings, judgements: Evidence, images: list[str]) -> list[str]:
     """What is missing in what people said, each with the mend."""
-    said, judged = [], int(found.touched().sum())
+    notes, judged = [], int(judgements.touched().sum())
     if judged < FEW:
-        said.append(
+        notes.append(
             f"Only {judged} picture{'s are' if judged != 1 else ' is'} rated: rate at least {FEW - judged} more."
         )
-    high, low = int((found.labels >= 0.75).sum()), int((found.labels <= 0.25).sum())
-    if len(found.rated) and not len(found.first):
-        if float(found.labels.max() - found.labels.min()) == 0 and len(found.rated) > 1:
-            said.append("Every picture has the same rating, so nothing tells them apart: rate pictures that differ.")
+    high, low = int((judgements.labels >= 0.75).sum()), int((judgements.labels <= 0.25).sum())
+    if len(judgements.rated) and not len(judgements.first):
+        if float(judgements.labels.max() - judgements.labels.min()) == 0 and len(judgements.rated) > 1:
+            notes.append("Every picture has the same rating, so nothing tells them apart: rate pictures that differ.")
         elif not high:
-            said.append(
+            notes.append(
                 "No picture is rated 3 or 4: what the concept looks like is missing. Add pictures that show it clearly."
             )
         elif not low:
-            said.append("No picture is rated 0 or 1: what is not the concept is missing. Add pictures without it.")
-        elif min(high, low) * 10 < len(found.rated):
+            notes.append("No picture is rated 0 or 1: what is not the concept is missing. Add pictures without it.")
+        elif min(high, low) * 10 < len(judgements.rated):
             rare = "clearly show the concept (3 or 4)" if high < low else "are free of it (0 or 1)"
-            said.append(f"Only {min(high, low)} of {len(found.rated)} rated pictures {rare}: add more of those.")
-    if len(found.first) and bool((found.won == 0.5).all()) and not len(found.rated):
-        said.append("Every comparison is a tie, so nothing tells the pictures apart: compare pictures that differ.")
-    shared = agreement({image: given for image, given in ratings.by_image().items() if image in set(images)})
+            notes.append(f"Only {min(high, low)} of {len(judgements.rated)} rated pictures {rare}: add more of those.")
+    if len(judgements.first) and bool((judgements.won == 0.5).all()) and not len(judgements.rated):
+        notes.append("Every comparison is a tie, so nothing tells the pictures apart: compare pictures that differ.")
+    shared = agreement({image: by_rater for image, by_rater in ratings.by_image().items() if image in set(images)})
     if shared.pictures >= 5 and shared.alpha is not None and shared.alpha < 0.4:
-        said.append(
+        notes.append(
             f"The raters contradict each other (agreement {shared.alpha:.2f} on {shared.pictures} pictures; 1 is full, 0 is "
             "chance): settle what counts as the concept, and rate those pictures again."
         )
-    if len(found.first) >= 5:
-        scores = _own_fit(found)
-        decided = found.won != 0.5
-        against = int((((scores[found.first] - scores[found.second]) > 0) != (found.won > 0.5))[decided].sum())
+    if len(judgements.first) >= 5:
+        scores = _own_fit(judgements)
+        decided = judgements.won != 0.5
+        against = int(
+            (((scores[judgements.first] - scores[judgements.second]) > 0) != (judgements.won > 0.5))[decided].sum()
+        )
         if against * 5 > int(decided.sum()):
-            said.append(
+            notes.append(
                 f"{against} of {int(decided.sum())} comparisons contradict the rest (A over B over C over A): compare those again."
             )
     if ratings.damaged:
-        said.append(
+        notes.append(
             f"{ratings.damaged} damaged line{'s' if ratings.damaged > 1 else ''} in ratings.jsonl "
             f"{'were' if ratings.damaged > 1 else 'was'} left out."
         )
-    return said
+    return notes
 
 
-def _own_fit(found: Evidence) -> Tensor:
+def _own_fit(judgements: Evidence) -> Tensor:
     """A score (n,) for every judged picture by itself; the ridge keeps those finite that never lost."""
-    touched = found.touched().nonzero()[:, 0]
-    basis = torch.zeros(found.count, len(touched), dtype=torch.float64)
+    touched = judgements.touched().nonzero()[:, 0]
+    basis = torch.zeros(judgements.count, len(touched), dtype=torch.float64)
     basis[touched, torch.arange(len(touched))] = 1
-    return fit(found, basis, 0.1)
+    return fit(judgements, basis, 0.1)

@@ -42,15 +42,15 @@ def vectors(clip, token):
     path = folders.find(FOLDER, token, "token")
     sizes = inversion.widths(clip)
     try:
-        held = cast(dict, comfy.utils.load_torch_file(path, safe_load=True))
+        stored = cast(dict, comfy.utils.load_torch_file(path, safe_load=True))
     except Exception as error:  # of many kinds; nothing in the file is executed
         raise ValueError(
             f"token: {token} cannot be read as an embedding ({type(error).__name__}). Choose another, or save it again."
         ) from error
-    held = held.get("string_to_param", held)
+    stored = stored.get("string_to_param", stored)
     tensors = {
         key: value.reshape(-1, value.shape[-1]).clone()  # Windows does not let a file be replaced that is still mapped
-        for key, value in held.items()
+        for key, value in stored.items()
         if torch.is_tensor(value) and value.ndim in (1, 2)
     }
     if {"clip_l", "clip_g"} <= tensors.keys() and list(sizes) == ["l"]:
@@ -58,7 +58,7 @@ def vectors(clip, token):
             f"token: {token} was made for SDXL, whose two text encoders share its meaning; with this one half of the word "
             "would be left out. Use it with an SDXL model, or invert the feedback again with this model."
         )
-    found = {}
+    parts = {}
     for key, width in sizes.items():
         value = tensors.get(f"clip_{key}")
         if value is None and len(sizes) == 1 and len(tensors) == 1:
@@ -74,15 +74,15 @@ def vectors(clip, token):
                 f"token: {token} holds values that are no finite numbers. Invert the feedback again with a lower learning "
                 f"rate."
             )
-        found[key] = value
-    if len({len(value) for value in found.values()}) != 1:
+        parts[key] = value
+    if len({len(value) for value in parts.values()}) != 1:
         raise ValueError(f"token: {token} holds another number of vectors for each text encoder. Save it again.")
-    return found
+    return parts
 
 
 def encode(clip, token, template):
     """(CONDITIONING, text) of a template with the word in it. The text can be typed anywhere as it is."""
-    found = vectors(clip, token)
+    parts = vectors(clip, token)
     if template.count("{token}") != 1:
         raise ValueError(f"template is {template!r}: it must hold {{token}} once, where the learnt word goes.")
     name = os.path.splitext(token)[0].replace("\\", "/")
@@ -96,11 +96,11 @@ def encode(clip, token, template):
         + after
     )
     tokens = clip.tokenize(text)
-    for key, value in found.items():
-        there = sum(torch.is_tensor(entry[0]) for chunk in tokens[key] for entry in chunk)
-        if there != len(value):
+    for key, value in parts.items():
+        placed = sum(torch.is_tensor(entry[0]) for chunk in tokens[key] for entry in chunk)
+        if placed != len(value):
             raise ValueError(
-                f"token: {token} did not reach the text encoder ({there} of {len(value)} vectors): this clip does not "
+                f"token: {token} did not reach the text encoder ({placed} of {len(value)} vectors): this clip does not "
                 "look for embeddings in models/embeddings, or the template is too long. Load the model with a node of "
                 "ComfyUI's own."
             )
