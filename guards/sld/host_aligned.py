@@ -127,12 +127,12 @@ class _State:
         self._alive = alive
 
     def needed(self):
-        """Whether the concept is evaluated now. Reads one number from the device after each look, until the watch has decided."""
+        """Whether the concept is evaluated now. Reads one number from the device where the watch asks for it: in a few steps of a run."""
         if self.watch is None:
             return True
         if self._looked and self.memory is not None:
             self._looked = False
-            if not self.watch.on:
+            if self.watch.asks:
                 self.watch.look(float(self.memory.agreement.max()))
         return self.watch.needed
 

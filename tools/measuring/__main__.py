@@ -5,6 +5,7 @@ from ..choose import choose
 TABLES = {
     "sld": "tools.measuring.sld",
     "roles": "tools.measuring.roles",
+    "gating": "tools.measuring.gating",
     "intervention": "tools.measuring.intervention",
     "inhibitors": "tools.measuring.inhibitors",
     "directions": "tools.measuring.directions",
