@@ -77,7 +77,7 @@ class AlignedGuidance(rail.Guard):
         return role, run.add_always(role) if ends else None
 
     def wants(self, run, state):
-        state.follow(run.alive())
+        state.follow(run.alive(), run.scale if state.watch is not None else None)
         if not (state.needed() and run.live(state.concept)):
             return ()
         return state.nothing(run), state.concept
@@ -111,20 +111,21 @@ class _State:
         self._named = named if named is not None and bool(named.any()) else None
         self.memory = self.candidate = None
         self.doubt = 0.0 if few else 0.5
-        self._alive = None
+        self._alive = self._scale = None
         self._looked = False  # whether the last step has something to tell to the watch
 
     def nothing(self, run):
         """What the concept is measured from now: where a slot's text has ended, the host's prediction for it is zero."""
         return self._base if self._always is None or run.live(self._base) else self._always
 
-    def follow(self, alive):
-        """Forget the agreement when other prompts are live than before: what comes out now is about something else."""
+    def follow(self, alive, scale):
+        """Forget the agreement when other prompts are live than before: what comes out now is about something else. The watch begins
+        anew then, and where the guider's scale has changed."""
         if self._alive is not None and alive != self._alive:
             self.memory, self.candidate, self.doubt, self._looked = None, None, 0.0, False
-            if self.watch is not None:
-                self.watch.restart()
-        self._alive = alive
+        if self.watch is not None and self._alive is not None and (alive, scale) != (self._alive, self._scale):
+            self.watch.restart()
+        self._alive, self._scale = alive, scale
 
     def needed(self):
         """Whether the concept is evaluated now. Reads one number from the device where the watch asks for it: in a few steps of a run."""

@@ -177,6 +177,25 @@ def test_gating_leaves_the_rows_out_where_the_picture_is_not_about_the_concept(t
     assert [n for n, _ in rows.calls] == expected
 
 
+def test_a_scale_that_changes_makes_the_watch_look_anew(tiny):
+    """At cfg 0 from the sixth step on the negative prompt takes over, as ComfyUI's CFG Override does it."""
+    from comfy.patcher_extension import WrappersMP
+
+    done = []
+
+    def override(executor, *args, **kwargs):
+        done.append(executor.class_obj.cfg)
+        executor.class_obj.cfg = 5.0 if len(done) <= 5 else 0.0
+        return executor(*args, **kwargs)
+
+    model = tiny.clone()
+    model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "override", override)
+    rows = models.Rows(aligned(model, CONCEPT, unconditional=OTHER, gating="auto"))
+    models.sample(rows.model, AWAY, CONCEPT, steps=10)
+    counts = [n for n, _ in rows.calls]
+    assert counts == [4, 4, 4, 2, 2, 4, 4, 4, 4, 4]
+
+
 def test_one_picture_about_the_concept_keeps_the_whole_batch_watched(tiny):
     both = [
         [torch.cat([AWAY[0][0], NEGATIVE[0][0] + 0.1 * (POSITIVE[0][0] - NEGATIVE[0][0])]), {"pooled_output": None}]
