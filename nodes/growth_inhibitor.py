@@ -91,12 +91,13 @@ class GuardGrowthInhibitor(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "variant",
-                    options=["aligned", "words", "words and end"],
+                    options=["aligned", "words", "words and end", "local"],
                     default="aligned",
                     optional=True,
                     tooltip="Mode single_pass. aligned: only as far as the prompt's own attention agrees with the target's, so "
                     "that other prompts are left alone. words: the targets' words always, as paired does; words and "
-                    "end: their end token, too.",
+                    "end: their end token, too. local: in every place of the picture by itself, also in scenes, where another thing "
+                    "stands in for the target; scale -1 and below replace it whole.",
                 ),
                 io.Combo.Input(
                     "form",
@@ -106,6 +107,14 @@ class GuardGrowthInhibitor(io.ComfyNode):
                     tooltip="Transformers only. aligned: as variant aligned does in UNets, by a gate that the first step opens. sign_flip: "
                     "the picture's attention sees the targets' words with their values turned round (Value Sign Flip); needs no gate, so "
                     "choose it for runs of few steps.",
+                ),
+                io.String.Input(
+                    "replacement",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Variant local: what stands in the targets' place. One text for all of them, such as: milk; or a line "
+                    "for each: beer -> milk. Name a definite thing. Empty: one that this model draws clearly, named in scales.",
                 ),
             ],
             outputs=[
@@ -131,6 +140,7 @@ class GuardGrowthInhibitor(io.ComfyNode):
         reading="code",
         variant="aligned",
         form="aligned",
+        replacement="",
     ):
         checks.inputs(cls, **locals())
         node = cls.hidden.unique_id if cls.hidden else None
@@ -149,6 +159,8 @@ class GuardGrowthInhibitor(io.ComfyNode):
                 variant=variant,
                 form=form,
                 report=progress.under_node(node),
+                replacement=replacement,
+                tick=progress.Bar(),
             )
         )
 

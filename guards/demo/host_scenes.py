@@ -35,6 +35,7 @@ class SceneModelConfig(comfy.supported_models_base.BASE):
     unet_extra_config = {"num_heads": 4, "num_head_channels": -1}
     latent_format = SceneLatent
     memory_usage_factor = 1.0
+    trained_side = 12  # of the latents; guards that try the model out ask for it
 
 
 def build_unet(dtype: torch.dtype = torch.float32) -> comfy.model_base.BaseModel:

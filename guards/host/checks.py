@@ -145,6 +145,22 @@ def same_encoder(base, given, name, like):
             )
 
 
+def targets(run, width: int) -> None:
+    """Refuse a run without a positive prompt, and targets that another text encoder has encoded, ``width`` wide. Raises ValueError."""
+    positive = run.guider.conds.get("positive")
+    if not positive:
+        raise ValueError(
+            "Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
+            "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
+        )
+    prompt = next((entry["cross_attn"].shape[-1] for entry in positive if entry.get("cross_attn") is not None), None)
+    if prompt is not None and prompt != width:
+        raise ValueError(
+            f"The targets were encoded {width} wide, the sampler's prompt {prompt} wide: they come "
+            "from different text encoders. Connect the CLIP that belongs to this model to the Growth Inhibitor."
+        )
+
+
 def needs_pooled(base) -> bool:
     """Whether a model makes something of the text encoder's pooled output (SDXL, Flux, SD3 and the like)."""
     return type(base).encode_adm is not comfy.model_base.BaseModel.encode_adm

@@ -10,22 +10,6 @@ from ..host import attention
 from . import formula as inhibitors
 
 
-def check(run, target):
-    """Refuse a run without a positive prompt, and targets that another text encoder has encoded. Raises ValueError."""
-    positive = run.guider.conds.get("positive")
-    if not positive:
-        raise ValueError(
-            "Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
-            "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
-        )
-    width = next((entry["cross_attn"].shape[-1] for entry in positive if entry.get("cross_attn") is not None), None)
-    if width is not None and width != target.context.shape[-1]:
-        raise ValueError(
-            f"The targets were encoded {target.context.shape[-1]} wide, the sampler's prompt {width} wide: they come "
-            "from different text encoders. Connect the CLIP that belongs to this model to the Growth Inhibitor."
-        )
-
-
 def word_weights(target, scales, end=False):
     """(b, T, 1) of scales (b, tokens): what the values of the targets' text are multiplied by, 0 for other tokens. ``end``: the end
     token gets the mean of all."""

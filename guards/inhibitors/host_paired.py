@@ -34,7 +34,7 @@ class Paired(rail.Guard):
     twin = True
 
     def begin(self, run):
-        look.check(run, self.target)
+        checks.targets(run, self.target.context.shape[-1])
         if sum(guard.twin for guard in run.guards) > 1:
             raise ValueError(
                 "Two Growth Inhibitors in mode paired cannot share a run: name all targets in one node, separated by commas, "

@@ -30,7 +30,7 @@ class SinglePass(rail.Guard):
     report: object = None  # called with the inferred scales' text
 
     def begin(self, run):
-        look.check(run, self.target)
+        checks.targets(run, self.target.context.shape[-1])
         state = _State(
             inhibitors.windows(run.steps, self.cross_end)[0],
             look.Look(run.guider, self.target, self.adapter, self.weights),

@@ -101,3 +101,10 @@ def test_a_new_node_and_an_optional_input_at_the_end_break_nothing_and_are_asked
     changed[NODE]["inputs"].append({"id": "new", "type": "INT", "optional": True})
     assert not contract.breaks(contract.read(), changed)
     assert contract.unwritten(contract.read(), changed) == ["GuardNew", f"{NODE}.new"]
+
+
+def test_an_option_at_the_end_breaks_nothing_and_is_asked_for():
+    changed = copy.deepcopy(contract.read())
+    changed[NODE]["inputs"][2]["options"].append("new")
+    assert not contract.breaks(contract.read(), changed)
+    assert contract.unwritten(contract.read(), changed) == [f"{NODE}.{changed[NODE]['inputs'][2]['id']}'s options"]

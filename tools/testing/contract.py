@@ -51,7 +51,8 @@ def promise(schema) -> dict:
 
 
 def breaks(written: dict, now: dict) -> list[str]:
-    """What the promises ``now`` (node id -> promise) take from those ``written``. New nodes and optional inputs at the end take nothing."""
+    """What the promises ``now`` (node id -> promise) take from those ``written``. New nodes, and optional inputs and options at the
+    end, take nothing."""
     found = []
     for node, old in written.items():
         new = now.get(node)
@@ -65,7 +66,9 @@ def breaks(written: dict, now: dict) -> list[str]:
         ]
         for place, input_ in enumerate(old["inputs"]):
             there = new["inputs"][place] if place < len(new["inputs"]) else None
-            if json.dumps(there, sort_keys=True) != json.dumps(input_, sort_keys=True):  # 1 is not 1.0 here
+            if json.dumps(_promised(there, input_), sort_keys=True) != json.dumps(
+                input_, sort_keys=True
+            ):  # 1 is not 1.0 here
                 found.append(f"{node}, input {place}: was {input_}, is {there}")
         found += [
             f"{node}.{added['id']} is new and not optional: saved graphs do not hold it"
@@ -75,13 +78,22 @@ def breaks(written: dict, now: dict) -> list[str]:
     return found
 
 
+def _promised(there: dict | None, written: dict) -> dict | None:
+    """An input without the options that were added behind those that were promised."""
+    options = written.get("options")
+    if there is None or not options or there.get("options", [])[: len(options)] != options:
+        return there
+    return there | {"options": options}
+
+
 def unwritten(written: dict, now: dict) -> list[str]:
-    """Nodes and inputs that the file does not hold yet, and so does not protect."""
-    return [node for node in now if node not in written] + [
-        f"{node}.{added['id']}"
-        for node in written.keys() & now.keys()
-        for added in now[node]["inputs"][len(written[node]["inputs"]) :]
-    ]
+    """Nodes, inputs and options that the file does not hold yet, and so does not protect."""
+    found = [node for node in now if node not in written]
+    for node in written.keys() & now.keys():
+        old, new = written[node]["inputs"], now[node]["inputs"]
+        found += [f"{node}.{added['id']}" for added in new[len(old) :]]
+        found += [f"{node}.{one['id']}'s options" for one, was in zip(new, old) if one != was == _promised(one, was)]
+    return found
 
 
 def read() -> dict:
