@@ -21,6 +21,6 @@ Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
 3. A room knows the rooms of lower floors, never a neighbour:
-   tokens > inhibitors erasing > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo training local
-   > host > words schedule files graph seeds.
+   tokens > inhibitors erasing > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo
+   training local > host > words schedule files graph seeds.
 """
