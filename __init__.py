@@ -12,9 +12,11 @@ class ConceptGuards(ComfyExtension):
         """The one moment when the pack makes folders and routes known to the host: importing its modules changes nothing."""
         from .guards.feedback import host_routes
         from .guards.host import folders
+        from .guards.policy import host_doors
 
         folders.register()
         host_routes.register_with_host()
+        host_doors.install_with_host()
 
     async def get_node_list(self):
         from . import nodes
@@ -38,6 +40,7 @@ class ConceptGuards(ComfyExtension):
             "erasing",
             "compare",
             "score",
+            "policy",
         )
         modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]

@@ -11,6 +11,7 @@
     a concept is distilled away          distillation/   SDD
     a concept is erased in closed form   erasing/        UCE
     the model in the box                 demo/
+    the operator's switch                policy/
 
     which words name a concept           words/
     what all guards share in the host    host/           (its first page to read: host/rail.py)
@@ -21,6 +22,6 @@ Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
 3. A room knows the rooms of lower floors, never a neighbour:
-   tokens > inhibitors erasing > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo
+   policy > tokens > inhibitors erasing > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo
    training local > host > words schedule files graph seeds.
 """

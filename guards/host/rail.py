@@ -60,6 +60,9 @@ class Guard:
         """What to add to the denoised prediction, or None. ``predictions``: name -> denoised (n, c, h, w), float32; ``run.result``: what
         the guider made of them, before any guard. Not asked in an evaluation for which the guard wants nothing."""
 
+    def end(self, state):
+        """After the run, however it ended."""
+
     def commit(self, state):
         """Once a step, after its main evaluation: make the last candidate state the current one. Samplers with a second evaluation in
         a step make it at a lower noise level, so it sees the new state, as the next step at that level does."""
@@ -247,7 +250,10 @@ class Run:
         conds = getattr(self.guider, "conds", {})
         for name in self.added:
             conds.pop(name, None)
-        self.states, self.x, self.sigma, self.result, self._outputs = [], None, None, None, None
+        states, self.states = self.states, []
+        self.x = self.sigma = self.result = self._outputs = None
+        for guard, state in zip(self.guards, states, strict=False):  # none where a guard refused the run
+            guard.end(state)
 
     def counting(self, callback):
         """The run's callback with a commit before it: an evaluation is a step's main one exactly when the sampler calls back after it."""

@@ -1,0 +1,135 @@
+"""The policy's record of decisions: one JSON line a decision, each with the hash of the one before, so that a change shows.
+
+A line's ``hash`` is SHA-256 over the hash before it and the line without its hash, keys sorted. When the file is full it is renamed
+to audit-NNNN.jsonl, and the new file's first line names the last hash of the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+NAME, FIRST = "audit.jsonl", "0" * 64
+FULL = 8_000_000  # bytes
+OLD = re.compile(r"audit-(\d{4,})\.jsonl")
+
+
+def seal(before: str, entry: dict) -> str:
+    """The hash of an entry (without its own) that follows one with the hash ``before``."""
+    said = json.dumps({key: value for key, value in entry.items() if key != "hash"}, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256((before + said).encode()).hexdigest()
+
+
+class Audit:
+    """Appends to the record in a folder. Threads of one process may share it; every process has a record of its own name."""
+
+    def __init__(self, folder: str, full: int = FULL, clock=time.time) -> None:
+        self.folder, self.full, self.clock = folder, full, clock
+        self._lock = threading.Lock()
+        self._last: str | None = None
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.folder, NAME)
+
+    def record(self, **entry) -> None:
+        """Append a decision. Raises OSError where it cannot be written; nothing is half written then."""
+        with self._lock:
+            if self._last is None:
+                self._last = self._resume()
+            if os.path.exists(self.path) and os.path.getsize(self.path) >= self.full:
+                self._rotate()
+            entry = {
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock())),
+                **entry,
+                "before": self._last,
+            }
+            entry["hash"] = seal(self._last, entry)
+            data = (json.dumps(entry, ensure_ascii=True) + "\n").encode()
+            os.makedirs(self.folder, exist_ok=True)
+            with open(self.path, "ab") as file:
+                place = file.tell()
+                try:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(place)
+                    raise
+            self._last = entry["hash"]
+
+    def _resume(self) -> str:
+        """The last hash, after cutting off a line that a crash left half written."""
+        if not os.path.exists(self.path):
+            numbers = sorted(files(self.folder))[-1:]
+            return _last_hash(numbers[0]) if numbers else FIRST
+        with open(self.path, "rb+") as file:
+            data = file.read()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                file.truncate(whole)
+        return _last_hash(self.path)
+
+    def _rotate(self) -> None:
+        numbers = [int(found[1]) for name in os.listdir(self.folder) if (found := OLD.fullmatch(name))]
+        os.replace(self.path, os.path.join(self.folder, f"audit-{max(numbers, default=0) + 1:04d}.jsonl"))
+
+
+def files(folder: str) -> list[str]:
+    """The record's files, the oldest first."""
+    if not os.path.isdir(folder):
+        return []
+    old = sorted(
+        (name for name in os.listdir(folder) if OLD.fullmatch(name)), key=lambda name: int(OLD.fullmatch(name)[1])
+    )  # type: ignore[index]
+    return [os.path.join(folder, name) for name in (*old, NAME) if os.path.exists(os.path.join(folder, name))]
+
+
+def _last_hash(path: str) -> str:
+    last = FIRST
+    for entry in read(path):
+        last = entry.get("hash", FIRST)
+    return last
+
+
+def read(path: str) -> Iterator[dict]:
+    """The decisions of one file. Raises ValueError naming the line that is no JSON."""
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{os.path.basename(path)}, line {number}: this is no JSON.") from error
+
+
+def verify(paths: list[str]) -> int:
+    """Check the chain through files, the oldest first; the number of decisions. The first file may begin anywhere in the chain.
+
+    Raises:
+        ValueError: a line was changed, taken out or put in; the message names the file and the line.
+    """
+    before, count = None, 0
+    for path in paths:
+        for number, entry in enumerate(read(path), 1):
+            where = f"{os.path.basename(path)}, line {number}"
+            if before is not None and entry.get("before") != before:
+                raise ValueError(f"{where}: the line before it is not the one it was written after.")
+            if entry.get("hash") != seal(str(entry.get("before")), entry):
+                raise ValueError(f"{where}: it was changed after it was written.")
+            before, count = entry["hash"], count + 1
+    return count
+
+
+def tally(paths: list[str]) -> dict[str, dict[str, int]]:
+    """{day: {rule or action: count}} for the operator's page."""
+    days: dict[str, Counter[str]] = {}
+    for path in paths:
+        for entry in read(path):
+            days.setdefault(str(entry.get("time"))[:10], Counter())[str(entry.get("rule") or entry.get("action"))] += 1
+    return {day: dict(counts) for day, counts in sorted(days.items())}

@@ -1,0 +1,186 @@
+"""Where graphs come in: a middleware refuses, a prompt handler puts the guards in, and two routes tell what is in force.
+
+GET  /concept_guards/policy         whether a policy is in force; its concepts if the operator shows them, message and contact
+GET  /concept_guards/policy/audit   decisions by day and rule; this machine only
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import logging
+import os
+import sys
+
+from aiohttp import web
+
+import nodes
+
+from ..feedback import host_callers as callers
+from . import admission, audit, host_office
+from . import host_tripwire as tripwire
+from .host_office import Stopped, office
+from .rules import Policy, Refusal
+
+DOORS = ("/prompt", "/api/prompt")
+ROUTE = "/concept_guards/policy"
+
+
+def kind_of(class_type: str) -> admission.Kind | None:
+    """What the host knows of a node class."""
+    found = nodes.NODE_CLASS_MAPPINGS.get(class_type)
+    if found is None:
+        return None
+    returns = tuple(_type(one) for one in (getattr(found, "RETURN_TYPES", ()) or ()))
+    return admission.Kind(returns, bool(getattr(found, "OUTPUT_NODE", False)), bool(getattr(found, "API_NODE", False)))
+
+
+def _type(said: object) -> str:
+    """An output's type; ``*`` for one that follows an input's."""
+    if not isinstance(said, str):
+        return "COMBO"
+    return "*" if "MATCHTYPE" in said.upper() else said
+
+
+def judged(graph: object, server) -> Refusal | None:
+    """Why a graph is not let in, after the host's own replacements of old nodes; None where no policy is in force or nothing is wrong."""
+    policy, fault = office.look()
+    if fault is not None or policy is None:
+        return fault
+    return admission.refuse(_renewed(graph, server), policy, kind_of, office.names)
+
+
+def _renewed(graph: object, server) -> object:
+    """A copy of the graph as the host will run it: old node classes replaced by their successors."""
+    renewed = copy.deepcopy(graph)
+    manager = getattr(server, "node_replace_manager", None)
+    if manager is not None and isinstance(renewed, dict) and all(isinstance(node, dict) for node in renewed.values()):
+        for node in renewed.values():
+            node.setdefault("_meta", {})  # the host's replacement needs it
+            node.setdefault("inputs", {})
+        manager.apply_replacements(renewed)
+    return renewed
+
+
+def answer(refusal: Refusal, policy: Policy | None) -> web.Response:
+    """400 in the host's own form, so that pages show it on the node."""
+    error = {
+        "type": f"concept_guards_policy_{refusal.rule}",
+        "message": refusal.sentence(policy),
+        "details": f"node {refusal.node}, {refusal.class_type}" if refusal.node else "",
+        "extra_info": {"rule": refusal.rule, "node": refusal.node},
+    }
+    on_node = {"errors": [error], "dependent_outputs": [], "class_type": refusal.class_type}
+    return web.json_response(
+        {"error": error, "node_errors": {refusal.node: on_node} if refusal.node else {}}, status=400
+    )
+
+
+def middleware(server):
+    """Refuses, before the host looks at it, a graph that breaks a rule. Whatever goes wrong in here refuses, too."""
+
+    @web.middleware
+    async def admit(request, handler):
+        if request.method != "POST" or _door(request) not in DOORS:
+            return await handler(request)
+        policy, fault = _look()
+        if policy is None and fault is None:
+            return await handler(request)
+        try:
+            said = await request.json()
+            graph = said.get("prompt") if isinstance(said, dict) else None
+            refusal = judged(graph, server)
+            office.record(
+                "refused" if refusal else "admitted", refusal, graph, client=str(said.get("client_id", ""))[:64]
+            )
+        except Stopped as stopped:
+            refusal = stopped.refusal
+        except Exception as error:  # a doubt is a no
+            logging.exception("concept-guards: a prompt could not be judged")
+            refusal = Refusal("graph", f"The prompt could not be read ({type(error).__name__}).")
+        return answer(refusal, policy) if refusal is not None else await handler(request)
+
+    return admit
+
+
+def _door(request) -> str:
+    """The route's own path: no spelling of the URL gets round it."""
+    resource = getattr(request.match_info.route, "resource", None)
+    return getattr(resource, "canonical", request.path)
+
+
+def handler(server, said: dict) -> dict:
+    """Put the guards into a graph that the host is about to take. Never raises: whatever is in doubt becomes a graph that only fails."""
+    policy: Policy | None = None
+    try:
+        policy, fault = _look()
+        if policy is None and fault is None:
+            return said
+        graph = said.get("prompt")
+        refusal = fault or judged(graph, server)
+        if refusal is None and policy is not None:
+            made = admission.guarded(_renewed(graph, server), policy, kind_of)  # type: ignore[arg-type]
+            if isinstance(made, dict):
+                if not policy.previews:
+                    said["extra_data"] = {**(said.get("extra_data") or {}), "preview_method": "none"}
+                said["prompt"] = made
+                return said
+            refusal = made
+        office.record("refused", refusal, graph)
+    except Exception as error:
+        logging.exception("concept-guards: a prompt could not be guarded")
+        refusal = Refusal("graph", f"The prompt could not be guarded ({type(error).__name__}).")
+    return {**said, "prompt": admission.failing(refusal or Refusal("graph", "The prompt was refused."), policy)}
+
+
+async def tell(request) -> web.Response:
+    """What anyone may know."""
+    policy, fault = office.look()
+    said: dict = {"in_force": policy is not None or fault is not None}
+    if policy is not None:
+        said |= {"message": policy.message, "contact": policy.contact, "strictness": policy.strictness}
+        said |= {"concepts": list(policy.texts)} if policy.show_concepts else {}
+    if fault is not None:
+        said["fault"] = fault.reason
+    return web.json_response(said, headers={"Cache-Control": "no-store"})
+
+
+async def count(request) -> web.Response:
+    """Decisions by day and rule, for whoever sits at this machine."""
+    try:
+        callers.check(request)
+        place = host_office.path()
+        paths = audit.files(os.path.dirname(os.path.abspath(place))) if place else []
+        return web.json_response(
+            {"decisions": audit.verify(paths), "days": audit.tally(paths)}, headers={"Cache-Control": "no-store"}
+        )
+    except callers.Refusal as refusal:
+        callers.log(request, refusal)
+        return web.json_response({"error": refusal.reason}, status=refusal.status)
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        return web.json_response({"error": f"the record is damaged: {error}"}, status=500)
+
+
+def _look() -> tuple[Policy | None, Refusal | None]:
+    """As the office says; where there is a policy the tripwire stands, from its first moment on. Without one it costs nothing."""
+    policy, fault = office.look()
+    if policy is not None or fault is not None:
+        tripwire.install()
+    return policy, fault
+
+
+def install(server) -> None:
+    """Set up the doors on a server that has not started yet. Without a policy they let everything pass."""
+    server.app.middlewares.append(middleware(server))
+    server.add_on_prompt_handler(functools.partial(handler, server))
+    server.routes.get(ROUTE)(tell)
+    server.routes.get(f"{ROUTE}/audit")(count)
+    _look()
+
+
+def install_with_host() -> None:
+    """On the running server, if there is one. It is not imported: who runs a server has it."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is not None:
+        install(server)

@@ -1,0 +1,136 @@
+"""The policy in force on this server: where its file is, when it is read again, and what is written into the record.
+
+The file is ``policy.json`` in ComfyUI's system user directory ``concept_guards``, which the host serves to nobody, or the file that the
+environment variable CONCEPT_GUARDS_POLICY names. Nothing here or elsewhere in the pack writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+
+import folder_paths
+
+from ..words.watch import Watch
+from . import audit
+from .rules import Policy, Refusal, parse
+
+VARIABLE, NAME, MOST = "CONCEPT_GUARDS_POLICY", "policy.json", 1_000_000
+
+
+class Stopped(ValueError):
+    """A run or a picture that the policy stops. ``refusal`` says why."""
+
+    def __init__(self, refusal: Refusal, policy: Policy | None) -> None:
+        super().__init__(refusal.sentence(policy))
+        self.refusal = refusal
+
+
+def path() -> str | None:
+    """Where the policy is looked for; None on hosts that have no such directory, without the variable."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return named
+    directory = getattr(folder_paths, "get_system_user_directory", None)
+    return os.path.join(directory("concept_guards"), NAME) if directory else None
+
+
+class Office:
+    """Reads the file when it changes. Once there was a policy, a file that is gone or broken refuses everything until it is mended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stamp: tuple | None = None
+        self._policy: Policy | None = None
+        self._fault: Refusal | None = None
+        self._watch: Watch | None = None
+        self._audit: audit.Audit | None = None
+        self._seen = False
+
+    def look(self) -> tuple[Policy | None, Refusal | None]:
+        """(the policy, None), (None, why everything is refused), or (None, None) where there is no policy."""
+        with self._lock:
+            place = path()
+            stamp = _stamp(place)
+            if stamp != self._stamp or (stamp is None and self._seen):
+                self._read(place, stamp)
+                self._stamp = stamp
+            return self._policy, self._fault
+
+    def _read(self, place: str | None, stamp: tuple | None) -> None:
+        self._policy = self._watch = None
+        if stamp is None or place is None:
+            gone = "The policy's file is gone. Put it back; to go on without a policy, start the server again."
+            self._fault = Refusal("policy", gone) if self._seen or os.environ.get(VARIABLE) else None
+            return
+        self._seen = True
+        try:
+            with open(place, encoding="utf-8") as file:
+                text = file.read(MOST + 1)
+            if len(text) > MOST:
+                raise ValueError(f"it has more than {MOST} characters.")
+            policy = parse(text)
+            self._watch = Watch({concept: () for concept in policy.refused}) if policy.refused else None
+        except (OSError, ValueError) as error:
+            self._fault = Refusal("policy", f"The policy's file cannot be used, so nothing may run: {error}")
+            logging.error("concept-guards: %s cannot be used: %s", NAME, error)
+            return
+        self._policy, self._fault = policy, None
+        self._audit = audit.Audit(os.path.dirname(os.path.abspath(place)))
+        logging.info("concept-guards: a policy is in force (%d concepts, %s)", len(policy.concepts), policy.fingerprint)
+
+    def names(self, text: str) -> str | None:
+        """The refused concept that a text names, or None."""
+        hit = next(iter(self._watch.find(text)), None) if self._watch else None
+        return hit.concept if hit else None
+
+    def record(self, action: str, refusal: Refusal | None = None, graph: object = None, **more) -> None:
+        """Write a decision down, as the policy wants it. Raises Stopped where the record cannot be written: then nothing may run."""
+        policy = self._policy
+        if self._audit is None or (policy is not None and policy.audit == "off"):
+            return
+        entry: dict = {"action": action, "policy": policy.fingerprint if policy else "", **more}
+        if refusal is not None:
+            entry |= {"rule": refusal.rule, "node": refusal.node, "class": refusal.class_type}
+        if graph is not None:
+            said = json.dumps(graph, sort_keys=True)
+            entry["graph"] = hashlib.sha256(said.encode()).hexdigest()
+            if policy is not None and policy.audit == "with_prompts":
+                entry["prompt"] = graph
+        try:
+            self._audit.record(**entry)
+        except OSError as error:
+            raise Stopped(
+                Refusal(
+                    "audit", f"The policy's record cannot be written ({error.strerror or error}), so nothing may run."
+                ),
+                policy,
+            ) from error
+
+
+def _stamp(place: str | None) -> tuple | None:
+    try:
+        found = os.stat(place) if place else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
+
+
+office = Office()
+
+
+def in_force(fingerprint: str) -> Policy:
+    """The policy, if it is still the one that a queued graph was admitted under.
+
+    Raises:
+        Stopped: it has changed since, or cannot be read.
+    """
+    policy, fault = office.look()
+    if fault is not None:
+        raise Stopped(fault, None)
+    if policy is None or policy.fingerprint != fingerprint:
+        raise Stopped(Refusal("policy", "The policy has changed since this was queued: queue it again."), policy)
+    return policy

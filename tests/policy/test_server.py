@@ -1,0 +1,151 @@
+"""The policy on a real server: what is let in is guarded, what goes round it is stopped, and everybody is told why."""
+
+import json
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+import requests
+
+from guards.policy import audit
+from tools.serving.server import Refused, Server
+
+pytestmark = pytest.mark.both_hosts
+POLICY = {
+    "version": 1,
+    "concepts": ["star", {"text": "zorp", "action": "refuse"}],
+    "minimum_steps": 2,
+    "message": "This is a class.",
+    "contact": "room 12",
+    "deny": ["LoadLatent"],
+}
+
+
+@pytest.fixture(scope="module")
+def ruled(host_path, tmp_path_factory):
+    """A server with a policy, and with a pack that tries to get round it."""
+    folder = tmp_path_factory.mktemp("ruled")
+    (folder / "custom_nodes").mkdir()
+    shutil.copy(Path(__file__).with_name("evil.py"), folder / "custom_nodes" / "evil.py")
+    write(folder, POLICY)
+    with Server(Path(sys.executable), host_path, folder) as running:
+        yield running
+
+
+def place(folder):
+    return folder / "user" / "__concept_guards"
+
+
+def write(folder, policy):
+    place(folder).mkdir(parents=True, exist_ok=True)
+    (place(folder) / "policy.json").write_text(
+        policy if isinstance(policy, str) else json.dumps(policy), encoding="utf-8"
+    )
+
+
+def decisions(server):
+    return [entry for path in audit.files(str(place(server.folder))) for entry in audit.read(path)]
+
+
+def graph(text="a circle", sampler="KSampler", **inputs):
+    made = {
+        "1": {"class_type": "GuardDemoModel", "inputs": {}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": text}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}},
+        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+        "5": {
+            "class_type": sampler,
+            "inputs": {"model": ["1", 0], "positive": ["2", 0], "latent_image": ["4", 0], **inputs},
+        },
+        "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "p"}},
+    }
+    if sampler == "KSampler":
+        numbers = dict(seed=1, steps=4, cfg=3.0, sampler_name="euler", scheduler="normal", denoise=1.0)
+        made["5"]["inputs"] = {**numbers, "negative": ["3", 0], **made["5"]["inputs"]}
+    return made
+
+
+def test_a_harmless_graph_runs_guarded_and_is_written_down(ruled):
+    result = ruled.run(graph())
+    assert result.status == "success" and len(result.images) == 1, result.error
+    assert decisions(ruled)[-1]["action"] == "admitted"
+    assert audit.verify(audit.files(str(place(ruled.folder)))) == len(decisions(ruled))
+
+
+@pytest.mark.parametrize(
+    "changed, rule",
+    [
+        (graph("a red zorp"), "text"),
+        (
+            {**graph(), "8": {"class_type": "GuardPolicyModel", "inputs": {"model": ["1", 0], "fingerprint": ""}}},
+            "internal",
+        ),
+        ({**graph(), "8": {"class_type": "LoadLatent", "inputs": {"latent": "x"}}}, "nodes"),
+        (graph(model=["1", -3]), "links"),
+    ],
+)
+def test_a_graph_that_breaks_a_rule_gets_the_reason_and_whom_to_ask(ruled, changed, rule):
+    with pytest.raises(Refused) as refused:
+        ruled.run(changed)
+    error = refused.value.reply["error"]
+    assert error["extra_info"]["rule"] == rule and "This is a class. Ask: room 12." in error["message"]
+    assert decisions(ruled)[-1]["rule"] == rule
+
+
+@pytest.mark.parametrize("way", ["EvilDirect", "EvilStripped", "EvilExpanding", "EvilLeak"])
+def test_the_tripwire_stops_what_goes_round_the_guards(ruled, way):
+    result = ruled.run(graph(sampler=way))
+    assert result.status == "error" and not result.images
+    assert "cannot be guarded" in result.error or "no effect" in result.error or "thrown away" in result.error, (
+        result.error
+    )
+
+
+def test_a_graph_that_no_door_has_seen_is_stopped(ruled):
+    prompt = {"id": str(uuid.uuid4()), "prompt": graph(), "outputs": ["7"], "client": ruled.client_id}
+    requests.post(f"{ruled.url}/evil/queue", json=prompt, timeout=10)
+    status = ruled.wait(prompt["id"])
+    assert status.status == "error" and "cannot be guarded" in status.error
+
+
+def test_a_text_that_is_made_while_the_graph_runs_is_read(ruled):
+    made = graph()
+    made["8"] = {"class_type": "EvilJoined", "inputs": {"a": "a zo", "b": "rp"}}
+    made["2"]["inputs"]["text"] = ["8", 0]
+    result = ruled.run(made)
+    assert result.status == "error" and "asks for zorp" in result.error
+
+
+def test_too_few_steps_are_refused(ruled):
+    result = ruled.run(graph(steps=1))
+    assert result.status == "error" and "at least 2" in result.error and "room 12" in result.error
+
+
+def test_everyone_may_know_what_is_in_force(ruled):
+    said = requests.get(f"{ruled.url}/concept_guards/policy", timeout=10).json()
+    assert said["in_force"] and said["concepts"] == ["star", "zorp"] and said["message"] == "This is a class."
+    counted = requests.get(f"{ruled.url}/concept_guards/policy/audit", timeout=10).json()
+    assert counted["decisions"] == len(decisions(ruled))
+
+
+@pytest.mark.parametrize("harm", ['{"version": 1, "concep', "gone", "changed"])
+def test_a_file_that_is_broken_gone_or_changed_never_lets_a_picture_through(ruled, harm):
+    file = place(ruled.folder) / "policy.json"
+    try:
+        if harm == "gone":
+            file.unlink()
+        else:
+            write(
+                ruled.folder,
+                {**POLICY, "concepts": [{"text": "circle", "action": "refuse"}]} if harm == "changed" else harm,
+            )
+        with pytest.raises(Refused) as refused:
+            ruled.run(graph())
+        rule = refused.value.reply["error"]["extra_info"]["rule"]
+        assert rule == ("text" if harm == "changed" else "policy")
+    finally:
+        write(ruled.folder, POLICY)
+    assert ruled.run(graph(seed=2)).status == "success"
