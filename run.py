@@ -26,6 +26,7 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
     "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
     "evaluate": ("tools.evaluating", False, "measure guards on your own model: many prompts, servers, one report"),
     "train": ("tools.demo_model", False, "make the model in the box, or what comes with it: `train --list`"),
+    "policy": ("tools.policy", False, "explain a policy file, or verify the record of its decisions"),
     "contract": (
         "tools.testing.contract",
         False,

@@ -1,0 +1,38 @@
+// A badge at the top that says that this server has a policy, what it forbids (if the operator shows it), and whom to ask.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+
+const TEXTS = {
+  en: { badge: "Policy", forbids: "Kept out of pictures here", fault: "Nothing may run", ask: "Ask" },
+  zh: { badge: "策略", forbids: "此处的图片中不会出现", fault: "目前无法运行", ask: "请询问" },
+};
+
+function language() {
+  return String(app.extensionManager?.setting?.get("Comfy.Locale") ?? navigator.language ?? "").startsWith("zh") ? TEXTS.zh : TEXTS.en;
+}
+
+function tooltip(policy, say) {
+  const lines = [];
+  if (policy.fault) lines.push(`${say.fault}: ${policy.fault}`);
+  if (policy.concepts?.length) lines.push(`${say.forbids}: ${policy.concepts.join(", ")}.`);
+  if (policy.message) lines.push(policy.message);
+  if (policy.contact) lines.push(`${say.ask}: ${policy.contact}.`);
+  return lines.join(" ");
+}
+
+async function current() {
+  try {
+    const reply = await api.fetchApi("/concept_guards/policy");
+    return reply.ok ? await reply.json() : {};
+  } catch {
+    return {};
+  }
+}
+
+const policy = await current();
+const extension = { name: "ConceptGuards.Policy" };
+if (policy.in_force) {
+  const say = language();
+  extension.topbarBadges = [{ text: say.badge, variant: policy.fault ? "error" : "info", icon: "pi pi-shield", tooltip: tooltip(policy, say) }];
+}
+app.registerExtension(extension);
