@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from guards.policy import audit
+from tools import PROJECT
 from tools.serving.server import Refused, Server
 
 pytestmark = pytest.mark.both_hosts
@@ -28,7 +29,7 @@ def ruled(host_path, tmp_path_factory):
     """A server with a policy, and with a pack that tries to get round it."""
     folder = tmp_path_factory.mktemp("ruled")
     (folder / "custom_nodes").mkdir()
-    shutil.copy(Path(__file__).with_name("evil.py"), folder / "custom_nodes" / "evil.py")
+    shutil.copy(PROJECT / "tools" / "redteam" / "evil.py", folder / "custom_nodes" / "evil.py")
     write(folder, POLICY)
     with Server(Path(sys.executable), host_path, folder) as running:
         yield running
