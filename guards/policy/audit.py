@@ -85,10 +85,9 @@ def files(folder: str) -> list[str]:
     """The record's files, the oldest first."""
     if not os.path.isdir(folder):
         return []
-    old = sorted(
-        (name for name in os.listdir(folder) if OLD.fullmatch(name)), key=lambda name: int(OLD.fullmatch(name)[1])
-    )  # type: ignore[index]
-    return [os.path.join(folder, name) for name in (*old, NAME) if os.path.exists(os.path.join(folder, name))]
+    numbered = [(int(found[1]), name) for name in os.listdir(folder) if (found := OLD.fullmatch(name))]
+    names = [name for _, name in sorted(numbered)] + [NAME]
+    return [os.path.join(folder, name) for name in names if os.path.exists(os.path.join(folder, name))]
 
 
 def _last_hash(path: str) -> str:

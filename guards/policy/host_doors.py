@@ -12,10 +12,10 @@ import json
 import logging
 import os
 import sys
+from typing import Any
 
 from aiohttp import web
 
-import nodes
 
 from ..feedback import host_callers as callers
 from . import admission, audit, host_office
@@ -29,7 +29,7 @@ ROUTE = "/concept_guards/policy"
 
 def kind_of(class_type: str) -> admission.Kind | None:
     """What the host knows of a node class."""
-    found = nodes.NODE_CLASS_MAPPINGS.get(class_type)
+    found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(class_type)  # who runs a server has it
     if found is None:
         return None
     returns = tuple(_type(one) for one in (getattr(found, "RETURN_TYPES", ()) or ()))
@@ -51,7 +51,7 @@ def judged(graph: object, server) -> Refusal | None:
     return admission.refuse(_renewed(graph, server), policy, kind_of, office.names)
 
 
-def _renewed(graph: object, server) -> object:
+def _renewed(graph: Any, server) -> Any:
     """A copy of the graph as the host will run it: old node classes replaced by their successors."""
     renewed = copy.deepcopy(graph)
     manager = getattr(server, "node_replace_manager", None)
@@ -120,7 +120,7 @@ def handler(server, said: dict) -> dict:
         graph = said.get("prompt")
         refusal = fault or judged(graph, server)
         if refusal is None and policy is not None:
-            made = admission.guarded(_renewed(graph, server), policy, kind_of)  # type: ignore[arg-type]
+            made = admission.guarded(_renewed(graph, server), policy, kind_of)
             if isinstance(made, dict):
                 if not policy.previews:
                     said["extra_data"] = {**(said.get("extra_data") or {}), "preview_method": "none"}

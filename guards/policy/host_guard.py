@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -85,7 +86,7 @@ def read(text: str, policy: Policy) -> str:
     return text
 
 
-def look(images: object, policy: Policy) -> Refusal | None:
+def look(images: Any, policy: Policy) -> Refusal | None:
     """Why pictures may not be shown, or None. What is no picture passes: latents are looked at when they have become pictures."""
     pictures = images.get_components().images if hasattr(images, "get_components") else images
     if (
