@@ -16,7 +16,6 @@ from typing import Any
 
 from aiohttp import web
 
-
 from ..feedback import host_callers as callers
 from . import admission, audit, host_office
 from . import host_tripwire as tripwire
