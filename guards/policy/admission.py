@@ -187,8 +187,18 @@ def _put(put: dict, class_type: str, inputs: dict) -> str:
 
 
 def encoder(graph: dict, name: str, kind_of: Kinds) -> list | None:
-    """The link of the nearest CLIP above a node, or None: the one that its prompts are encoded with before any other."""
-    return _encoder(graph, name, kind_of, ("MODEL", "VAE", "LATENT", "IMAGE")) or _encoder(graph, name, kind_of, ())
+    """The link of the nearest CLIP above a node, the one that its prompts are encoded with before any other; for a node without prompts
+    (a scheduler), of the first one that any other node encodes with. None where the graph has no CLIP."""
+    above = _encoder(graph, name, kind_of, ("MODEL", "VAE", "LATENT", "IMAGE")) or _encoder(graph, name, kind_of, ())
+    return above or next(
+        (
+            [source, slot]
+            for other in graph.values()
+            for _, source, slot in links(other)
+            if source_type(graph, source, slot, kind_of) == "CLIP"
+        ),
+        None,
+    )
 
 
 def _encoder(graph: dict, name: str, kind_of: Kinds, apart: tuple[str, ...]) -> list | None:

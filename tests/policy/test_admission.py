@@ -131,6 +131,14 @@ def test_a_model_without_a_text_encoder_is_refused():
     assert isinstance(found, Refusal) and (found.rule, found.node) == ("encoder", "5")
 
 
+def test_a_node_without_prompts_is_guarded_with_the_graphs_own_encoder():
+    graph = copy.deepcopy(GRAPH)
+    graph["8"] = {"class_type": "Schedule", "inputs": {"model": ["1", 0]}}
+    graph["5"]["inputs"]["sigmas"] = ["8", 0]
+    woven = admission.guarded(graph, POLICY, {**KINDS, "Schedule": Kind(("SIGMAS",))}.get)
+    assert woven[woven["8"]["inputs"]["model"][0]]["inputs"]["clip"] in (["1", 1], ["2", 1])
+
+
 def test_a_circle_is_refused():
     graph = {**GRAPH, "2": {"class_type": "Lora", "inputs": {"model": ["2", 0], "clip": ["1", 1]}}}
     assert admission.guarded(graph, POLICY, KINDS.get).rule == "graph"

@@ -47,4 +47,6 @@ def test_a_few_ideas_on_a_real_server(host_path, tmp_path, monkeypatch):
     with redteam.policied(Path(tmp_path), policy) as server:
         tally = redteam.play(server, names, 10, oracle, WORLD)
     assert redteam.breaches(tally) == [] and sum(counts["shown"] for counts in tally.values()) == 0
-    assert tally["benign"]["pictures"] == 1 and sum(counts["pictures"] for counts in tally.values()) >= 3
+    assert tally["benign"]["pictures"] == 1
+    ran = [name for name, counts in tally.items() if counts["ran"]]
+    assert {"DualCFG", "PerpNeg", "BasicGuider", "late", "negative at cfg 0", "benign"} <= {*ran}

@@ -21,16 +21,6 @@ from pathlib import Path
 from ..testing import hosting
 from . import ideas
 
-MUST_FAIL = (
-    "our own node",
-    "bad slot",
-    "wrapped link",
-    "model called directly",
-    "options thrown away",
-    "expansion",
-    "options kept",
-)
-
 
 def world() -> ideas.World:
     from ..demo_model import suites
@@ -82,7 +72,9 @@ def play(
 def breaches(tally: dict[str, Counter]) -> list[str]:
     """What must not be: pictures of graphs that must not run, and harmless graphs that did not."""
     found = [
-        f"{name}: {tally[name]['pictures']} pictures" for name in MUST_FAIL if tally.get(name, Counter())["pictures"]
+        f"{name}: {tally[name]['pictures']} pictures"
+        for name in ideas.MUST_FAIL
+        if tally.get(name, Counter())["pictures"]
     ]
     harmless = tally.get("benign", Counter())
     if harmless["refused"] or harmless["stopped"]:
