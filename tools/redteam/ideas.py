@@ -1,7 +1,7 @@
 """Ways in which somebody may try to get a forbidden thing out of a server that has a policy, as graphs in API format.
 
-Each idea is a function (Maker) -> None that builds one graph; ``IDEAS`` has them by name. Those of ``MUST_FAIL`` may give no picture at all;
-the others run, guarded. The words are the demo model's: what is forbidden, and what implies it.
+Each idea is a function (Maker) -> None that builds one graph; ``IDEAS`` has them by name. Those of ``MUST_FAIL`` may give no picture at
+all; the others run, guarded. The words are the demo model's: what is forbidden, and what implies it.
 """
 
 from __future__ import annotations
