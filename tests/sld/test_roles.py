@@ -151,10 +151,10 @@ def test_the_published_variant_refuses_where_the_picture_is_not_the_positive_pro
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         models.sample(sld(tiny))
-    assert not caplog.text
+    assert "names the concept" not in caplog.text
 
 
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2s_ancestral", "dpm_adaptive", "uni_pc", "euler_cfg_pp"])
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2s_ancestral", "dpm_fast", "uni_pc", "euler_cfg_pp"])
 def test_sampler_families_guard_and_repeat(tiny, sampler):
     guarded = aligned(tiny, POSITIVE, gating="watchful")
     first = models.sample(guarded, sampler=sampler, steps=STEPS)
