@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
+from typing import cast
 
 import comfy.model_management as management
 import comfy.model_patcher
@@ -122,7 +123,7 @@ def make_room(path):
     needed = count * dtype.itemsize
     management.free_memory(1.1 * needed, device)
     for place in {device, torch.device("cpu")}:
-        free = management.get_free_memory(place)
+        free = cast(int, management.get_free_memory(place))  # one number: torch's own share was not asked for
         if needed > free:
             raise RewriterError(
                 f"{what} takes {needed / 1e9:.1f} GB of memory ({count / 1e9:.2f} billion weights in {dtype}), and {free / 1e9:.1f} GB "

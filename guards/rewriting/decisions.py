@@ -116,6 +116,7 @@ class Case:
         names = ", ".join(map(_quoted, self.noticed[:5])) + (
             f" or {len(self.noticed) - 5} more" if len(self.noticed) > 5 else ""
         )
+        assert self.seen is not None  # what noticed them
         return f"a picture that shows {names} (probability {self.seen.yes:.2f})"
 
     def left(self, text: str) -> str:
@@ -206,8 +207,12 @@ def failed(case: Case, record: Record, last: str, problem: str, error: Exception
 
 def _nearest(case: Case, record: Record) -> Attempt | None:
     """The attempt whose picture is least likely to show the concept, where that alone was wrong and it is less likely than the query's."""
-    rest = [attempt for attempt in record.attempts if attempt.yes is not None and attempt.yes < case.seen.yes]
-    return min(rest, key=lambda attempt: attempt.yes, default=None)
+    if case.seen is None:
+        return None
+    rest = [
+        (attempt.yes, attempt) for attempt in record.attempts if attempt.yes is not None and attempt.yes < case.seen.yes
+    ]
+    return min(rest, key=lambda pair: pair[0])[1] if rest else None
 
 
 def _outcome(case: Case, record: Record, decision: str, sentence: str, text: str) -> Outcome:

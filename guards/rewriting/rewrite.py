@@ -217,6 +217,7 @@ class _Asking:
             return case
 
     async def _ask(self, text: str, concepts: Sequence[str]) -> noticing.Noticed:
+        assert self.seen is not None  # nobody asks where nothing is noticed
         seen = await noticing.look(self.rewriter, text, concepts, self.seen, self.seed)
         self.looks += [verdict.answer for verdict in seen.verdicts]
         self.answers += [verdict.answer for verdict in seen.verdicts]
