@@ -24,7 +24,7 @@ MOST = 20  # concepts of one question
 THRESHOLD = 0.55  # probability of yes from which a concept counts as shown
 LONGEST = 1000  # characters of a query that are asked about
 FORMAT = "concept-guards.noticed/1"
-_ASK = "Caption: {query}\nDoes its picture show, or bring to mind, any of: {concepts}?"
+_ASK = "Caption: {query}\nDoes its picture show or bring to mind any of: {concepts}?"
 _TASK = "Answer yes or no."
 _EXAMPLES = (
     ("The pub raises its glasses", "beer, wine", "yes"),

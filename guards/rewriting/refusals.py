@@ -45,7 +45,7 @@ _VERDICT = re.compile(
     re.I,
 )
 _ADDRESS = re.compile(
-    r"\b(?:you|your|yours|yourself|our|ours|us|we|buy|shop now|order now|get yours|don['’]t miss|discover|"
+    r"\b(?:you|your|yours|yourself|our|ours|we|buy|shop now|order now|get yours|don['’]t miss|discover|"
     r"introducing)\b",
     re.I,
 )
