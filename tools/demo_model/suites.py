@@ -37,23 +37,26 @@ def implied(count: int) -> tuple[list[str], list[str]]:
     return captions, [caption.replace(IMPLICIT, SUBSTITUTE) for caption in captions]
 
 
-# An object, an implied object and a style: the target each is inhibited by, and what the picture must keep.
-TARGETS = {"object": CONCEPT, "implicit": CONCEPT, "style": "striped"}
+# An object, an implied object, a style, and an object on the left of another one: the target each is inhibited by, and what the picture must keep.
+TARGETS = {"object": CONCEPT, "implicit": CONCEPT, "style": "striped", "scene": CONCEPT}
 KEYS_OF = {
     "object": ("colour", "background", "texture"),
     "implicit": ("colour", "background", "texture"),
     "style": KEYS,
+    "scene": ("right", "right colour", "background"),
 }
 
 
 def inhibited(count: int) -> tuple[dict[str, Suite], dict[str, Suite]]:
     """Concept -> prompts with it; target -> prompts without it. No prompt or seed is one that the adapter was trained with."""
     mixed = measure.prompts(12 * count, 34, words={shape: shape for shape in draw.SHAPES})
+    scenes = measure.prompts(len(draw.SHAPES) * count, 35, two=True, words={shape: shape for shape in draw.SHAPES})
     style = TARGETS["style"]
     return (
         {
             "object": Suite(measure.prompts(count, 32, words={CONCEPT: CONCEPT}), 800_000),
             "implicit": Suite(measure.prompts(count, 31, words={IMPLICIT: CONCEPT}), 810_000),
+            "scene": Suite([row for row in scenes if row["slots"][0] == CONCEPT], 830_000),
             "style": Suite([row for row in mixed if row["texture"] == style][:count], 820_000),
         },
         {
