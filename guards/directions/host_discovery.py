@@ -14,13 +14,18 @@ from .formula import Direction, fitted
 from .host import check_fit
 
 SAMPLERS, SCHEDULERS = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
-NO_BACKWARD = {"Flux", "Chroma"}  # the host's networks that write over what backward needs
+NO_BACKWARD = {"Flux", "Chroma", "HunyuanVideo"}  # the host's networks that write over what backward needs
+
+
+def backward_fails(model):
+    """Whether the host cannot go backward through a MODEL."""
+    return bool(NO_BACKWARD & {kind.__name__ for kind in type(checks.network(model)).__mro__})
 
 
 def check_gradient(model):
     """Refuse a model through which the host cannot go backward. Raises ValueError."""
     places.default(model)
-    if NO_BACKWARD & {kind.__name__ for kind in type(checks.network(model)).__mro__}:
+    if backward_fails(model):
         raise ValueError(
             f"method is gradient, and ComfyUI's {checks.model_name(model)} has no backward pass (it writes over what that needs): "
             "choose method means, which works with every model that can be steered."

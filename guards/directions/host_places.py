@@ -3,7 +3,7 @@
 from ..host import checks, dit
 from .formula import MIDDLE, block_number
 
-SERVED = "SD1.x, SD2.x and SDXL; Flux, Chroma, SD3, Qwen-Image, Lumina2, Z-Image and Wan"
+SERVED = "SD1.x, SD2.x and SDXL; Flux, Chroma, SD3, Qwen-Image, Mage-Flow, Lumina2, Z-Image, Wan and HunyuanVideo"
 
 
 def default(model) -> str:

@@ -34,6 +34,11 @@ FAMILIES = {  # the host's class -> family
     "ZImage": Family("z-image", "Z-Image"),
     "ZImagePixelSpace": Family("z-image-pixel", "Z-Image in pixel space"),
     "WAN21_T2V": Family("wan", "Wan"),
+    "MageFlow": Family("mage-flow", "Mage-Flow"),
+    "HunyuanVideo": Family("hunyuan-video", "HunyuanVideo"),
+    "HunyuanImage21": Family("hunyuan-image", "HunyuanImage 2.1"),
+    "AuraFlow": Family("auraflow", "AuraFlow"),
+    "CosmosT2IPredict2": Family("cosmos-predict2", "Cosmos Predict2"),
 }
 
 

@@ -21,8 +21,13 @@ STACKS = {  # the host's network class -> its stack, which its subclasses have t
     "Chroma": Stack("double_blocks"),
     "OpenAISignatureMMDITWrapper": Stack("joint_blocks"),
     "QwenImageTransformer2DModel": Stack("transformer_blocks"),
+    "MageFlowTransformer2DModel": Stack("transformer_blocks"),
     "NextDiT": Stack("layers", listed=True),
+    "HunyuanVideo": Stack("double_blocks"),
     "WanModel": Stack("blocks"),
+    **dict.fromkeys(
+        ("HumoWanModel", "WanModel_S2V", "AnimateWanModel", "SCAILWanModel", "WanDancerModel")
+    ),  # not tried
     "CausalWanModel": None,  # its sampler goes round the patches, frame by frame
 }
 

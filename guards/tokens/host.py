@@ -20,7 +20,10 @@ from .host_words import Targets, encode
 ALIGNED, FLIP = "aligned", "sign_flip"
 SERVES = 10  # steps from which on the first one can be spared to measure for the scales
 EMPTY = ""
-SERVED = "SD1.x, SD2.x and SDXL; Flux, Chroma, SD3, Qwen-Image, Lumina2, Z-Image and Wan"
+SERVED = (
+    "SD1.x, SD2.x and SDXL; Flux, Chroma, SD3, Qwen-Image, Mage-Flow, Lumina2, Z-Image, Wan, HunyuanVideo, AuraFlow and Cosmos "
+    "Predict2"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +114,7 @@ def _flip(flips, call, rows):
     for guard, state in flips:
         for number, name in enumerate(guard.targets.names):
             k, v = (
-                guard.targets.own(name, part, call.tensors.axis)
+                guard.targets.own(name, part, call.tensors.axis, state.texts.layout.front)
                 for part in state.texts.keys_and_values(name, call, rows)
             )
             keys.append(k)

@@ -126,7 +126,7 @@ class Texts:
     def __init__(self, run, conditionings):
         """``conditionings``: name -> CONDITIONING."""
         self._run, self._conditionings = run, conditionings
-        self._layout = known(run.guider.model_patcher)
+        self.layout = known(run.guider.model_patcher)
         self._entries, self._made, self._level = {}, {}, None
         self.numbers = frozenset()  # of the attentions between text and picture; empty as long as nothing was read
         self.count, self._reading = 0, False  # attentions in all; whether the evaluation under way is one of ours
@@ -134,10 +134,10 @@ class Texts:
     def refresh(self):
         """Read them at the level of the evaluation under way, unless they are known for it."""
         run = self._run
-        if self._made and (self._layout.steady or self._level == run.level):
+        if self._made and (self.layout.steady or self._level == run.level):
             return
         self._level = run.level
-        x = run.x[: run.batch] if self._layout.whole else self._one_token(run.x)
+        x = run.x[: run.batch] if self.layout.whole else self._one_token(run.x)
         for name in self._conditionings:
             self._made[name] = self._read(name, x, run.sigma[: x.shape[0]])
         self.numbers = frozenset(next(iter(self._made.values())))

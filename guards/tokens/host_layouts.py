@@ -22,15 +22,26 @@ class Layout(NamedTuple):
     whole: bool = False  # whether a text's keys and values depend so much on the picture that they need all of it
     steady: bool = False  # whether they are the same at every noise level
     last: bool = False  # whether the picture's own tokens are the last ones, and not those behind the text's
+    front: bool = False  # whether what the host adds to a text comes before it, and not behind
 
 
 LAYOUTS = {  # the host's network class -> its layout, which its subclasses have too
-    "Flux": Layout(JOINT),
+    "Flux": Layout(JOINT, front=True),  # that is, Flux 2
     "Chroma": Layout(JOINT),
     "OpenAISignatureMMDITWrapper": Layout(JOINT),
     "QwenImageTransformer2DModel": Layout(JOINT, whole=True),  # the text's positions, too, depend on the picture's size
+    "MageFlowTransformer2DModel": Layout(JOINT),
     "NextDiT": Layout(JOINT, last=True),
+    "HunyuanVideo": Layout(JOINT, last=True),
+    "MMDiT": Layout(
+        JOINT, last=True, front=True
+    ),  # AuraFlow's; SD3's class of that name is found by its subclass above
     "WanModel": Layout(CROSS, steady=True),
+    "MiniTrainDIT": Layout(CROSS, steady=True),  # Cosmos Predict2
+    "Anima": None,  # it makes other tokens of the text before its attention sees them
+    **dict.fromkeys(
+        ("HumoWanModel", "WanModel_S2V", "AnimateWanModel", "SCAILWanModel", "WanDancerModel")
+    ),  # not tried
     "CausalWanModel": None,  # its sampler goes round the host's attention options, frame by frame
 }
 
@@ -53,7 +64,7 @@ def known(model) -> Layout:
 
 def patch(network) -> tuple[int, int, int]:
     """Frames, rows and columns of latents that make one token."""
-    size = network.patch_size
+    size = getattr(network, "patch_size", 1)
     frames, rows, columns = (1, size, size) if isinstance(size, int) else (1, *size)[-3:]
     return frames, rows, columns
 

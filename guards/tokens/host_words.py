@@ -18,10 +18,13 @@ class Targets:
     def width(self):
         return self.conditionings[self.names[0]][0][0].shape[-1]
 
-    def own(self, name, part, axis):
-        """Of keys or values of all of a text's tokens, those of its own."""
+    def own(self, name, part, axis, front=False):
+        """Of keys or values of all of a text's tokens, those of its own; ``front``: whether the host's additions come before them."""
         places = self.words[name]
-        return part if places is None else part.index_select(axis, places.to(part.device))
+        if places is None:
+            return part
+        before = part.shape[axis] - self.conditionings[name][0][0].shape[1] if front else 0
+        return part.index_select(axis, places.to(part.device) + before)
 
 
 def encode(clip, names):

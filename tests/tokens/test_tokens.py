@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tools.testing import dits, hosting, models, sampling
+from tools.testing.reading import Reading
 from tools.testing.sampling import close
 
 pytestmark = pytest.mark.both_hosts
@@ -45,96 +46,16 @@ def open_gate(host, monkeypatch):
     )
 
 
-class Reading:
-    """A model that does the same by an override of its own, written anew: which rows by their text, keys and values from passes of its own
-    over one patch (Qwen-Image: over the whole latents), soft-maxes in float64."""
-
-    def __init__(self, name, model, scale, form, texts=None, empty=None):
-        from comfy.patcher_extension import WrappersMP
-
-        self.name, self.scale, self.form, self.acts = name, scale, form, True
-        self.texts, self.empty = texts or [dits.text(name, 3, 7)], empty or dits.text(name, 9, 5)
-        self.positive, self.model, self.shares = dits.text(name, 1)[0][0][0], model.clone(), []
-        self.model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "reading", self._apply)
-        self.model.model_options["transformer_options"]["optimized_attention_override"] = self._attention
-
-    def _pad(self, count):
-        return -(-count // 32) * 32 if self.name == "zimage" else count
-
-    def _apply(self, executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs):
-        whole = self.name == "qwen"
-        self.rows = [i for i, row in enumerate(c_crossattn) if torch.equal(row, self.positive.to(row))]
-        self.read = {}
-        if self.rows and self.acts:
-            for number, text in enumerate([*self.texts, self.empty]):
-                small = x[self.rows] if whole else x[:1, ..., :2, :2]
-                small = small[:, :, :1] if small.ndim == 5 else small
-                cond, extra = text[0][0].expand(len(small), -1, -1), dict(kwargs)
-                if text[0][1]["pooled_output"] is not None:
-                    extra["y"] = text[0][1]["pooled_output"].expand(len(small), -1)
-                if "num_tokens" in extra:
-                    extra["num_tokens"] = cond.shape[1]
-                extra = {k: v[: len(small)] if isinstance(v, torch.Tensor) else v for k, v in extra.items()}
-                self.mode, self.number, self.count, self.patch = number, -1, self._pad(cond.shape[1]), small
-                executor(
-                    small, t[: len(small)], None, cond, None, {"optimized_attention_override": self._attention}, **extra
-                )
-        self.mode, self.number, self.count = None, -1, self._pad(c_crossattn.shape[1])
-        self.own = x[0, 0].numel() // 4
-        return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
-
-    def _attention(self, func, q, k, v, heads, *args, **kwargs):
-        self.number += 1
-        kwargs = {**dict(zip(("mask",), args, strict=False)), **kwargs}
-        split = bool(kwargs.get("skip_reshape"))
-        parts = [(t if split else t.flatten(2).unflatten(2, (heads, -1)).transpose(1, 2)).double() for t in (q, k, v)]
-        count, keys = parts[0].shape[2], parts[1].shape[2]
-        if self.mode is not None:
-            between = (
-                keys == self.count and count != keys
-                if self.name == "wan"
-                else count > self.count and count != self._pad(1)
-            )
-            if between:
-                self.read.setdefault(self.number, {})[self.mode] = (
-                    parts[1][:, :, : self.count],
-                    parts[2][:, :, : self.count],
-                )
-            return func(q, k, v, heads, **kwargs)
-        out = func(q, k, v, heads, **kwargs).clone()
-        if not self.acts or self.number not in self.read:
-            return out
-        read = self.read[self.number]
-        at = slice(0, count) if self.name == "wan" else slice(self.count, self.count + self.own)
-        queries = parts[0][self.rows][:, :, at]
-
-        def attend(keys, values):
-            return (queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1) @ values
-
-        mine = [parts[i][self.rows] for i in (1, 2)]
-        concepts = [[part.expand(len(self.rows), -1, -1, -1) for part in read[i]] for i in range(len(self.texts))]
-        if self.form == "sign_flip":
-            made = attend(
-                torch.cat([mine[0], *(k for k, _ in concepts)], 2),
-                torch.cat([mine[1], *(self.scale * v for _, v in concepts)], 2),
-            )
-            out[self.rows, at] = made.transpose(1, 2).flatten(2).to(out)
-            return out
-        nothing = attend(*read[len(self.texts)])
-        differences = [attend(*concept) - nothing for concept in concepts]
-        prompt = attend(*(part[:, :, : self.count] for part in mine)) - nothing
-        self.shares.append(
-            [[float((prompt[i] * d[i]).sum() / d[i].square().sum()) for d in differences] for i in range(len(prompt))]
-        )
-        out[self.rows, at] += self.scale * sum(differences).transpose(1, 2).flatten(2).to(out)
-        return out
+def reading(name, model, form, seeds=(3,), scale=-1.0):
+    texts = [dits.text(name, seed, 7) for seed in seeds]
+    return Reading(name, model, scale, form, dits.text(name, 1), texts, dits.text(name, 9, 5))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_attention_is_what_the_formula_says(built, family, form, open_gate):
     model = built(family)
     out = dits.sample(family, inhibit(family, model, -1.0, form, cross_end=1.0), batch=2)
-    expected = dits.sample(family, Reading(family, model, -1.0, form).model, batch=2)
+    expected = dits.sample(family, reading(family, model, form).model, batch=2)
     assert close(out, expected, 1e-4)
     assert not close(out, dits.sample(family, model, batch=2), 1e-3)
 
@@ -145,9 +66,9 @@ def test_the_share_of_a_target_in_the_prompt_is_measured_in_the_first_step(built
     model = built(family)
     out = dits.sample(family, inhibit(family, model, -1.0, "aligned", of=targets(family, (3, 4))), batch=2)
     assert torch.equal(out, dits.sample(family, model, batch=2))  # the gate is shut: not a bit
-    reading = Reading(family, model, 0.0, "aligned", [dits.text(family, seed, 7) for seed in (3, 4)])
-    dits.sample(family, reading.model, batch=2)
-    first = torch.tensor(reading.shares[: seen[0].shape[-1]]).permute(1, 2, 0)
+    once_more = reading(family, model, "aligned", (3, 4), 0.0)
+    dits.sample(family, once_more.model, batch=2)
+    first = torch.tensor(once_more.shares[: seen[0].shape[-1]]).permute(1, 2, 0)
     assert len(seen) == 1 and torch.allclose(seen[0], first, atol=1e-3)
 
 
@@ -157,9 +78,9 @@ def test_rows_go_by_role_in_split_batches_and_beside_a_concept(built, family, fo
     guarded = inhibit(family, model, -1.0, form)
     whole = dits.sample(family, guarded, batch=2)
     with_concept = sampling.sld(guarded, dits.text(family, 5))
-    reading = Reading(family, model, -1.0, form).model
+    expected = reading(family, model, form).model
     beside = dits.sample(family, with_concept, batch=2)
-    assert close(beside, dits.sample(family, sampling.sld(reading, dits.text(family, 5)), batch=2), 1e-3)
+    assert close(beside, dits.sample(family, sampling.sld(expected, dits.text(family, 5)), batch=2), 1e-3)
     assert not close(beside, whole, 1e-3)
     monkeypatch.setattr(type(model), "get_free_memory", lambda *_: 0)
     assert close(dits.sample(family, guarded, batch=2), whole, 1e-4)
@@ -203,8 +124,7 @@ def test_two_guards_in_a_row_act_both_and_in_any_order(built, family, open_gate)
 def test_two_targets_of_one_guard_are_the_sum_of_both(built, form, open_gate):
     model = built("lumina")
     out = dits.sample("lumina", inhibit("lumina", model, -0.5, form, of=targets("lumina", (3, 4)), cross_end=1.0))
-    reading = Reading("lumina", model, -0.5, form, [dits.text("lumina", seed, 7) for seed in (3, 4)])
-    assert close(out, dits.sample("lumina", reading.model), 1e-4)
+    assert close(out, dits.sample("lumina", reading("lumina", model, form, (3, 4), -0.5).model), 1e-4)
 
 
 def test_a_compiled_model_is_guarded(built, family):
@@ -249,7 +169,7 @@ def test_every_frame_of_a_video_is_guarded_and_windows_over_it_are_followed(buil
     from comfy import context_windows as host_windows
 
     model, start = built("wan"), dits.noise("wan", frames=4)
-    guarded, reading = inhibit("wan", model), Reading("wan", model, -1.0, "sign_flip").model
+    guarded, once_more = inhibit("wan", model), reading("wan", model, "sign_flip").model
 
     def windowed(one):
         one = one.clone()
@@ -263,7 +183,7 @@ def test_every_frame_of_a_video_is_guarded_and_windows_over_it_are_followed(buil
         return one
 
     for change in (lambda one: one, windowed):
-        out, expected, plain = (dits.sample("wan", change(one), start=start) for one in (guarded, reading, model))
+        out, expected, plain = (dits.sample("wan", change(one), start=start) for one in (guarded, once_more, model))
         assert close(out, expected, 1e-4) and (out - plain).abs().amax((0, 1, 3, 4)).min() > 1e-3
 
 

@@ -153,7 +153,7 @@ STRANGERS = {  # transformers without a stack of blocks that guards know
         dict(
             image_model="pixart_alpha",
             input_size=8,
-            hidden_size=32,
+            hidden_size=48,
             depth=2,
             num_heads=2,
             caption_channels=CONTEXT,
