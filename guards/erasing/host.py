@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import comfy.sd
 import torch
 
+from ..host import edits
 from . import formula, host_look, host_places, host_texts, texts
 
 NEAREST = 8  # stand-ins that the model is asked about
@@ -66,7 +67,9 @@ def apply(model, edit: Edit, strength: float):
     if strength == 0:
         return model, {}
     lora = {name: part if name.endswith(".lora_A.weight") else part * strength for name, part in edit.lora.items()}
-    return comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0], lora
+    edited = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0]
+    edits.note(edited, lora)
+    return edited, lora
 
 
 class _Solving:

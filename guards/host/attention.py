@@ -2,7 +2,7 @@
 
 from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 
-from . import checks
+from . import checks, edits
 
 
 def blocks(unet):
@@ -38,11 +38,13 @@ class Texts:
     and type, and go with the run. A text of 77 tokens takes 26 MB in SDXL at two bytes a number, 6 MB in SD1.5.
 
     The host's multi-GPU split has a copy of the model on every card: the layers that are asked are those of the card that asks. Where
-    the host patches weights for some conditionings only (its hooks), nothing is kept, since another evaluation has other weights.
+    the host patches weights for some conditionings only (its hooks), nothing is kept, since another evaluation has other weights. What a
+    closed-form edit has changed (edits.py) is left out.
     """
 
     def __init__(self, guider):
         self._guider, self._layers, self._made = guider, {}, {}
+        self._before = edits.Before(guider)
 
     def keys_and_values(self, layer, context, queries):
         """(1, T, heads * width) each, of the cross-attention number ``layer``, on the device and in the type of ``queries``."""
@@ -54,7 +56,8 @@ class Texts:
             self._layers[id(patcher)] = [block.attn2 for _, block in blocks(checks.network(patcher))]
         attention = self._layers[id(patcher)][layer]
         moved = self._moved(context, queries)
-        made = attention.to_k(moved), attention.to_v(moved), context  # the context stays, and so does its id
+        made = self._before.unedited(attention, moved, (attention.to_k(moved), attention.to_v(moved)))
+        made = *made, context  # the context stays, and so does its id
         if patcher.current_hooks is None:
             self._made[key] = made
         return made[:2]
@@ -103,6 +106,20 @@ def wrap_cross(options, unet, make, only=None):
 
 def _around(outer, inner):
     return lambda q, k, v, extra: outer(q, k, v, extra, inner)
+
+
+def reads_as_before(run):
+    """Whether a run has texts of guards that are to be read without what an edit has changed in the weights (edits.py)."""
+    patcher = run.guider.model_patcher
+    return bool(run.added and edits.of(run.guider.model_options) and checks.is_unet(patcher))
+
+
+def read_as_before(run, options):
+    """Have the rows that guards have added read so, by ``options``, the run's own transformer options."""
+    if reads_as_before(run):
+        network, before = checks.network(run.guider.model_patcher), edits.Before(run.guider)
+        layers = [block.attn2 for _, block in blocks(network)]
+        wrap_cross(options, network, lambda layer: before.around(run, layers[layer]))
 
 
 def add_self(options, patch):

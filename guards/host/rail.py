@@ -25,7 +25,7 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import compiled, roles, strangers, twins
+from . import attention, compiled, roles, strangers, twins
 from .strangers import KEY, TILES
 
 _running = ContextVar(f"{KEY}_running", default=False)
@@ -125,7 +125,7 @@ def _outer_sample(
         run.batch = noise.shape[0]
         run.start()
         callback = run.counting(callback)
-        patching = any(type(guard).patch is not Guard.patch for guard in run.guards)
+        patching = attention.reads_as_before(run) or any(type(guard).patch is not Guard.patch for guard in run.guards)
         with compiled.uncompiled(run.guider.model_patcher) if patching else contextlib.nullcontext():
             if twin is not None:
                 return twin.sample(
@@ -154,7 +154,7 @@ class Run:
         self.result: Any = None  # ... and what the guider returned
         self._level = None
         self.slots = ()  # roles of the lists under way, as the host counts them
-        self._shown = ()  # roles of the lists under way, as strangers count them
+        self.shown = ()  # roles of the lists under way, as strangers count them
         self._count = None  # latents of the evaluation under way, twins counted
         self.batch = None  # latents of the user's, twins not counted
         self._outputs = None  # name -> denoised, of the evaluation under way
@@ -233,7 +233,7 @@ class Run:
         (``roles.counting``); ``extra``: a patch's extra options."""
         if self._counting is None:
             self._counting = roles.counting(self.guider, lambda: self.step) - frozenset(self.added)
-        return roles.rows(total, extra, self.slots, self._shown, self._counting)
+        return roles.rows(total, extra, self.slots, self.shown, self._counting)
 
     # -- wrappers ----------------------------------------------------------------------------------------------------
 
@@ -245,6 +245,7 @@ class Run:
         add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self._counting_tiles, options, is_model_options=True)
         for guard, state in zip(self.guards, self.states, strict=True):
             guard.patch(self, state, options["transformer_options"])
+        attention.read_as_before(self, options["transformer_options"])
 
     def close(self):
         conds = getattr(self.guider, "conds", {})
@@ -312,7 +313,7 @@ class Run:
         try:
             return self._evaluate(executor, model, conds, x_in, timestep, model_options)
         finally:
-            self.slots = self._shown = ()
+            self.slots = self.shown = ()
             if not asked:
                 self.x = None
 
@@ -329,7 +330,7 @@ class Run:
         # Before the unconditional's: a batch is joined from the last list to the first, and neighbours take the first row that is a 1.
         at = given.index(self.unconditional) if self.unconditional in given else len(given)
         lists[at:at] = [self._choose(name, self.guider.conds[name]) for name in extra]
-        self.slots, self._shown, self._count = [*given[:at], *extra, *given[at:]], given, x_in.shape[0]
+        self.slots, self.shown, self._count = [*given[:at], *extra, *given[at:]], given, x_in.shape[0]
         if extra:
             ours = at if at < len(given) else 1
             numbers = [*range(at), *[ours] * len(extra), *range(at, len(given))]
