@@ -103,3 +103,12 @@ def test_what_took_the_concepts_place_is_not_taken_out_by_the_next_guard(demo):
             pictures[shape] = oracle.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1))
     assert int(pictures["square"].contains("square").sum()) >= 7
     assert int(pictures["star"].contains("star").sum()) == 0 and int(pictures["star"].contains("square").sum()) >= 7
+
+
+def test_the_prompts_of_an_intervention_are_the_users_and_read_as_edited(tiny, clip):
+    intervention = hosting.module("guards.intervention.host")
+    model, gun = edited(tiny, clip, "gun -> banana", keep="a dog"), text(clip, "a gun")
+    guarded, switched = intervention.guard(model, gun, text(clip, "a gun"), 0.5)
+    assert guarded is not model
+    torch.testing.assert_close(models.sample(guarded, switched), models.sample(model, gun), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(models.sample(tiny, gun), models.sample(model, gun), atol=1e-2)

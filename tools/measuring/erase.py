@@ -1,11 +1,13 @@
 """How well Erase Concept keeps concepts out of the demo model's pictures, alone, in scenes, implied, and in the negative at cfg 0.
 
     python3 run.py measure erase [--concepts "star;circle -> square"] [--together] [--count 96] [--steps 4]
+    python3 run.py measure erase --beside "sld strong;inhibitor -1.5"
 
 Two rows for each concept, without the edit and with it. Shares of pictures that show the concept: alone, scene (beside another
 thing), implied (by a word of its own), negative (the caption in the negative at cfg 0). mate: of scenes that showed both, those that
 still show the other thing. clear: of the pictures of the concept alone, those that show something unbroken. other: of other prompts'
-pictures that were as their captions say, those that still are. --together: one edit takes all concepts. The concepts are whatever
+pictures that were as their captions say, those that still are. --together: one edit takes all concepts. --beside: other guards of the
+same concept, alone and behind the edit (sld with a preset of aligned; inhibitor with a scale and a variant). The concepts are whatever
 the world of the demo model knows (tools/demo_model/suites.py).
 """
 
@@ -55,9 +57,25 @@ class Erased:
     def _unguarded(self, concept: str) -> dict:
         return self.see(self.studio.model, concept)
 
-    def row(self, concept: str, lines: str | None) -> table.Figures:
-        before = self.unguarded(concept)
-        seen = before if lines is None else self.see(self.model(lines), concept)
+    def beside(self, model, concept: str, guard: str):
+        """A MODEL with one more guard of the concept: ``sld strong``, ``inhibitor -1.5 words``; "" for none."""
+        kind, *rest = guard.split() or [""]
+        if kind == "sld":
+            preset = hosting.module("guards.sld.formula").ALIGNED[rest[0]]
+            return hosting.module("guards.sld.host").guard(model, preset, self.studio.conditioning(concept))
+        if kind == "inhibitor":
+            more = {"variant": rest[1]} if rest[1:] else {}
+            inhibit = hosting.module("guards.inhibitors.host").guard
+            return inhibit(model, self.studio.clip, "", concept, float(rest[0]), "single_pass", **more)[0]
+        if kind:
+            raise SystemExit(f"--beside: {guard!r} is none of: sld PRESET, inhibitor SCALE [VARIANT]")
+        return model
+
+    def row(self, concept: str, lines: str | None, guard: str = "") -> table.Figures:
+        before, model = self.unguarded(concept), self.studio.model
+        if lines is not None:
+            model = self.model(lines)
+        seen = before if lines is None and not guard else self.see(self.beside(model, concept, guard), concept)
         shares = {
             name: self.world.shows(seen[name], concept).float().mean().item()
             for name in ("alone", "scene", "implied", "negative")
@@ -89,6 +107,7 @@ def main() -> int:
         "--concepts", help="lines as the node takes them, separated by semicolons (default: those tuned on)"
     )
     parser.add_argument("--together", action="store_true", help="erase all of them in one edit")
+    parser.add_argument("--beside", default="", help="guards of the same concept, separated by semicolons")
     options = parser.parse_args()
     erased = Erased(options)
     lines = (options.concepts or ";".join(erased.world.TUNED)).split(";")
@@ -96,7 +115,11 @@ def main() -> int:
     for line in (one.strip() for one in lines):
         concept = erased.texts.read(line)[0].concept
         rows[f"off: {concept}"] = functools.partial(erased.row, concept, None)
-        rows[line] = functools.partial(erased.row, concept, "\n".join(lines) if options.together else line)
+        edit = "\n".join(lines) if options.together else line
+        rows[line] = functools.partial(erased.row, concept, edit)
+        for guard in (one.strip() for one in options.beside.split(";") if one.strip()):
+            rows[f"{guard}: {concept}"] = functools.partial(erased.row, concept, None, guard)
+            rows[f"{line} + {guard}"] = functools.partial(erased.row, concept, edit, guard)
     return table.fill(rows, options)
 
 
