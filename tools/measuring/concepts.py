@@ -17,7 +17,7 @@ from .. import PROJECT
 from ..testing import hosting
 from . import table
 
-FOLDER = PROJECT / "models"
+FOLDER = PROJECT / "tools" / "demo_world" / "trained"
 Guard = Callable[..., tuple]  # (world, concept, replacement) -> (MODEL, CLIP)
 
 
@@ -145,8 +145,8 @@ def main() -> int:
     parser = table.parser("concepts", __doc__, count=24)
     parser.add_argument("--side", choices=("tuned", "held_out", "both"), default="both")
     parser.add_argument("--concepts", help="only these, separated by commas")
-    parser.add_argument("--model", type=Path, default=FOLDER / "demo_world.safetensors")
-    parser.add_argument("--oracle", type=Path, default=FOLDER / "demo_world_oracle.safetensors")
+    parser.add_argument("--model", type=Path, default=FOLDER / "demo_model.safetensors")
+    parser.add_argument("--oracle", type=Path, default=FOLDER / "demo_oracle.safetensors")
     parser.add_argument("--sheet", help="folder for pictures of every concept without and with the guard")
     options = parser.parse_args()
     world = World(options)
