@@ -37,7 +37,7 @@ def implied(count: int) -> tuple[list[str], list[str]]:
     return captions, [caption.replace(IMPLICIT, SUBSTITUTE) for caption in captions]
 
 
-# An object, an implied object, a style, and an object on the left of another one: the target each is inhibited by, and what the picture must keep.
+# An object, one beside another object, an implied one and a style: the target each is inhibited by, and what must be kept.
 TARGETS = {"object": CONCEPT, "implicit": CONCEPT, "style": "striped", "scene": CONCEPT}
 KEYS_OF = {
     "object": ("colour", "background", "texture"),

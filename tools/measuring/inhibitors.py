@@ -3,7 +3,8 @@
     python3 run.py measure inhibitors [--count 256] [--rows "off;aligned -2;aligned adapter"] [--concepts object,implicit,style]
 
 Concepts: an object that the captions name, one that they imply by an invented word, a style, and (scene) the object beside another one,
-which must be kept. Per row and concept three shares: of the pictures that show the concept; of pictures whose other attributes are as the caption says, among those where they were
+which must be kept. Per row and concept three shares: of the pictures that show the concept; of pictures whose other attributes are as
+the caption says, among those where they were
 without a guard; and of pictures of prompts without the concept in which the classifier's answer changed.
 
 Rows: off; aligned, words, local or end (words and end) with a scale; paired and paired paper with a scale; the same with ``adapter`` for
