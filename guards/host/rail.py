@@ -36,8 +36,7 @@ class Guard:
 
     twin = False
     """Whether every latent needs its twin: the same noise, prompt and schedule, unguarded, in the same batch (rows b .. 2b - 1 of each
-    block of rows; twins.py). What the literature calls the source branch of a paired run, as in prompt-to-prompt editing. Asked of the
-    guard and not done by it: doubling the batch is done once for all guards, outside the sampler."""
+    block of rows; twins.py). What the literature calls the source branch of a paired run, as in prompt-to-prompt editing."""
 
     def begin(self, run):
         """Fresh state for one sampling run. May add conditionings with ``run.add``. Raise here to refuse the run."""
@@ -165,7 +164,7 @@ class Run:
         name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
         self._calls_back = isinstance(sampler, comfy.samplers.KSAMPLER) and "dpm_fast" not in name
 
-    # -- what guards use ---------------------------------------------------------------------------------------------
+    # -- what guards use --
 
     @property
     def level(self):
@@ -235,7 +234,7 @@ class Run:
             self._counting = roles.counting(self.guider, lambda: self.step) - frozenset(self.added)
         return roles.rows(total, extra, self.slots, self.shown, self._counting)
 
-    # -- wrappers ----------------------------------------------------------------------------------------------------
+    # -- wrappers --
 
     def start(self):
         self.states = [guard.begin(self) for guard in self.guards]
