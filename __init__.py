@@ -41,6 +41,7 @@ class ConceptGuards(ComfyExtension):
             "compare",
             "score",
             "policy",
+            "concept_guard",
         )
         modules = [import_module(f".{name}", nodes.__name__) for name in names]
         return [node for module in modules for node in module.NODES]

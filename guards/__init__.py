@@ -1,5 +1,6 @@
 """The techniques, one room each. Open the room of what you want to change; read formula, then host, then the node.
 
+    what measures best, in one node      concepts/
     the prediction is corrected          sld/            Safe Latent Diffusion
     the prompt is switched in mid-run    intervention/   ORES, second stage
     the prompt is rewritten              rewriting/      ORES, first stage           (who writes: rewriters/)
@@ -22,6 +23,6 @@ Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
 3. A room knows the rooms of lower floors, never a neighbour:
-   policy > tokens > inhibitors erasing > rewriting directions inversion distillation judging > sld intervention rewriters feedback demo
-   training local > host > words schedule files graph seeds.
+   policy > tokens concepts > inhibitors erasing > rewriting directions inversion distillation judging
+   > sld intervention rewriters feedback demo training local > host > words schedule files graph seeds.
 """

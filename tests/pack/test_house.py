@@ -27,7 +27,7 @@ FLOORS = (  # each floor may import the floors below it, no room may import a ne
     {"sld", "intervention", "rewriters", "feedback", "demo", "training", "local"},
     {"rewriting", "directions", "inversion", "distillation", "judging"},
     {"inhibitors", "erasing"},
-    {"tokens"},
+    {"tokens", "concepts"},
     {"policy"},
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -51,6 +51,14 @@ def _erase(replace: bool) -> Guard:
     return guard
 
 
+def _concept_guard(strictness: str, named: bool) -> Guard:
+    def guard(world, concept: str, replacement: str | None) -> tuple:
+        lines = f"{concept} -> {replacement}" if named and replacement else concept
+        return hosting.module("guards.concepts.host").guard(world.model, world.clip, lines, strictness)[0], world.clip
+
+    return guard
+
+
 ROWS: dict[str, Guard | None] = {
     "off": None,
     "sld max": _sld("max"),
@@ -60,6 +68,11 @@ ROWS: dict[str, Guard | None] = {
     "inhibitor words -1.5": _inhibitor(-1.5, variant="words"),
     "erase": _erase(False),
     "erase ->": _erase(True),
+    **{
+        f"concept guard {strictness}{arrow}": _concept_guard(strictness, bool(arrow))
+        for strictness in ("gentle", "balanced", "strict")
+        for arrow in ("", " ->")
+    },
 }
 
 

@@ -1,0 +1,96 @@
+"""The guards that measure best for a model's family, put on it together: what most people need, in one call.
+
+On UNets (SD1.x, SD2.x, SDXL) the concept's words are edited to mean its replacement (UCE, arXiv 2308.14761) and the local gate replaces
+what still comes through place by place; both name the same replacement. On all other models, and on top of both where it shall be
+strict, Safe Latent Diffusion's aligned variant looks at whatever the guider returns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ..erasing import host as erasing
+from ..erasing import texts
+from ..host import checks
+from ..local import host as local
+from ..sld import formula
+from ..sld import host as sld
+
+STRICTNESS = ("gentle", "balanced", "strict")
+LOOKS = {  # strictness -> the aligned guidance's preset and gating, on models without cross-attention of a UNet
+    "gentle": ("medium", "auto"),
+    "balanced": ("strong", "auto"),
+    "strict": ("max", "watchful"),
+}
+
+
+def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str], None] = lambda share, text: None):
+    """(MODEL, [what was done, a line each]).
+
+    ``concepts``: one a line or separated by commas, ``beer -> milk`` names what takes its place. ``at(share, text)``: progress from 0 to
+    1; may raise to stop. Raises ValueError for texts that cannot be meant, and where the text encoder is not the model's.
+    """
+    erasures = texts.read(concepts)
+    if clip is None:
+        raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
+    lines: list[str] = []
+    if not checks.is_unet(model):
+        return _look(model, clip, erasures, *LOOKS[strictness], lines), lines
+    guarded, chosen = model, {}
+    if strictness != "gentle":
+        guarded, chosen = _local(model, clip, erasures, lines, at)
+    asked = "\n".join(_line(one, chosen) for one in erasures)
+    edit = erasing.erase(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
+    guarded = erasing.apply(guarded, edit, 1.0)[0]
+    lines += [f"Erased from the weights that read the prompt: {line}" for line in edit.lines[: len(erasures)]]
+    if strictness == "strict":
+        guarded = _look(guarded, clip, erasures, "strong", "watchful", lines)
+    return guarded, lines
+
+
+def _local(model, clip, erasures, lines, at):
+    """(the MODEL under the local gate, {concept: what takes its place}); the MODEL itself where it cannot serve this model."""
+    things = [one for one in erasures if not one.is_attribute]
+    if not things:
+        return model, {}
+    named = "\n".join(f"{one.concept} -> {one.replacement}" for one in things if one.replacement)
+    try:
+        guarded, chosen = local.guard(
+            model,
+            clip,
+            [one.concept for one in things],
+            named,
+            tick=lambda done, total: at(0.3 * done / max(total, 1), "finding where this model tells concepts apart"),
+        )
+    except (ValueError, NotImplementedError) as error:
+        logging.warning("Concept Guard: no local gate on this model: %s", error)
+        lines.append(f"No local gate: {error}")
+        return model, {}
+    lines.append(
+        "Replaced in place where it still appears: " + ", ".join(f"{one} -> {two}" for one, two in chosen.items())
+    )
+    return guarded, chosen
+
+
+def _line(one, chosen: dict[str, str]) -> str:
+    """An erasure as a line of text, with the replacement that the local gate uses where the user names none."""
+    instead = chosen.get(one.concept) if one.replacement is None else one.replacement
+    return one.concept if instead is None else f"{one.concept} -> {instead}"
+
+
+def _look(model, clip, erasures, preset: str, gating: str, lines: list[str]):
+    """The MODEL under the aligned guidance, one guard a concept, measured from an empty text."""
+    empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+    things = [one.concept for one in erasures if not one.is_attribute]
+    for text in things:
+        concept = clip.encode_from_tokens_scheduled(clip.tokenize(text))
+        model = sld.guard(model, formula.ALIGNED[preset], concept, empty, gating)
+    left = [one.concept for one in erasures if one.is_attribute]
+    if things:
+        lines.append(
+            f"Steered away from, in whatever comes out (Safe Latent Diffusion, aligned {preset}): {', '.join(things)}"
+        )
+    if left:
+        lines.append(f"Not guarded by steering, which knows no attributes: {', '.join(left)}")
+    return model
