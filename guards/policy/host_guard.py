@@ -7,19 +7,12 @@ from typing import Any
 
 import torch
 
+from ..concepts import host as concepts
 from ..host import rail
 from ..judging import host_score
-from ..sld import formula
-from ..sld import host as sld
 from . import host_tripwire as tripwire
 from .host_office import Stopped, in_force, office
 from .rules import Policy, Refusal
-
-SETTINGS = {  # strictness -> strength of the aligned guidance, and when it looks
-    "gentle": ("medium", "auto"),
-    "balanced": ("strong", "watchful"),
-    "strict": ("max", "off"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +21,7 @@ class UnderPolicy(rail.Guard):
 
     fingerprint: str
     own: tuple[rail.Guard, ...]
+    patches: object  # what the host knows the guarded weights by
 
     def begin(self, run):
         policy = in_force(self.fingerprint)
@@ -55,8 +49,10 @@ def guard(model, clip, policy: Policy):
         raise Stopped(
             Refusal("encoder", "No text encoder belongs to this model here, so it cannot be guarded."), policy
         )
-    options = model.model_options.get("transformer_options", {})
-    earlier = options.get(rail.KEY, ())
+    earlier = model.model_options.get("transformer_options", {}).get(rail.KEY, ())
+    last = earlier[-1] if earlier else None
+    if isinstance(last, UnderPolicy) and last.fingerprint == policy.fingerprint and last.patches == model.patches_uuid:
+        return model  # as the policy's node left it
     policys = {id(one) for under in earlier if isinstance(under, UnderPolicy) for one in (under, *under.own)}
     guarded = model.clone()
     if policys:
@@ -65,13 +61,11 @@ def guard(model, clip, policy: Policy):
             if id(one) not in policys:
                 guarded = rail.attach(guarded, one)
     before = guarded.model_options.get("transformer_options", {}).get(rail.KEY, ())
-    empty = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-    preset, gating = SETTINGS[policy.strictness]
-    for text in policy.texts:
-        concept = clip.encode_from_tokens_scheduled(clip.tokenize(text))
-        guarded = sld.guard(guarded, formula.ALIGNED[preset], concept, empty, gating)
-    own = guarded.model_options["transformer_options"][rail.KEY][len(before) :]
-    return rail.attach(guarded, UnderPolicy(policy.fingerprint, tuple(own)))
+    lines = "\n".join(concept.line for concept in policy.concepts)
+    with tripwire.measuring():
+        guarded = concepts.guard(guarded, clip, lines, policy.strictness)[0]
+    own = guarded.model_options.get("transformer_options", {}).get(rail.KEY, ())[len(before) :]
+    return rail.attach(guarded, UnderPolicy(policy.fingerprint, tuple(own), guarded.patches_uuid))
 
 
 def read(text: str, policy: Policy) -> str:

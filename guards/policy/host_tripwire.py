@@ -6,8 +6,10 @@ before its forward, which looks for the token of a run that is under way. Copies
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import secrets
+import threading
 
 import comfy.model_base
 import torch
@@ -18,6 +20,7 @@ from .rules import Refusal
 
 TOKEN = "concept_guards_policy_run"  # noqa: S105 - a key in the transformer options
 _live: set[str] = set()
+_measuring: set[int] = set()  # threads in which a guard is being made
 _hook = None
 
 
@@ -32,12 +35,22 @@ def end(token: str) -> None:
     _live.discard(token)
 
 
+@contextlib.contextmanager
+def measuring():
+    """While a guard asks the model, in this thread, what it needs to know: nothing of it becomes a picture."""
+    _measuring.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _measuring.discard(threading.get_ident())
+
+
 def check(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
     """Before a forward of a diffusion model. Raises Stopped outside a guarded run."""
     options = kwargs.get("transformer_options")
     if options is None:
         options = next((one for one in args if isinstance(one, dict) and TOKEN in one), {})
-    if options.get(TOKEN) in _live:
+    if options.get(TOKEN) in _live or threading.get_ident() in _measuring:
         return
     policy, fault = office.look()
     if policy is None and fault is None:

@@ -35,6 +35,12 @@ class Concept:
 
     text: str
     action: str = "steer"
+    replacement: str = ""  # what takes its place; empty: something harmless is chosen
+
+    @property
+    def line(self) -> str:
+        """As Concept Guard reads it."""
+        return f"{self.text} -> {self.replacement}" if self.replacement else self.text
 
 
 @dataclass(frozen=True)
@@ -140,17 +146,26 @@ def _concepts(value: object) -> tuple[Concept, ...]:
         entry = {"text": one} if isinstance(one, str) else one
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
             raise ValueError(f'concepts, number {number}: give a text, or {{"text": ..., "action": ...}}.')
-        strange = [key for key in entry if key not in ("text", "action") and not key.startswith("_")]
+        strange = [key for key in entry if key not in ("text", "action", "replacement") and not key.startswith("_")]
         if strange:
-            raise ValueError(f"concepts, number {number}: there is no key {strange[0]!r} here, only text and action.")
-        words, action = entry["text"].strip(), entry.get("action", "steer")
-        if not words or len(words) > MOST_CHARACTERS or any(ord(letter) < 32 for letter in words):
-            raise ValueError(f"concepts, number {number}: give 1 to {MOST_CHARACTERS} characters on one line.")
+            raise ValueError(
+                f"concepts, number {number}: there is no key {strange[0]!r}; keys: text, action, replacement."
+            )
+        words, instead, action = entry["text"].strip(), entry.get("replacement", ""), entry.get("action", "steer")
+        if not isinstance(instead, str) or not words:
+            raise ValueError(f"concepts, number {number}: text and replacement are texts, and text is not empty.")
+        for said in (words, instead):
+            if len(said) > MOST_CHARACTERS or any(ord(letter) < 32 for letter in said):
+                raise ValueError(f"concepts, number {number}: give at most {MOST_CHARACTERS} characters on one line.")
+            if any(mark in said for mark in ("->", "→", "=>", "{", "}", ",")) or said.startswith("#"):
+                raise ValueError(
+                    f"concepts, number {number}: one thing in plain words, without arrows, commas, braces or #."
+                )
         if action not in ACTIONS:
             raise ValueError(f"concepts, number {number}: action is {action!r}, choose one of {', '.join(ACTIONS)}.")
         if words.casefold() in (known.text.casefold() for known in found):
             raise ValueError(f"concepts, number {number}: {words!r} is there twice; keep one.")
-        found.append(Concept(words, action))
+        found.append(Concept(words, action, instead.strip()))
     return tuple(found)
 
 

@@ -22,7 +22,7 @@ def test_the_least_policy_steers_and_asks_for_nothing_else():
 def test_everything_that_can_be_said():
     policy = read(
         _why="comments begin with an underscore",
-        concepts=["gun", {"text": "nude person", "action": "refuse", "_": "art class"}],
+        concepts=["gun", {"text": "nude person", "action": "refuse", "replacement": "statue", "_": "art class"}],
         strictness="strict",
         minimum_steps=8,
         most_nodes=50,
@@ -35,6 +35,7 @@ def test_everything_that_can_be_said():
         message="A class.",
         contact="room 12",
     )
+    assert [concept.line for concept in policy.concepts] == ["gun", "nude person -> statue"]
     assert policy.texts == ("gun", "nude person") and policy.refused == ("nude person",)
     text = "\n".join(explain(policy))
     for part in (
@@ -62,6 +63,8 @@ def test_everything_that_can_be_said():
         ({"concepts": "gun"}, "concepts: name what"),
         ({"concepts": ["gun", "GUN"]}, "number 2: 'GUN' is there twice"),
         ({"concepts": [""]}, "number 1"),
+        ({"concepts": ["beer -> milk"]}, "without arrows"),
+        ({"concepts": [{"text": "beer", "replacement": 3}]}, "replacement are texts"),
         ({"concepts": [3]}, "number 1: give a text"),
         ({"concepts": [{"text": "gun", "acton": "refuse"}]}, "no key 'acton'"),
         ({"concepts": [{"text": "gun", "action": "warn"}]}, "action is 'warn'"),
