@@ -25,8 +25,8 @@ def clip(host):
     return models.clip()
 
 
-# Of a training's outcome. Adam makes a whole step of a rounding in a gradient near zero, and some processors round by where a tensor lies in
-# memory: 0.0045 was seen. Gradients that are wrong are off by far more than this.
+# Of a training's outcome. Adam makes a whole step of a rounding in a gradient near zero, and some processors round by where a tensor
+# lies in memory: 0.0045 was seen. Gradients that are wrong are off by far more than this.
 SAME = 1e-2
 
 
