@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+
+import pytest
+
+from tools.serving.server import Server
+from tools.testing.browser import new_page
+from tools.testing.frontend import CLASSIC, NODES_2
 
 PATH = Path(__file__).resolve().parent.parent.parent / "workflows" / "compare_and_score.json"
 PAIR = "() => [...document.querySelectorAll('.cg-pair img')].filter((one) => one.complete && one.naturalWidth > 0).length === 2"
+
+
+@pytest.fixture(scope="module")
+def own_server(host_path, tmp_path_factory):
+    """A server of its own: what the page leaves on a server is opened again by the next page."""
+    with Server(Path(sys.executable), host_path, tmp_path_factory.mktemp("compare-server")) as running:
+        yield running
+
+
+@pytest.fixture(params=[CLASSIC, NODES_2])
+def front_end(request, browser, own_server):
+    found = new_page(browser, own_server, request.param)
+    yield found
+    found.page.close()
 
 
 def test_the_slider_shows_one_side_or_the_other_and_turns_the_pages(front_end):
