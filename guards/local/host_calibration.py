@@ -92,7 +92,9 @@ def _measure(model, clip, tick):
 
 
 def _sample(model, clip, captions, seed, side=None, steps=calibration.STEPS):
-    own = getattr(type(model.model.model_config), "trained_side", None)  # the host's own objects warn of any name that they lack
+    own = getattr(
+        type(model.model.model_config), "trained_side", None
+    )  # the host's own objects warn of any name that they lack
     side = side or own or SIDES.get(checks.family(model), 64)
     noise = torch.randn(
         (len(captions), model.model.latent_format.latent_channels, side, side), generator=seeds.generator(seed)
