@@ -54,7 +54,7 @@ def guard(model, clip, policy: Policy):
     if isinstance(last, UnderPolicy) and last.fingerprint == policy.fingerprint and last.patches == model.patches_uuid:
         return model  # as the policy's node left it
     policys = {id(one) for under in earlier if isinstance(under, UnderPolicy) for one in (under, *under.own)}
-    guarded = model.clone()
+    guarded: Any = model.clone()
     if policys:
         rail.detach(guarded)
         for one in earlier:
