@@ -30,9 +30,7 @@ class GuardPolicyReport(io.ComfyNode):
     def execute(cls):
         policy, fault = host_office.office.look()
         if policy is not None:
-            lines = explain(policy)
-            if not policy.show_concepts:
-                lines = [line for line in lines if not line.startswith("Kept out")]
+            lines = explain(policy, policy.show_concepts)
             report = "\n".join(filter(None, [*lines, policy.message, policy.contact and f"Ask: {policy.contact}."]))
         else:
             report = fault.reason if fault else "No policy is in force on this server."

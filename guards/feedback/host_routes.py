@@ -13,11 +13,11 @@ import functools
 import json
 import logging
 import os
-import sys
 import tempfile
 
 from aiohttp import web
 
+from ..host.progress import running_server
 from . import archive as feedback_zip
 from . import host_callers as callers
 from . import host_sets as feedback_sets
@@ -288,20 +288,15 @@ def register(routes: web.RouteTableDef) -> None:
     routes.post(PREFIX + "/{set}/import")(take_in)
 
 
-def _server():
-    """The running server; None where the host is used without one. It is not imported: who runs a server has it."""
-    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
-
-
 def register_with_host() -> None:
     """Add them to the running server's, if there is one."""
-    server = _server()
+    server = running_server()
     if server is not None:
         register(server.routes)
 
 
 def tell_pages(name: str) -> None:
     """Open rating pages show what has just been filed."""
-    server = _server()
+    server = running_server()
     if server is not None:
         server.send_sync("concept_guards.filed", {"set": name})

@@ -13,14 +13,18 @@ from PIL import Image
 PREVIEWS = 8
 
 
+def running_server():
+    """The running server; None where the host is used without one. It is not imported: who runs a server has it."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
 def under_node(node):
     """A function of a text that the front end shows under ``node`` while the graph runs; without a server it does nothing."""
 
     def show(text):
         if node is None:
             return
-        server = sys.modules.get("server")  # the running one: without it nobody looks
-        send = getattr(getattr(getattr(server, "PromptServer", None), "instance", None), "send_progress_text", None)
+        send = getattr(running_server(), "send_progress_text", None)  # without a server nobody looks
         if send is not None:
             send(text, node)
 

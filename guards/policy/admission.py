@@ -6,6 +6,7 @@ A graph is {node id: {"class_type": str, "inputs": {name: value}}}; a link is [n
 from __future__ import annotations
 
 import copy
+import graphlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ def refuse(graph: object, policy: Policy, kind_of: Kinds, names: Texts) -> Refus
         broken = _form(name, node) or _class(name, node["class_type"], policy, kind_of) or _links(name, node)
         if broken:
             return broken
-    return _texts(graph, kind_of, names)
+    return _texts(graph, names)
 
 
 def _form(name: str, node: object) -> Refusal | None:
@@ -98,7 +99,7 @@ def links(node: dict) -> Iterator[tuple[str, str, int]]:
             yield key, value[0], int(value[1])
 
 
-def _texts(graph: dict, kind_of: Kinds, names: Texts) -> Refusal | None:
+def _texts(graph: dict, names: Texts) -> Refusal | None:
     """A refused concept in any text of the graph that is not only a negative prompt."""
     spared, read = negatives(graph), 0
     for name, node in graph.items():
@@ -219,12 +220,10 @@ def _encoder(graph: dict, name: str, kind_of: Kinds, apart: tuple[str, ...]) -> 
 
 def acyclic(graph: dict) -> bool:
     """Whether no node feeds itself."""
-    waiting = {name: {source for _, source, _ in links(node) if source in graph} for name, node in graph.items()}
-    while waiting:
-        free = {name for name, sources in waiting.items() if not sources}
-        if not free:
-            return False
-        waiting = {name: sources - free for name, sources in waiting.items() if name not in free}
+    try:
+        graphlib.TopologicalSorter({name: [one for _, one, _ in links(node)] for name, node in graph.items()}).prepare()
+    except graphlib.CycleError:
+        return False
     return True
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from ..feedback import host_callers as callers
+from ..host.progress import running_server
 from . import admission, audit, host_office
 from . import host_tripwire as tripwire
 from .host_office import Stopped, office
@@ -42,14 +43,6 @@ def _type(said: object) -> str:
     return "*" if "MATCHTYPE" in said.upper() else said
 
 
-def judged(graph: object, server) -> Refusal | None:
-    """Why a graph is not let in, after the host's own replacements of old nodes; None where no policy is in force or nothing is wrong."""
-    policy, fault = office.look()
-    if fault is not None or policy is None:
-        return fault
-    return admission.refuse(_renewed(graph, server), policy, kind_of, office.names)
-
-
 def _renewed(graph: Any, server) -> Any:
     """A copy of the graph as the host will run it: old node classes replaced by their successors."""
     renewed = copy.deepcopy(graph)
@@ -60,6 +53,10 @@ def _renewed(graph: Any, server) -> Any:
             node.setdefault("inputs", {})
         manager.apply_replacements(renewed)
     return renewed
+
+
+def _refuse(graph: Any, policy: Policy | None) -> Refusal | None:
+    return admission.refuse(graph, policy, kind_of, office.names) if policy is not None else None
 
 
 def answer(refusal: Refusal, policy: Policy | None) -> web.Response:
@@ -89,7 +86,7 @@ def middleware(server):
         try:
             said = await request.json()
             graph = said.get("prompt") if isinstance(said, dict) else None
-            refusal = judged(graph, server)
+            refusal = fault or _refuse(_renewed(graph, server), policy)
             office.record(
                 "refused" if refusal else "admitted", refusal, graph, client=str(said.get("client_id", ""))[:64]
             )
@@ -117,9 +114,10 @@ def handler(server, said: dict) -> dict:
         if policy is None and fault is None:
             return said
         graph = said.get("prompt")
-        refusal = fault or judged(graph, server)
+        renewed = _renewed(graph, server)
+        refusal = fault or _refuse(renewed, policy)
         if refusal is None and policy is not None:
-            made = admission.guarded(_renewed(graph, server), policy, kind_of)
+            made = admission.guarded(renewed, policy, kind_of)
             if isinstance(made, dict):
                 if not policy.previews:
                     said["extra_data"] = {**(said.get("extra_data") or {}), "preview_method": "none"}
@@ -179,7 +177,7 @@ def install(server) -> None:
 
 
 def install_with_host() -> None:
-    """On the running server, if there is one. It is not imported: who runs a server has it."""
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    """On the running server, if there is one."""
+    server = running_server()
     if server is not None:
         install(server)

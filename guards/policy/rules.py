@@ -193,13 +193,13 @@ def _fingerprint(policy: Policy) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def explain(policy: Policy) -> list[str]:
-    """What the policy does, a sentence a line."""
+def explain(policy: Policy, concepts: bool = True) -> list[str]:
+    """What the policy does, a sentence a line; without ``concepts``, not what it forbids."""
     steered = [concept.text for concept in policy.concepts if concept.action == "steer"]
     lines = []
-    if steered:
+    if steered and concepts:
         lines.append(f"Kept out of every picture while it is made ({policy.strictness}): {', '.join(steered)}.")
-    if policy.refused:
+    if policy.refused and concepts:
         lines.append(f"Kept out, and prompts that name it are refused: {', '.join(policy.refused)}.")
     if policy.nodes == "listed":
         lines.append(f"Only these node classes may be used: {', '.join(policy.allow)}.")
