@@ -43,7 +43,7 @@ class Office:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stamp: tuple | None = None
+        self._stamp: tuple | str | None = "never looked"
         self._policy: Policy | None = None
         self._fault: Refusal | None = None
         self._watch: Watch | None = None
@@ -55,7 +55,7 @@ class Office:
         with self._lock:
             place = path()
             stamp = _stamp(place)
-            if stamp != self._stamp or (stamp is None and self._seen):
+            if stamp != self._stamp:
                 self._read(place, stamp)
                 self._stamp = stamp
             return self._policy, self._fault
