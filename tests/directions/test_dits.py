@@ -149,24 +149,11 @@ def test_a_compiled_model_is_steered(built, family):
 
 
 def test_every_frame_of_a_video_is_steered_and_windows_over_it_are_followed(built):
-    from comfy import context_windows as host_windows
-
     model = built("wan")
     start, still = dits.noise("wan", frames=4), []
     guarded = steer(model, a_direction(model))
 
-    def windowed(one):
-        one = one.clone()
-        one.model_options["context_handler"] = host_windows.IndexListContextHandler(
-            context_schedule=host_windows.get_matching_context_schedule(host_windows.ContextSchedules.STATIC_STANDARD),
-            fuse_method=host_windows.get_matching_fuse_method(host_windows.ContextFuseMethods.FLAT),
-            context_length=2,
-            context_overlap=0,
-            dim=2,
-        )
-        return one
-
-    for change in (lambda one: one, windowed):
+    for change in (lambda one: one, dits.windowed):
         out, plain = (dits.sample("wan", change(one), steps=1, start=start) for one in (guarded, model))
         with dits.ByHook("wan", model, a_direction(model).values, dits.text("wan", 1)) as reference:
             assert close(out, dits.sample("wan", change(reference.model), steps=1, start=start), 1e-5)

@@ -166,23 +166,10 @@ def test_a_step_costs_one_pass_over_a_single_token_where_that_is_close(built, fa
 
 
 def test_every_frame_of_a_video_is_guarded_and_windows_over_it_are_followed(built):
-    from comfy import context_windows as host_windows
-
     model, start = built("wan"), dits.noise("wan", frames=4)
     guarded, once_more = inhibit("wan", model), reading("wan", model, "sign_flip").model
 
-    def windowed(one):
-        one = one.clone()
-        one.model_options["context_handler"] = host_windows.IndexListContextHandler(
-            context_schedule=host_windows.get_matching_context_schedule(host_windows.ContextSchedules.STATIC_STANDARD),
-            fuse_method=host_windows.get_matching_fuse_method(host_windows.ContextFuseMethods.FLAT),
-            context_length=2,
-            context_overlap=0,
-            dim=2,
-        )
-        return one
-
-    for change in (lambda one: one, windowed):
+    for change in (lambda one: one, dits.windowed):
         out, expected, plain = (dits.sample("wan", change(one), start=start) for one in (guarded, once_more, model))
         assert close(out, expected, 1e-4) and (out - plain).abs().amax((0, 1, 3, 4)).min() > 1e-3
 

@@ -250,3 +250,20 @@ class ByHook:
 
     def __exit__(self, *_):
         self.handle.remove()
+
+
+def windowed(model):
+    """A clone whose frames are sampled in windows of two, one after the other."""
+    from comfy import context_windows
+
+    model = model.clone()
+    model.model_options["context_handler"] = context_windows.IndexListContextHandler(
+        context_schedule=context_windows.get_matching_context_schedule(
+            context_windows.ContextSchedules.STATIC_STANDARD
+        ),
+        fuse_method=context_windows.get_matching_fuse_method(context_windows.ContextFuseMethods.FLAT),
+        context_length=2,
+        context_overlap=0,
+        dim=2,
+    )
+    return model
