@@ -30,7 +30,7 @@ def erased(erasing, model, clip, strength=1.0, **changes):
 
 def by_numpy(model, clip, key, pairs, keep):
     """Equation 7 for one weight of a UNet, position by position, from the texts alone (all words are one token)."""
-    weight = model.get_key_patches(key)[key][0][0].double().numpy()
+    weight = model.get_key_patches(key)[key][0][0].detach().double().numpy()
     read = {words: text(clip, words)[0][0][0].double().numpy() for words in (*[w for p in pairs for w in p], *keep)}
     left, right = 0.1 * weight, 0.1 * numpy.eye(weight.shape[1])
     for old, new in pairs:
