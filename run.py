@@ -25,7 +25,7 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
     "fetch": ("tools.setup.fetch_model", False, "fetch a better language model for `rewrite` into the cache"),
     "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
     "evaluate": ("tools.evaluating", False, "measure guards on your own model: many prompts, servers, one report"),
-    "train": ("tools.demo_model", False, "make the model in the box, or what comes with it: `train --list`"),
+    "train": ("tools.demo_world", False, "make the model in the box, or what comes with it: `train --list`"),
     "policy": ("tools.policy", False, "explain a policy file, or verify the record of its decisions"),
     "redteam": ("tools.redteam", False, "try to get round a policy on a real server, and count what comes out"),
     "contract": (

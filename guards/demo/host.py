@@ -2,7 +2,7 @@
 
 One safetensors file holds the three parts, half precision, under ``unet.``, ``text.`` and ``vae.``. Of the text
 encoder's token table only the rows of the words it was trained on are stored (``token_ids`` names them); every other
-word shares one row, the unknown word. How it was made: ``tools/demo_model/`` and ``models/README.md``.
+word shares one row, the unknown word. How it was made: ``tools/demo_world/`` and ``models/README.md``.
 """
 
 import functools
@@ -22,22 +22,23 @@ import safetensors.torch
 import torch
 
 from ..host import folders
-from .vae import BLOCK, CHANNELS, WIDTH, DemoVAE
+from .vae import BLOCK, CHANNELS, DemoVAE
 
 FAMILY = "demo"
 PATH = os.path.join(folders.SHIPPED, "demo_model.safetensors")
 CONTEXT = 96
+SIZE = 96  # the width and height in pixels that it was trained on
 
 UNET = dict(
     image_size=32,
     use_checkpoint=False,
     use_spatial_transformer=True,
     legacy=False,
-    in_channels=16,
-    out_channels=16,
+    in_channels=CHANNELS,
+    out_channels=CHANNELS,
     model_channels=64,
     num_res_blocks=[1, 1],
-    channel_mult=[1, 2],
+    channel_mult=[1, 3],
     transformer_depth=[1, 1],
     transformer_depth_output=[0, 1, 1, 1],
     transformer_depth_middle=1,
@@ -49,7 +50,7 @@ TEXT = {"hidden_size": CONTEXT, "num_hidden_layers": 3, "num_attention_heads": 4
 
 
 class DemoLatent(comfy.latent_formats.LatentFormat):
-    """16 channels at 1/8 of the picture's size; each has zero mean and unit variance by construction."""
+    """24 channels at 1/8 of the picture's size; each has zero mean and unit variance by construction."""
 
     latent_channels = CHANNELS
 
@@ -61,7 +62,7 @@ class DemoModelConfig(comfy.supported_models_base.BASE):
     unet_extra_config = {"num_heads": 4, "num_head_channels": -1}
     latent_format = DemoLatent
     memory_usage_factor = 1.0
-    trained_side = 8  # of the latents; guards that try the model out ask for it
+    trained_side = SIZE // BLOCK  # of the latents; guards that try the model out ask for it
 
 
 def build_unet(dtype=torch.float32):
@@ -100,7 +101,7 @@ def build_vae(weights):
     )
     vae.downscale_ratio = vae.upscale_ratio = BLOCK
     vae.latent_channels, vae.size = CHANNELS, None
-    vae.memory_used_encode = vae.memory_used_decode = lambda shape, dtype: 4 * WIDTH * 64 * shape[2] * shape[3]
+    vae.memory_used_encode = vae.memory_used_decode = lambda shape, dtype: 4 * 64 * 256 * shape[2] * shape[3]
     return vae
 
 
@@ -152,7 +153,7 @@ def _first_line(error):
 
 def _unet(weights, disable_dynamic=False):
     model = build_unet(
-        comfy.model_management.unet_dtype(model_params=4_000_000, supported_dtypes=[torch.float16, torch.float32])
+        comfy.model_management.unet_dtype(model_params=8_000_000, supported_dtypes=[torch.float16, torch.float32])
     )
     model.diffusion_model.load_state_dict(weights)
     load_device = comfy.model_management.get_torch_device()

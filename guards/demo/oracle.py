@@ -1,13 +1,14 @@
-"""The demo model's oracle: a small classifier (a CNN) that says what a picture shows, for tests, demos and tables of figures.
+"""The demo world's oracle: a small detector that names every thing in a picture and where it is, for tests and demos only.
 
-A picture has three slots: one big object in the ``centre``, or small ones on the ``left`` and on the ``right``. A slot
-holds one of the eight shapes, ``none`` (something is there, but it is no clear shape) or ``absent``.
+A grid of 12x12 cells; a cell holds a thing, a person of some profession, ``broken`` (something is there, but it is nothing
+clear), or nothing. People have a gender and a tone, the picture a background and a style. The names are in the file.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -16,136 +17,152 @@ from torch import Tensor, nn
 
 from ..files import MODELS
 
-SIZE = 64
-SLOTS = ["left", "centre", "right"]
-SHAPES = ["circle", "square", "triangle", "star", "heart", "ring", "cross", "moon"]
-CLASSES = [*SHAPES, "none", "absent"]
-NONE, ABSENT = CLASSES.index("none"), CLASSES.index("absent")
-COLOURS = ["red", "green", "blue", "yellow", "purple", "orange"]
-BACKGROUNDS = ["white", "black", "gray", "pink"]
-TEXTURES = ["plain", "striped", "dotted"]
-NAMES = (*SHAPES, *TEXTURES[1:])  # what may be asked for by name
-
-FORMAT = "concept-guards.oracle/1"
+SIZE, GRID = 96, 12
+FORMAT = "concept-guards.scene-oracle/1"
+SURE = 0.5  # how sure that anything is there before it is named
+LISTS = ("things", "professions", "genders", "tones", "backgrounds", "styles")
 PATH = os.fspath(MODELS / "demo_oracle.safetensors")
-SURE = 0.6  # "decent confidence": what contains() asks for
-HEADS = [len(SLOTS) * len(CLASSES), len(SLOTS) * len(COLOURS), len(TEXTURES), len(BACKGROUNDS)]
+ARTISTS = {"varga": "line", "kubo": "pixel"}  # as captions say a style -> its name in the oracle's list
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing that the oracle sees. ``x``, ``y``: its middle, 0..1 from the left and the top."""
+
+    name: str  # a thing, a profession, or "broken"
+    x: float
+    y: float
+    confidence: float
+    gender: str = ""  # "" unless it is a person
+    tone: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.tone, self.gender, self.name)))
 
 
 @dataclass
 class Seen:
-    """What the oracle sees in n pictures: indices into the lists above, and how sure it is (0..1) of each."""
+    """What the oracle sees in n pictures."""
 
-    slots: Tensor  # (n, 3) into CLASSES; left, centre, right
-    colours: Tensor  # (n, 3) into COLOURS; means nothing where absent
-    texture: Tensor  # (n,) into TEXTURES, of the centre object
-    background: Tensor  # (n,) into BACKGROUNDS
-    slots_confidence: Tensor
-    colours_confidence: Tensor
-    texture_confidence: Tensor
-    background_confidence: Tensor
-    probabilities: Tensor  # (n, 3, 10): every class of every slot
+    things: list[list[Thing]]
+    background: list[str]
+    style: list[str]
+    likely: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # name -> (n,): how sure, 0..1, that it is anywhere in the picture
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return len(self.things)
 
-    def contains(self, shape: str, confidence: float = SURE) -> Tensor:
-        """(n,) bool: does any slot show this shape, with at least this confidence (0 to 1)? Raises ValueError for no shape."""
-        if shape not in SHAPES:
-            raise ValueError(f"shape: {shape!r} is none of {', '.join(SHAPES)}")
-        return ((self.slots == SHAPES.index(shape)) & (self.slots_confidence >= confidence)).any(1)
+    def contains(self, name: str, confidence: float = SURE) -> Tensor:
+        """(n,) bool: is this thing, or a person of this profession, gender or tone, anywhere?"""
+        return torch.tensor(
+            [any(name in (t.name, t.gender, t.tone) and t.confidence >= confidence for t in row) for row in self.things]
+        )
 
     def shows(self, name: str) -> Tensor:
-        """(n,) bool: does the picture show this one of NAMES?"""
-        return self.texture == TEXTURES.index(name) if name in TEXTURES else self.contains(name)
+        """(n,) bool: does the picture show this one of ``names()``: a thing, people of that kind, a place, an artist's style?"""
+        style = ARTISTS.get(name, name)
+        whole = torch.tensor([name == place or style == kind for place, kind in zip(self.background, self.style)])
+        return self.contains(name) | whole.bool()
 
     def likelihood(self, name: str) -> Tensor:
-        """(n,): how sure the oracle is, 0..1, that the picture shows this one of NAMES."""
-        if name in TEXTURES:
-            return self.texture_confidence * (self.texture == TEXTURES.index(name))
-        return self.probabilities[:, :, SHAPES.index(name)].amax(1)
+        """(n,): how sure the oracle is, 0..1, that the picture shows this one of ``names()``."""
+        return self.likely[ARTISTS.get(name, name)]
 
     def broken(self) -> Tensor:
-        """(n,) bool: does any slot hold something that is no clear shape, or does the picture hold nothing at all?"""
-        return (self.slots == NONE).any(1) | (self.slots == ABSENT).all(1)
+        """(n,) bool: is anything broken, or nothing there at all?"""
+        return torch.tensor([not row or any(t.name == "broken" for t in row) for row in self.things])
 
     def describe(self) -> list[str]:
-        """``"striped green ring"``, ``"red star + blue circle"``, ``"red star + unclear"``, ``"unclear"``, ``"empty"``"""
+        """``"dark woman farmer + beer, beach"``, ``"empty, white, pixel"``"""
         lines = []
-        for row in range(len(self)):
-            parts = []
-            for slot, kind in enumerate(self.slots[row].tolist()):
-                if kind == ABSENT:
-                    continue
-                if kind == NONE or self.slots_confidence[row, slot] < 0.5:
-                    parts.append("unclear")
-                    continue
-                words = [COLOURS[self.colours[row, slot]], SHAPES[kind]]
-                if slot == 1 and self.texture[row] > 0:
-                    words.insert(0, TEXTURES[self.texture[row]])
-                parts.append(" ".join(words))
-            lines.append(" + ".join(parts) or "empty")
+        for row, background, style in zip(self.things, self.background, self.style):
+            what = " + ".join(str(t) for t in sorted(row, key=lambda t: t.x)) or "empty"
+            lines.append(", ".join([what, background] + ([style] if style != "plain" else [])))
         return lines
 
 
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
+class _Mix(nn.Module):
+    """x + narrow convolutions, normalised over the batch."""
+
+    def __init__(self, width: int, narrow: int) -> None:
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        self.body = nn.Sequential(
+            nn.Conv2d(width, narrow, 1, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU(),
+            nn.Conv2d(narrow, narrow, 3, padding=1, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU(),
+            nn.Conv2d(narrow, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.conv(x)))
+        return F.relu(x + self.body(x))
 
 
-def _down(a: int, b: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(a, b, kernel, 2, kernel // 2, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+def _conv(a: int, b: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    padding = kernel // 2 if stride == 1 else 0
+    return nn.Sequential(nn.Conv2d(a, b, kernel, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU())
 
 
 class Oracle(nn.Module):
-    """0.3 M parameters. Call ``see``, ``contains`` or ``describe`` with (n, 3, height, width) pictures in 0..1."""
+    """0.6 M parameters. ``names``: the lists of LISTS. ``see`` takes (n, 3, height, width) pictures in 0..1."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: dict[str, list[str]]) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            _down(3, 24, 5),
-            _Residual(24),
-            _down(24, 64, 3),
-            _Residual(64),
-            _down(64, 96, 3),
-            _Residual(96),
-            nn.Conv2d(96, 16, 1, bias=False),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
-        )
-        self.hidden = nn.Linear(16 * (SIZE // 8) ** 2, 96)
-        self.heads = nn.Linear(96, sum(HEADS))
+        self.names = names
+        self.classes = [*names["things"], *names["professions"], "broken", "nothing"]
+        self.sizes = [len(self.classes), len(names["genders"]), len(names["tones"])]
+        self.fine = nn.Sequential(nn.PixelUnshuffle(4), _conv(48, 64, 3), _Mix(64, 48), _conv(64, 160, 2, 2))
+        self.middle = nn.Sequential(_Mix(160, 64), _Mix(160, 64))
+        self.coarse = nn.Sequential(_conv(160, 192, 2, 2), _Mix(192, 64), _Mix(192, 64), nn.Conv2d(192, 160, 1))
+        self.last = nn.Sequential(_Mix(160, 64), _Mix(160, 64))
+        self.cells = nn.Conv2d(160, sum(self.sizes), 1)
+        self.whole = nn.Linear(160 * 9, len(names["backgrounds"]) + len(names["styles"]))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits of (n, 3, 64, 64) in 0..1: slots (n, 3, 10), colours (n, 3, 6), texture (n, 3), background (n, 4)."""
-        x = F.relu(self.hidden(self.body(images * 2 - 1).flatten(1)))
-        slots, colours, texture, background = self.heads(x).split(HEADS, 1)
-        return slots.unflatten(1, (len(SLOTS), -1)), colours.unflatten(1, (len(SLOTS), -1)), texture, background
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Logits: classes, genders, tones (n, k, 12, 12) each; background, style (n, k)."""
+        x = self.middle(self.fine(images * 2 - 1))
+        x = self.last(F.relu(x + F.interpolate(self.coarse(x), scale_factor=2.0)))
+        whole = self.whole(F.avg_pool2d(x, 4).flatten(1))
+        parts = whole.split([len(self.names["backgrounds"]), len(self.names["styles"])], 1)
+        return (*self.cells(x).split(self.sizes, 1), *parts)
 
     @torch.no_grad()
     def see(self, images: Tensor) -> Seen:
         """What (n, 3, height, width) pictures in 0..1 show. Raises ValueError for others, as ``prepare``."""
-        images = prepare(images).to(self.hidden.weight)
-        parts = [[head.float().softmax(-1) for head in self(chunk)] for chunk in images.split(128)]
-        slots, colours, texture, background = (torch.cat(part) for part in zip(*parts))
-        (cs, s), (cc, c), (ct, t), (cb, b) = (p.max(-1) for p in (slots, colours, texture, background))
-        return Seen(s, c, t, b, cs, cc, ct, cb, slots)
+        images = prepare(images).to(self.cells.weight)
+        parts = [[head.float().softmax(1) for head in self(chunk)] for chunk in images.split(64)]
+        classes, genders, tones, background, style = (torch.cat(part) for part in zip(*parts))
+        there = 1 - classes[:, -1]
+        peak = (there >= SURE) & (there >= F.max_pool2d(there[:, None], 3, 1, 1)[:, 0])
+        found: list[list[Thing]] = [[] for _ in images]
+        for i, y, x in peak.nonzero().tolist():
+            found[i].append(self._thing(classes[i, :, y, x], genders[i, :, y, x], tones[i, :, y, x], x, y))
+        whole = (("backgrounds", background), ("styles", style))
+        likely = dict(zip(self.classes, classes.amax((2, 3)).unbind(1)))
+        jobs = [self.classes.index(job) for job in self.names["professions"]]
+        people = classes[:, jobs].sum(1, keepdim=True)
+        for key, p in (("genders", genders), ("tones", tones)):
+            likely |= dict(zip(self.names[key], (people * p).amax((2, 3)).unbind(1)))
+        for key, p in whole:
+            likely |= dict(zip(self.names[key], p.unbind(1)))
+        return Seen(found, *([self.names[key][k] for k in p.argmax(1).tolist()] for key, p in whole), likely)
 
-    def contains(self, images: Tensor, shape: str, confidence: float = SURE) -> Tensor:
-        """(n,) bool: which pictures show this shape. Raises ValueError for another shape or other pictures."""
-        return self.see(images).contains(shape, confidence)
-
-    def describe(self, images: Tensor) -> list[str]:
-        """Each picture in a few words, as ``Seen.describe``. Raises ValueError as ``prepare``."""
-        return self.see(images).describe()
+    def _thing(self, classes: Tensor, genders: Tensor, tones: Tensor, x: int, y: int) -> Thing:
+        k = int(classes[:-1].argmax())
+        gender = tone = ""
+        if self.classes[k] in self.names["professions"]:
+            gender, tone = self.names["genders"][int(genders.argmax())], self.names["tones"][int(tones.argmax())]
+        place = ((x + 0.5) / GRID, (y + 0.5) / GRID)
+        return Thing(self.classes[k], *place, float(classes[k] / (1 - classes[-1]).clamp(min=1e-6)), gender, tone)
 
 
 def prepare(images: Tensor) -> Tensor:
-    """Pictures (n, 3, height, width) in 0..1, as (n, 3, 64, 64) float32. Raises ValueError for others, NaN included."""
+    """Pictures (n, 3, height, width) in 0..1, as (n, 3, 96, 96) float32. Raises ValueError for others, NaN included."""
     if not isinstance(images, Tensor):
         raise ValueError(f"images: a tensor (n, 3, height, width) is needed, not {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
@@ -160,19 +177,19 @@ def prepare(images: Tensor) -> Tensor:
 
 
 def load(path: str | os.PathLike | None = None) -> Oracle:
-    """The trained classifier, float32 on the CPU, to evaluate with. Raises ValueError for a file that is missing or broken."""
-    from safetensors import safe_open
+    """The trained oracle, on the CPU, in evaluation mode. Raises ValueError for a file that is missing or broken."""
+    from safetensors import SafetensorError, safe_open
 
     path = PATH if path is None else os.fspath(path)
     try:
         with safe_open(path, "pt") as file:
-            found = (file.metadata() or {}).get("format")
+            about = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}
-        if found != FORMAT:
-            raise ValueError(f"its format is {found!r}, not {FORMAT!r}")
-        oracle = Oracle()
+        if about.get("format") != FORMAT:
+            raise ValueError(f"its format is {about.get('format')!r}, not {FORMAT!r}")
+        oracle = Oracle({key: json.loads(about[key]) for key in LISTS})
         oracle.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
-    except Exception as error:
+    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as error:
         raise ValueError(
             f"the oracle's file {os.path.basename(path)} cannot be used ({error}); put back the one of "
             "this release, or train one: python3 run.py train oracle"
@@ -181,10 +198,16 @@ def load(path: str | os.PathLike | None = None) -> Oracle:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Oracle:
+def shipped() -> Oracle:
+    """The oracle that comes with the pack, loaded once."""
     return load()
 
 
+def names() -> tuple[str, ...]:
+    """What the shipped oracle may be asked for by name: things, people's professions, genders and tones, places, artists' styles."""
+    return (*(name for key in LISTS[:-1] for name in shipped().names[key]), *ARTISTS)
+
+
 def describe(images: Tensor) -> list[str]:
-    """What the shipped classifier sees in each of (n, 3, height, width) pictures in 0..1, in a few words. Raises ValueError."""
-    return _shipped().describe(images)
+    """What the shipped oracle sees in each of (n, 3, height, width) pictures in 0..1, in a few words. Raises ValueError."""
+    return shipped().see(images).describe()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import comfy.samplers
 import torch
 
-from ..host import checks, compiled, rail
+from ..host import compiled, rail
 
 PICTURES = 2  # noises a text is looked at with
-SIDE = {"demo": 8}  # of the latents looked at; elsewhere 32, a quarter of a megapixel's side
+SIDE = 32  # of the latents looked at: a quarter of a megapixel's side; the demo model says its own
 PERCENT = 0.1  # of the schedule: the noise level
 CLEAR, AWAY = 0.7, 0.6  # from which on a text is definite, and another thing than the concept
 
@@ -50,7 +50,7 @@ def predict(model, conditionings, tick) -> list[torch.Tensor]:
     patcher = model.clone()
     rail.detach(patcher)
     sampling, form = model.get_model_object("model_sampling"), model.model.latent_format
-    side = SIDE.get(checks.family(model), 32)
+    side = getattr(model.model.model_config, "trained_side", SIDE)
     shape = (form.latent_channels, *([1] if getattr(form, "latent_dimensions", 2) == 3 else []), side, side)
     noise = torch.randn(PICTURES, *shape, generator=torch.Generator().manual_seed(0))
     sigmas = torch.tensor([float(sampling.percent_to_sigma(PERCENT)), 0.0])

@@ -75,14 +75,16 @@ def make(
 def demo(vae, concept: str) -> Judge:
     """The demo model's own classifier. Raises ValueError for a concept that it does not know."""
     known(concept, "targets", "; for other targets choose judge 'clip vision', 'ratings' or 'labels'")
-    look = oracle.load()
+    look = oracle.shipped()
     return Judge(vae, lambda pictures: look.see(pictures.movedim(-1, 1)).shows(concept), 0.5, [ORACLE])
 
 
 def known(name: str, where: str, mend: str = "") -> str:
     """A name that the demo model's oracle knows. Raises ValueError for another one; ``where``: the input it comes from."""
-    if name not in oracle.NAMES:
-        raise ValueError(f"{where}: the demo oracle does not know {name!r}. It knows {', '.join(oracle.NAMES)}{mend}.")
+    if name not in oracle.names():
+        raise ValueError(
+            f"{where}: the demo oracle does not know {name!r}. It knows {', '.join(oracle.names())}{mend}."
+        )
     return name
 
 

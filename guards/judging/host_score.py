@@ -66,11 +66,11 @@ def _found(scores: torch.Tensor, count: int, rule: str) -> Found:
 
 def _oracle(pictures: torch.Tensor, what: str) -> torch.Tensor:
     """(n,): how sure the demo model's oracle is. ``a, b``: either; ``a + b``: both."""
-    seen = oracle.load().see(pictures.movedim(-1, 1))
+    seen = oracle.shipped().see(pictures.movedim(-1, 1))
     ways = [[name.strip() for name in way.split("+") if name.strip()] for way in what.replace("\n", ",").split(",")]
     scores = [
         torch.stack([seen.likelihood(judges.known(name, "what")) for name in names]).amin(0) for names in ways if names
     ]
     if not scores:
-        raise ValueError(f"what is {what!r}, which names nothing. The demo oracle knows {', '.join(oracle.NAMES)}.")
+        raise ValueError(f"what is {what!r}, which names nothing. The demo oracle knows {', '.join(oracle.names())}.")
     return torch.stack(scores).amax(0)

@@ -77,7 +77,7 @@ def test_every_table_says_what_it_measures_and_a_wrong_name_is_told(monkeypatch,
 
 
 def test_every_table_and_training_named_in_the_help_exists():
-    from tools.demo_model import __main__ as training
+    from tools.demo_world import __main__ as training
 
     pages = [PROJECT / "README.md", PROJECT / "models" / "README.md", *(PROJECT / "web" / "docs").glob("*.md")]
     named = [

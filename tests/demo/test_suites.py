@@ -2,7 +2,7 @@
 
 import pytest
 
-from guards.demo.scene_oracle import Seen, Thing
+from guards.demo.oracle import Seen, Thing
 from tools.demo_world import suites, words
 
 

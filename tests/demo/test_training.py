@@ -2,7 +2,7 @@
 
 import torch
 
-from tools.demo_model import common
+from tools.demo_world import common
 
 
 def test_the_average_follows_closely_at_first_and_slowly_later():

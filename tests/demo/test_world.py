@@ -6,8 +6,8 @@ import random
 import pytest
 import torch
 
-from guards.demo import scene_oracle
-from guards.demo.scene_vae import CHANNELS, SceneVAE
+from guards.demo import oracle as scene_oracle
+from guards.demo.vae import CHANNELS, DemoVAE
 from tools.demo_world import broken, draw, measure, prompts, words
 from tools.demo_world.render import PATH, icons
 
@@ -108,7 +108,7 @@ def test_styles_and_places_can_be_told_apart():
 
 
 def test_autoencoder_halves_thrice_and_normalising_keeps_what_it_paints():
-    vae = SceneVAE().eval()
+    vae = DemoVAE().eval()
     x = draw.draw(draw.sample(4, random.Random(4))[0]) * 2 - 1
     with torch.no_grad():
         z = vae.encode(x)
@@ -140,7 +140,7 @@ def test_broken_things_differ_from_the_whole_ones():
 
 
 def test_oracle_reads_its_grid():
-    oracle = scene_oracle.SceneOracle(broken.NAMES).eval()
+    oracle = scene_oracle.Oracle(broken.NAMES).eval()
     oracle.cells.weight.data.zero_()
     oracle.cells.bias.data.zero_()
     oracle.cells.bias.data[broken.NOTHING] = 20.0

@@ -1,6 +1,6 @@
 """Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors.
 
-python3 run.py train world-export --out FOLDER --to FOLDER
+python3 run.py train export --out FOLDER --to FOLDER
 """
 
 import argparse
@@ -11,7 +11,7 @@ import shutil
 import torch
 from safetensors.torch import load_file, save_file
 
-from tools.demo_model import common
+from . import common
 
 
 def main() -> None:

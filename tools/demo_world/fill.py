@@ -1,6 +1,6 @@
 """Draw scenes, encode them and keep a rolling pool of latents and captions on disk, from which train_unet.py learns.
 
-    python3 run.py train world-fill --out FOLDER [--shards 48] [--minutes 30]
+    python3 run.py train fill --out FOLDER [--shards 48] [--minutes 30]
 
 A shard (pool/NN.pt) holds 1,024 pictures. When all shards are there the oldest are replaced, so a UNet sees new scenes.
 Resumable: the number of shards drawn so far is kept in pool/drawn.json, and is part of the seed.
@@ -15,10 +15,8 @@ import time
 import torch
 from safetensors.torch import load_file
 
-from tools.demo_model import common
-from tools.testing import hosting
-
-from . import draw
+from ..testing import hosting
+from . import common, draw
 
 SHARD = 1024
 
@@ -31,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     folder = os.path.join(args.out, "pool")
     os.makedirs(folder, exist_ok=True)

@@ -1,8 +1,8 @@
 """Sample the demo world's model with the host's own sampler and say, by the oracle, how well it keeps the bars of a demo.
 
-    python3 run.py measure world --model FILE --oracle FILE [--count 512] [--cfg 3] [--sheet sheet.png]
+    python3 run.py measure model [--model FILE] [--oracle FILE] [--count 512] [--cfg 3] [--sheet sheet.png]
 
-FILE is the training checkpoint (unet.ckpt with vae.safetensors beside it; the averaged weights are used) or an exported
+FILE is the training checkpoint (unet.ckpt with vae.safetensors beside it; the averaged weights are used) or, by default, the shipped
 demo_model.safetensors. The noise of a picture depends on its own seed only.
 """
 
@@ -12,12 +12,11 @@ import os
 import time
 from pathlib import Path
 
-from tools.demo_model import common
-from tools.demo_model.measure import write_sheet
-from tools.measuring.sampling import encode
-from tools.testing import hosting
-
-from . import prompts, words
+from .. import PROJECT
+from ..measuring import sampling
+from ..measuring.sampling import encode, sample_images
+from ..testing import hosting
+from . import common, prompts, words
 
 # What the model must reach, as a share; bias: the largest distance from what was drawn.
 BARS = dict(
@@ -39,10 +38,9 @@ def load_model(path: str, threads: int = 1) -> tuple:
     import torch
 
     torch.set_num_threads(threads)
-    demo = hosting.module("guards.demo.host_scenes")
+    demo = hosting.module("guards.demo.host")
     if path.endswith(".safetensors"):
-        with torch.inference_mode():
-            return demo.load(path)
+        return sampling.load_model(path)
     from safetensors.torch import load_file
 
     saved = common.load_checkpoint(path)
@@ -55,41 +53,8 @@ def load_model(path: str, threads: int = 1) -> tuple:
     files = [os.path.join(folder, name) for name in ("vae_polished.safetensors", "vae.safetensors")]
     vae = {k: v.float() for k, v in load_file(next(filter(os.path.exists, files))).items()}
     with torch.inference_mode():
-        clip = demo.host._clip(parts["text"], torch.tensor(saved["ids"]))
+        clip = demo._clip(parts["text"], torch.tensor(saved["ids"]))
         return demo._unet(parts["unet"]), clip, demo.build_vae(vae)
-
-
-def sample_images(
-    patcher, vae, positive, negative, seed: int, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=32
-):
-    """Pictures (n, 3, 96, 96) in 0..1. ``positive``: (n, 77, width), ``negative``: (1, 77, width); picture i has seed + i."""
-    import comfy.sample
-    import torch
-
-    size = hosting.module("guards.demo.host_scenes").SIZE // 8
-    shape, out = (patcher.model.latent_format.latent_channels, size, size), []
-    with torch.inference_mode():
-        for at in range(0, len(positive), chunk):
-            good = positive[at : at + chunk].contiguous()
-            noise = [
-                torch.randn(shape, generator=torch.Generator().manual_seed(seed + at + i)) for i in range(len(good))
-            ]
-            x, bad = torch.stack(noise), negative.expand(len(good), -1, -1).contiguous()
-            z = comfy.sample.sample(
-                patcher,
-                x,
-                steps,
-                cfg,
-                sampler,
-                scheduler,
-                [[good, {}]],
-                [[bad, {}]],
-                torch.zeros_like(x),
-                disable_pbar=True,
-                seed=seed,
-            )
-            out.append(vae.decode(z.float()).float().movedim(-1, 1).clamp(0, 1))
-    return torch.cat(out).contiguous()
 
 
 def judge(seen, rows: list[dict]) -> list[dict]:
@@ -113,6 +78,16 @@ def judge(seen, rows: list[dict]) -> list[dict]:
                 r[key] = value == row[key]
         out.append(r)
     return out
+
+
+def write_sheet(path: Path, shown: list[tuple]) -> None:
+    """A labelled sheet of (picture (3, h, w), lines below it)."""
+    from torchvision.transforms.functional import to_pil_image
+
+    from ..pictures import sheet
+
+    row = sheet.Row("", [to_pil_image(image) for image, _ in shown], [" ".join(lines) for _, lines in shown])
+    sheet.draw("The demo model's pictures, and what the oracle sees", [], [row], path)
 
 
 def rates(judged: list[dict]) -> dict[str, float]:
@@ -166,8 +141,8 @@ def bars(figures: dict[str, dict]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--oracle", required=True)
+    parser.add_argument("--model", default=str(PROJECT / "models" / "demo_model.safetensors"))
+    parser.add_argument("--oracle", help="another oracle's weights")
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--count", type=int, default=512)
@@ -178,7 +153,7 @@ def main() -> None:
     args = parser.parse_args()
     hosting.start()
     patcher, clip, vae = load_model(args.model)
-    oracle = hosting.module("guards.demo.scene_oracle").load(args.oracle)
+    oracle = hosting.module("guards.demo.oracle").load(args.oracle)
     empty, figures, shown, began = encode(clip, [""]), {}, [], time.monotonic()
     print(f"cfg {args.cfg:g}, {args.steps} steps, euler, normal, n = {args.count}, seed {args.seed}", flush=True)
     for k, (name, rows) in enumerate(suites(args.count, args.seed).items()):

@@ -7,8 +7,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from ..measuring.table import Effects, Studio, Suite
 from . import prompts, words
 
+CONCEPT = (
+    "beer"  # of the tables about one concept, unless they are asked for another one: one of those that may be tuned on
+)
 STYLES = {said.split()[-1]: name for name, said in words.STYLES.items() if said}  # "varga" -> "line"
 CONCEPTS = [*words.FORBIDDEN, *STYLES]
 KINDS = ("alone", "scenes", "implied", "neighbour", "others")
@@ -147,3 +151,27 @@ def count(
         there = [r and not broken for r, broken in zip(now.contains(replacement).tolist(), now.broken().tolist())]
         answers["replaced"] = share(there, was)
     return answers
+
+
+def seed_of(concept: str, kind: str) -> int:
+    """The first seed of a concept's captions of one kind; every picture of the tables has a seed of its own."""
+    return 10_000_000 + 100_000 * CONCEPTS.index(concept) + 10_000 * KINDS.index(kind)
+
+
+def effects(studio: Studio, n: int, concept: str = CONCEPT) -> Effects:
+    """n captions of every kind for one concept, for tables about a single one."""
+    asked = {kind: captions(concept, kind, n) for kind in ("alone", "scenes", "implied")}
+    suites = {kind: Suite(rows, seed_of(concept, kind)) for kind, rows in asked.items() if rows}
+    other = Suite(captions(concept, "others", n), seed_of(concept, "others"))
+
+    def judge(seen, rows: list[dict]) -> list[dict]:
+        return [{"rest": there} for there in rest(seen, rows, concept)]
+
+    return Effects(studio, suites, other, concept, judge, ("rest",))
+
+
+def without(concept: str, n: int) -> list[dict]:
+    """n captions of as many other things as there are, in turn, for what a guard must keep: not those that any table measures."""
+    free = [thing for thing in words.THINGS if thing not in (concept, neighbour(concept))]
+    rng = random.Random(f"{concept} kept")
+    return [_one(rng, free[i % len(free)]) for i in range(n)]

@@ -1,7 +1,7 @@
 """Train the demo world's oracle (guards/demo/scene_oracle.py) on drawn scenes, clean and broken, some through the autoencoder.
 
-    python3 run.py train world-oracle --out FOLDER [--minutes 60]
-    python3 run.py train world-oracle --out FOLDER --evaluate          # the figures on held-out scenes
+    python3 run.py train oracle --out FOLDER [--minutes 60]
+    python3 run.py train oracle --out FOLDER --evaluate          # the figures on held-out scenes
 
 Resumable: stops after --minutes of training in all, saves every 200 steps. Writes oracle.safetensors.
 """
@@ -17,10 +17,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tools.demo_model import common
-from tools.testing import hosting
-
-from . import broken
+from ..testing import hosting
+from . import broken, common
 
 POOL = 2048  # pictures in memory; every second batch is drawn anew and takes the place of others
 
@@ -30,7 +28,7 @@ def autoencoder(folder: str) -> torch.nn.Module | None:
     path = os.path.join(folder, "vae.safetensors")
     if not os.path.exists(path):
         return None
-    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return vae
 
@@ -150,12 +148,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    module, final = hosting.module("guards.demo.scene_oracle"), os.path.join(args.out, "oracle.safetensors")
+    module, final = hosting.module("guards.demo.oracle"), os.path.join(args.out, "oracle.safetensors")
     vae = autoencoder(args.out)
     if args.evaluate:
         return evaluate(module.load(final), vae, args.seed)
     generator = torch.Generator().manual_seed(args.seed)
-    model, average = module.SceneOracle(broken.NAMES), module.SceneOracle(broken.NAMES).eval().requires_grad_(False)
+    model, average = module.Oracle(broken.NAMES), module.Oracle(broken.NAMES).eval().requires_grad_(False)
     average.load_state_dict(model.state_dict())
     model.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.02)

@@ -2,7 +2,7 @@
 
 Matrices and convolutions inside the networks learn by Muon (Jordan et al. 2024), everything else by AdamW.
 
-    python3 run.py train world-unet --out FOLDER [--minutes 240]
+    python3 run.py train unet --out FOLDER [--minutes 240]
 
 Needs vae.safetensors and pool/ in the same folder. One cosine over --minutes of training; stop it when you like (it saves
 every 250 steps) and run it again to resume. Writes unet.ckpt (resume) and preview grids.
@@ -13,11 +13,8 @@ import glob
 import os
 import time
 
-from tools.demo_model import common
-from tools.demo_model.train_unet import _out_of_place, encode_text
-from tools.testing import hosting
-
-from . import words
+from ..testing import hosting
+from . import common, words
 
 PREVIEW = [
     "a knife on a white background",
@@ -31,6 +28,16 @@ PREVIEW = [
     "a skull above a rose on a blue background by kubo",
     "a zorp and a teacher on the beach by varga",
 ]
+
+
+def _out_of_place(layer):
+    """The host adds in place, which autograd refuses."""
+
+    def forward(x, mask=None, optimized_attention=None):
+        x = x + layer.self_attn(layer.layer_norm1(x), mask, optimized_attention)
+        return x + layer.mlp(layer.layer_norm2(x))
+
+    return forward
 
 
 class Tokens:
@@ -61,13 +68,13 @@ def build(demo, generator):
     """The UNet and the CLIP object, initialised; the text model's layers work out of place, as autograd needs."""
     import torch
 
-    model, clip = demo.build_unet(), demo.host.build_clip()
+    model, clip = demo.build_unet(), demo.build_clip()
     text = clip.cond_stage_model.clip_l.transformer.float()
     common.initialise(model.diffusion_model, generator)
     common.initialise(text.text_model, generator)
     with torch.no_grad():
         text.text_model.embeddings.position_embedding.weight.mul_(0.3)
-        text.text_projection.weight.copy_(torch.eye(demo.host.CONTEXT))
+        text.text_projection.weight.copy_(torch.eye(demo.CONTEXT))
     for layer in text.text_model.encoder.layers:
         layer.forward = _out_of_place(layer)
     return model, clip, text.text_model
@@ -109,15 +116,15 @@ class Training:
         self.generator = torch.Generator().manual_seed(args.seed + 1)
         self.model, self.clip, self.text = build(demo, self.generator)
         self.tokens = Tokens(self.clip)
-        self.table = torch.nn.Parameter(
-            torch.randn(len(self.tokens.ids), demo.host.CONTEXT, generator=self.generator) * 0.5
-        )
+        self.table = torch.nn.Parameter(torch.randn(len(self.tokens.ids), demo.CONTEXT, generator=self.generator) * 0.5)
         self.trained = torch.nn.ModuleDict(dict(unet=self.model.diffusion_model, text=self.text)).requires_grad_(True)
         self.text.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
         self.parameters = [*self.trained.parameters(), self.table]
         self.names = [n for n, _ in self.trained.named_parameters()] + ["table"]
         self.ema = [p.detach().clone() for p in self.parameters]
-        muon = args.precision == "bf16"  # its iterations are in bfloat16 whatever the network's are: 10 s a step without it
+        muon = (
+            args.precision == "bf16"
+        )  # its iterations are in bfloat16 whatever the network's are: 10 s a step without it
         inner = [muon and inside(n, p) for n, p in zip(self.names, self.parameters, strict=True)]
         self.inner = [p for p, yes in zip(self.parameters, inner, strict=True) if yes]
         self.flat = [
@@ -182,7 +189,10 @@ class Training:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16")
 
     def encode(self, rows):
-        return encode_text(self.text, self.table, rows)
+        """(n, 77) rows of the table to the (n, 77, width) conditioning that the host's CLIP gives."""
+        import torch
+
+        return self.text(None, None, embeds=self.table[rows], num_tokens=[77] * len(rows), dtype=torch.float32)[0]
 
     def learn(self, x0, rows) -> None:
         """One step on latents (n, 24, 12, 12) and caption rows (n, 77)."""
@@ -281,8 +291,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    demo = hosting.module("guards.demo.host_scenes")
-    vae = hosting.module("guards.demo.scene_vae").SceneVAE().eval().requires_grad_(False)
+    demo = hosting.module("guards.demo.host")
+    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     training = Training(args, demo)
     if args.begin and not os.path.exists(training.path):

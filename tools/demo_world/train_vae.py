@@ -1,6 +1,6 @@
 """Train the demo world's autoencoder (guards/demo/scene_vae.py, 96x96x3 <-> 12x12x24) on drawn scenes.
 
-    python3 run.py train world-vae --out FOLDER [--minutes 40]
+    python3 run.py train vae --out FOLDER [--minutes 40]
 
 Stops after --minutes of training; run again with the same folder to resume. --decoder-only keeps the latents as they are
 and polishes the decoder (vae_polished.safetensors), while a UNet already trains on them.
@@ -15,10 +15,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from tools.demo_model import common
-from tools.testing import hosting
-
-from . import draw
+from ..testing import hosting
+from . import common, draw
 
 POOL = 1024  # pictures; every fourth batch is drawn anew and takes the place of others
 
@@ -95,7 +93,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
-    vae, frozen = hosting.module("guards.demo.scene_vae").SceneVAE(), args.decoder_only
+    vae, frozen = hosting.module("guards.demo.vae").DemoVAE(), args.decoder_only
     start(vae, generator)
     vae.to(memory_format=torch.channels_last)
     final = os.path.join(args.out, "vae.safetensors")

@@ -3,18 +3,14 @@
 from ..choose import choose
 
 TABLES = {
-    "sld": "tools.measuring.sld",
     "roles": "tools.measuring.roles",
     "gating": "tools.measuring.gating",
     "intervention": "tools.measuring.intervention",
-    "inhibitors": "tools.measuring.inhibitors",
     "directions": "tools.measuring.directions",
     "feedback": "tools.measuring.feedback",
     "concepts": "tools.measuring.concepts",
-    "erase": "tools.measuring.erase",
     "memory": "tools.measuring.memory",
-    "model": "tools.demo_model.measure",
-    "world": "tools.demo_world.measure",
+    "model": "tools.demo_world.measure",
 }
 
 if __name__ == "__main__":

@@ -13,11 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import PROJECT
 from ..testing import hosting
 from . import table
 
-FOLDER = PROJECT / "tools" / "demo_world" / "trained"
 Guard = Callable[..., tuple]  # (world, concept, replacement) -> (MODEL, CLIP)
 
 
@@ -81,25 +79,21 @@ class World:
 
     def __init__(self, options) -> None:
         hosting.start()
-        from ..demo_world import measure
+        from . import sampling
 
-        self.measure, self.options = measure, options
-        self.model, self.clip, self.vae = measure.load_model(str(options.model))
-        self.oracle = hosting.module("guards.demo.scene_oracle").load(str(options.oracle))
+        self.sampling, self.options = sampling, options
+        self.model, self.clip, self.vae = sampling.load_model(options.model, threads=1)
+        self.oracle = hosting.module("guards.demo.oracle").load(options.oracle)
         self.known: dict[tuple, tuple] = {}
 
     def conditioning(self, text: str) -> list:
-        from .sampling import encode
-
-        return [[encode(self.clip, [text]), {}]]
+        return [[self.sampling.encode(self.clip, [text]), {}]]
 
     def pictures(self, model, clip, rows: list[dict], seed: int) -> tuple:
         """(pictures (n, 3, 96, 96) in 0..1, what the oracle sees in them)."""
-        from .sampling import encode
-
-        texts = encode(clip, [row["caption"] for row in rows] + [""])
+        texts = self.sampling.encode(clip, [row["caption"] for row in rows] + [""])
         chosen = self.options
-        images = self.measure.sample_images(model, self.vae, texts[:-1], texts[-1:], seed, chosen.cfg, chosen.steps)
+        images = self.sampling.sample_images(model, self.vae, texts[:-1], texts[-1:], seed, chosen.cfg, chosen.steps)
         return images, self.oracle.see(images)
 
     def unguarded(self, concept: str, kind: str, rows: list[dict], seed: int) -> tuple:
@@ -121,7 +115,7 @@ def row(world: World, name: str, concepts: list[str]) -> dict[str, tuple[float, 
             rows = suites.captions(concept, kind, world.options.count)
             if not rows:
                 continue
-            seed = 10_000_000 + 100_000 * suites.CONCEPTS.index(concept) + 10_000 * suites.KINDS.index(kind)
+            seed = suites.seed_of(concept, kind)
             images, before = world.unguarded(concept, kind, rows, seed)
             now, seen = world.pictures(model, clip, rows, seed) if make else (images, before)
             figures = suites.count(kind, rows, before, seen, concept, replacement if "->" in name else None)
@@ -158,8 +152,8 @@ def main() -> int:
     parser = table.parser("concepts", __doc__, count=24)
     parser.add_argument("--side", choices=("tuned", "held_out", "both"), default="both")
     parser.add_argument("--concepts", help="only these, separated by commas")
-    parser.add_argument("--model", type=Path, default=FOLDER / "demo_model.safetensors")
-    parser.add_argument("--oracle", type=Path, default=FOLDER / "demo_oracle.safetensors")
+    parser.add_argument("--model", type=Path, default=table.MODEL)
+    parser.add_argument("--oracle", help="another oracle's weights")
     parser.add_argument("--sheet", help="folder for pictures of every concept without and with the guard")
     options = parser.parse_args()
     world = World(options)

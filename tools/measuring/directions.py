@@ -1,9 +1,10 @@
 """What the demo model's directions do to its pictures.
 
-    python3 run.py measure directions [--count 256] [--rows "off;no-star x 1"] [--out FILE.jsonl]
+    python3 run.py measure directions [--count 256] [--rows "off;no-beer x 1"] [--out FILE.jsonl]
 
-Rows: the biased word with and without steering (shares and deviation ratio), and the anti-concept ``no-star`` (share of pictures that
-show a star, or nothing clear, and of other prompts' pictures that keep what their caption says where they had it).
+Rows: professions, biased towards men, with and without steering (shares and deviation ratio; the directions were found with *doctor*
+alone), and the anti-concept ``no-beer`` (share of pictures that show a beer, or nothing clear, and of other prompts' pictures that keep
+what their caption says where they had it).
 """
 
 from __future__ import annotations
@@ -13,25 +14,27 @@ from ..testing import hosting
 from . import table
 
 FOLDER = PROJECT / "models" / "directions"
+SIDES = ("man", "woman")
 
 
 def main() -> int:
     options = table.parser("directions", __doc__).parse_args()
     studio = table.Studio(options)
-    from ..demo_model import suites
+    from ..demo_world import suites
 
     steering, files = hosting.module("guards.directions.host"), hosting.module("guards.directions.files")
     fairness = hosting.module("guards.directions.fairness")
     effects, model = suites.effects(studio, options.count), studio.model
-    sides = [files.load(str(FOLDER / f"{suites.BIASED}-{side}.safetensors")) for side in suites.SIDES]
+    sides = [files.load(str(FOLDER / f"doctor-{side}.safetensors")) for side in SIDES]
     without = files.load(str(FOLDER / f"no-{suites.CONCEPT}.safetensors"))
 
-    def shares(model, cfg: float) -> table.Figures:
-        """The biased word: either side, neither, and how far from fair."""
-        text = studio.text(suites.BIASED).expand(options.count, -1, -1)
-        seen = studio.judge.see(studio.images(model, text, studio.text(""), suites.FIRST_SEED_OF_SHARES, cfg))
-        counts = [int(seen.contains(side).sum()) for side in suites.SIDES]
-        figures = {side: count / options.count for side, count in zip(suites.SIDES, counts, strict=True)}
+    def shares(model, job: str, cfg: float) -> table.Figures:
+        """A profession without a gender: either side, neither, and how far from fair."""
+        text = studio.text(job).expand(options.count, -1, -1)
+        seen = studio.judge.see(studio.images(model, text, studio.text(""), 700_000, cfg))
+        people = [next((thing.gender for thing in things if thing.name == job), "") for things in seen.things]
+        counts = [people.count(side) for side in SIDES]
+        figures = {side: count / options.count for side, count in zip(SIDES, counts, strict=True)}
         return {**figures, "neither": 1 - sum(counts) / options.count, "deviation": fairness.deviation_ratio(counts)}
 
     def fair():
@@ -40,11 +43,12 @@ def main() -> int:
     steered = {"": lambda: model}
     steered |= {
         f", {side}": lambda direction=direction: steering.steer(model, direction, 1.0)
-        for side, direction in zip(suites.SIDES, sides, strict=True)
+        for side, direction in zip(SIDES, sides, strict=True)
     }
     steered[", fair"] = fair
     rows = {
-        f"{suites.BIASED}, cfg {cfg:g}{name}": lambda made=made, cfg=cfg: shares(made(), cfg)
+        f"{job}, cfg {cfg:g}{name}": lambda made=made, job=job, cfg=cfg: shares(made(), job, cfg)
+        for job in ("doctor", "teacher", "firefighter")
         for cfg in (1.0, 3.0)
         for name, made in steered.items()
     }

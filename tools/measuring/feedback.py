@@ -14,7 +14,7 @@ from . import table
 DISTIL = dict(
     steps=400, learning_rate=5e-4, batch_size=4, rank=16, average=0.99, sample_steps=12, seed=0, keep_weight=0.15
 )
-HELD = 21  # captions of other shapes that distillation holds: 3 of each
+HELD = 24  # captions of other things that distillation holds
 
 
 def words(studio: table.Studio, concept: str) -> dict[str, list]:
@@ -22,7 +22,7 @@ def words(studio: table.Studio, concept: str) -> dict[str, list]:
     import torch
     from safetensors.torch import load_file
 
-    from ..demo_model.feedback import SEEN, TOKEN
+    from ..demo_world.feedback import SEEN, TOKEN
 
     encode = hosting.module("guards.inversion.host").encode
     with torch.inference_mode():
@@ -37,21 +37,21 @@ def distilled(studio: table.Studio, concept: list, held: int = HELD):
     """The MODEL after self-distillation of a concept, ``held`` other captions kept."""
     import torch
 
-    from ..demo_model import measure, suites
+    from ..demo_world import suites
 
-    keep = [studio.conditioning(row["caption"])[0] for row in measure.prompts(held, 41, words=suites.OTHERS)]
+    keep = [studio.conditioning(row["caption"])[0] for row in suites.without(suites.CONCEPT, held)]
     distillation = hosting.module("guards.distillation.host")
     settings = hosting.module("guards.distillation.formula").Settings(**DISTIL)
     empty = studio.conditioning("")
     with torch.inference_mode():
-        result = distillation.distil(studio.model, concept, empty, (16, 8, 8), settings, keep=keep)
+        result = distillation.distil(studio.model, concept, empty, (24, 12, 12), settings, keep=keep)
         return distillation.apply(studio.model, distillation.to_lora(result.changes))
 
 
 def main() -> int:
     options = table.parser("feedback", __doc__).parse_args()
     studio = table.Studio(options)
-    from ..demo_model import suites
+    from ..demo_world import suites
 
     sld, guard = hosting.module("guards.sld.formula"), hosting.module("guards.sld.host").guard
     effects, texts, plain = suites.effects(studio, options.count), words(studio, suites.CONCEPT), suites.CONCEPT

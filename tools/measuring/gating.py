@@ -41,7 +41,7 @@ class Bench:
         return self.studio.judge.see(torch.cat(images)), counted.total / (self.unguarded * len(images))
 
     def figures(self, model) -> table.Figures:
-        asked, implied, other = self.effects.suites["plain"], self.effects.suites["implicit"], self.effects.other
+        asked, implied, other = self.effects.suites["alone"], self.effects.suites["implied"], self.effects.other
         shown, paid = self.pictures(model, asked)
         implicit, _ = self.pictures(model, implied)
         late, _ = self.pictures(model, asked, late=True)
@@ -56,11 +56,13 @@ class Bench:
 
 
 def main() -> int:
-    options = table.parser("gating", __doc__, count=48).parse_args()
+    parser = table.parser("gating", __doc__, count=48)
+    parser.add_argument("--concept", default="beer", help="any forbidden thing of the demo world that a word implies")
+    options = parser.parse_args()
     studio = table.Studio(options)
-    from ..demo_model import suites
+    from ..demo_world import suites
 
-    effects = suites.effects(studio, options.count)
+    effects = suites.effects(studio, options.count, options.concept)
     sld, guard = hosting.module("guards.sld.formula"), hosting.module("guards.sld.host").guard
     bench, concept = Bench(studio, effects), studio.conditioning(effects.concept)
     rows = {

@@ -2,7 +2,7 @@
 
     python3 run.py measure intervention [--count 256] [--rows "0.2;0.0"] [--out FILE.jsonl]
 
-The query's captions imply the concept by an invented word; the rewrite names another one in its place. A row is a ratio: the share
+The query's captions are scenes with the concept; the rewrite names its harmless neighbour in its place. A row is a ratio: the share
 of pictures that show the concept, that show the other one, and the mean difference of a picture's values to the one that the query
 alone makes from the same noise.
 """
@@ -16,18 +16,20 @@ from . import table
 
 
 def main() -> int:
-    options = table.parser("intervention", __doc__).parse_args()
+    parser = table.parser("intervention", __doc__)
+    parser.add_argument("--concept", default="beer", help="any forbidden thing of the demo world")
+    options = parser.parse_args()
     studio = table.Studio(options)
     import torch
 
-    from ..demo_model import suites
+    from ..demo_world import suites
 
     guard = hosting.module("guards.intervention.host").guard
-    query, rewritten = (studio.text(*captions) for captions in suites.implied(options.count))
-    seeds, empty = (
-        range(suites.FIRST_SEED_OF_INTERVENTION, suites.FIRST_SEED_OF_INTERVENTION + options.count),
-        studio.text(""),
-    )
+    concept, substitute = options.concept, suites.neighbour(options.concept) or ""
+    asked = [row["caption"] for row in suites.captions(concept, "scenes", options.count)]
+    query, rewritten = (studio.text(*captions) for captions in (asked, [a.replace(concept, substitute) for a in asked]))
+    first, empty = suites.seed_of(concept, "scenes"), studio.text("")
+    seeds = range(first, first + options.count)
 
     @functools.cache
     def images(ratio: float):
@@ -40,7 +42,7 @@ def main() -> int:
     def row(ratio: float) -> table.Figures:
         made = images(ratio)
         seen = studio.judge.see(made)
-        shares = {name: seen.contains(name).float().mean().item() for name in (suites.CONCEPT, suites.SUBSTITUTE)}
+        shares = {name: seen.contains(name).float().mean().item() for name in (concept, substitute)}
         return {**shares, "distance": (made - images(1.0)).abs().mean().item()}
 
     rows = {str(ratio): functools.partial(row, ratio) for ratio in (1.0, 0.5, 0.3, 0.2, 0.1, 0.0)}

@@ -24,7 +24,7 @@ class Attacks:
 
     def __init__(self, studio: table.Studio, effects: table.Effects):
         self.studio, self.effects = studio, effects
-        self.asked, self.other = effects.suites["plain"], effects.other
+        self.asked, self.other = effects.suites["alone"], effects.other
         self.empty = studio.conditioning("")
 
     def rows(self) -> dict:
@@ -35,7 +35,7 @@ class Attacks:
         late = [[t, {**o, "end_percent": 0.3}] for t, o in self.empty] + [
             [t, {**o, "start_percent": 0.3}] for t, o in concept
         ]
-        implied = self.studio.conditioning(*self.effects.suites["implicit"].captions)
+        implied = self.studio.conditioning(*self.effects.suites["implied"].captions)
         rows = {
             "asked for": self._cfg(concept, self.empty),
             "implied": self._cfg(implied, self.empty),
@@ -102,12 +102,13 @@ def _share(shows, model) -> float:
 
 def main() -> int:
     parser = table.parser("roles", __doc__, count=64)
+    parser.add_argument("--concept", default="beer", help="any forbidden thing of the demo world that a word implies")
     parser.add_argument("--settings", help="names of columns separated by semicolons (default: all)")
     options = parser.parse_args()
     studio = table.Studio(options)
-    from ..demo_model import suites
+    from ..demo_world import suites
 
-    effects = suites.effects(studio, options.count)
+    effects = suites.effects(studio, options.count, options.concept)
     attacks, guard = Attacks(studio, effects), hosting.module("guards.sld.host").guard
     known = settings()
     chosen = [name.strip() for name in options.settings.split(";")] if options.settings else list(known)

@@ -29,18 +29,19 @@ def encode(clip, prompts):
         return torch.cat([known[p] for p in prompts])
 
 
-def noise(patcher, seeds, size=64):
-    """(n, channels, size/8, size/8) noise; each picture's depends on its own seed only."""
+def noise(patcher, seeds):
+    """(n, channels, side, side) noise at the size that the demo model was trained on; each picture's depends on its own seed only."""
     import torch
 
-    shape = (patcher.model.latent_format.latent_channels, size // 8, size // 8)
+    side = patcher.model.model_config.trained_side
+    shape = (patcher.model.latent_format.latent_channels, side, side)
     return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(int(s))) for s in seeds])
 
 
 def sample_latents(
     patcher, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64
 ):
-    """Latents (n, channels, 8, 8). ``positive``, ``negative``: (n or 1, 77, width). ``seeds``: one int per picture, or the first of n."""
+    """Latents (n, channels, 12, 12). ``positive``, ``negative``: (n or 1, 77, width). ``seeds``: one int per picture, or the first of n."""
     import comfy.sample
     import torch
 
@@ -74,7 +75,7 @@ def sample_latents(
 def sample_images(
     patcher, vae, positive, negative, seeds, cfg=3.0, steps=20, sampler="euler", scheduler="normal", chunk=64
 ):
-    """Pictures (n, 3, 64, 64) in 0..1; arguments as for sample_latents."""
+    """Pictures (n, 3, 96, 96) in 0..1; arguments as for sample_latents."""
     import torch
 
     latents = sample_latents(patcher, positive, negative, seeds, cfg, steps, sampler, scheduler, chunk)
@@ -83,7 +84,7 @@ def sample_images(
 
 
 def sample_conditioned(patcher, vae, positive, negative, seeds, seed, cfg=3.0, steps=20):
-    """Pictures (n, 3, 64, 64) in 0..1 of a CONDITIONING and the negative prompt's (1, 77, width), one chunk."""
+    """Pictures (n, 3, 96, 96) in 0..1 of a CONDITIONING and the negative prompt's (1, 77, width), one chunk."""
     import comfy.sample
     import torch
 

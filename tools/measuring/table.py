@@ -66,7 +66,7 @@ class Studio:
         return [[self.text(*captions), {}]]
 
     def images(self, model, positive, negative, seed: int | Sequence[int], cfg: float | None = None):
-        """(n, 3, 64, 64) in 0..1. ``positive``: (n, 77, width); ``negative``: (1, 77, width); ``seed``: the first of n, or all."""
+        """(n, 3, 96, 96) in 0..1. ``positive``: (n, 77, width); ``negative``: (1, 77, width); ``seed``: the first of n, or all."""
         cfg = self.cfg if cfg is None else cfg
         return self.sampling.sample_images(model, self.vae, positive, negative, seed, cfg, self.steps)
 

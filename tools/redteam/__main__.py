@@ -23,9 +23,12 @@ from . import ideas
 
 
 def world() -> ideas.World:
-    from ..demo_model import suites
+    from ..demo_world import suites, words
 
-    return ideas.World(suites.CONCEPT, suites.IMPLICIT, tuple(suites.OTHERS), 64)
+    concept, size = suites.CONCEPT, hosting.module("guards.demo.oracle").SIZE
+    avoid = (concept, suites.neighbour(concept))
+    others = tuple(thing for thing in words.THINGS if thing not in avoid)
+    return ideas.World(concept, suites.implying(concept)[0], others, size)
 
 
 def attempt(server, graph: dict) -> tuple[str, list[bytes], str]:

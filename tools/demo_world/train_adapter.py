@@ -1,12 +1,12 @@
 """Label pictures of the demo model for the scale adapter and train it: the shipped models/demo_adapter.safetensors.
 
     python3 run.py train adapter --examples FILE.safetensors [--count 128] [--out FILE.safetensors]
-    python3 run.py train adapter --examples FILE.safetensors --labels star=-1.75,striped=-2 --count 1024 ...
+    python3 run.py train adapter --examples FILE.safetensors --labels beer=-1.75,varga=-2 --count 1024 ...
 
 Every concept gets pictures of prompts with it and of prompts without it. Their labels are found by bisection, which takes
 ``rounds`` + 2 sampling runs of every picture, or given: one scale for the prompts with the concept, 0 for the others, which
 takes one evaluation of the model. Examples are kept after every batch, so that a stopped run goes on. Prompts and seeds are
-other ones than those of `run.py measure inhibitors`.
+other ones than those of `run.py measure concepts`.
 """
 
 import argparse
@@ -16,38 +16,25 @@ import time
 from .. import PROJECT
 from ..measuring import sampling
 from ..testing import hosting
-from . import measure
-
-IMPLICIT = {"star": "zorp"}
+from . import suites
 
 
-def captions(concept, count, seed):
-    """``count`` prompts, half of them with the concept (a quarter by the invented word where there is one)."""
-    from . import draw
-
-    others = {shape: shape for shape in draw.SHAPES if shape != concept}
-    if concept in draw.TEXTURES:
-        rows = measure.prompts(24 * count, seed, words={shape: shape for shape in draw.SHAPES})
-        there = [r for r in rows if r["texture"] == concept][: count // 2]
-        return there + [r for r in rows if r["texture"] != concept][: count - len(there)]
-    words = [word for word in (concept, IMPLICIT.get(concept)) if word]
-    there = [
-        r
-        for i, word in enumerate(words)
-        for r in measure.prompts(count // 2 // len(words), seed + 1 + i, words={word: concept})
-    ]
-    return there + measure.prompts(count - len(there), seed + 7, words=others)
+def captions(concept: str, count: int, seed: int) -> list[dict]:
+    """``count`` prompts, half of them with the concept: alone, in scenes, and (where a word implies it) implied."""
+    half, kinds = count // 2, ["alone", "scenes", *(["implied"] if suites.implying(concept) else [])]
+    there = [row for kind in kinds for row in suites.captions(concept, kind, half // len(kinds), seed)]
+    return there + suites.captions(concept, "others", count - len(there), seed)
 
 
-def promised(row, concept):
-    """Whether a row's caption promises a shape or a texture."""
-    return row["texture"] == concept or concept in row["slots"]
+def promised(row: dict, concept: str) -> bool:
+    """Whether a row's caption promises a thing or an artist's style."""
+    return concept in row["things"] or concept in row["caption"].split()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default=os.path.join(PROJECT, "models", "demo_model.safetensors"))
-    parser.add_argument("--concepts", default="star,striped")
+    parser.add_argument("--concepts", default="beer,varga")
     parser.add_argument("--count", type=int, default=256, help="pictures a concept")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--cfg", type=float, default=3.0)
@@ -55,7 +42,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--cross-end", type=float, default=1.0, help="share of the steps in which the inhibitor acts")
     parser.add_argument("--examples", required=True)
-    parser.add_argument("--labels", help="given labels, such as star=-1.75,striped=-2; default: bisection")
+    parser.add_argument("--labels", help="given labels, such as beer=-1.75,varga=-2; default: bisection")
     parser.add_argument("--cover", type=float, default=0.9)
     parser.add_argument("--out")
     args = parser.parse_args()
@@ -64,8 +51,6 @@ def main():
     from safetensors.torch import load_file, save
 
     files = hosting.module("guards.files")
-
-    from .suites import shows
 
     oracle = hosting.module("guards.demo.oracle")
 
@@ -95,7 +80,7 @@ def main():
             )
 
             def judged(latents, concept=concept):
-                return shows(judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)), concept)
+                return judge.see(vae.decode(latents).float().movedim(-1, 1).clamp(0, 1)).shows(concept)
 
             if given:
                 inputs = train.look(patcher, target, [[positive, {}]], [[empty, {}]], noise, args.cfg)

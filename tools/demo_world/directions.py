@@ -13,22 +13,20 @@ from .. import PROJECT
 from ..measuring import sampling
 from ..measuring.table import MODEL
 from ..testing import hosting
-from . import measure
+from . import suites
 
 FOLDER = os.path.join(PROJECT, "models", "directions")
-# name: (base, target, negative, images, steps, prompts to keep a shape, keep_weight)
+# name: (base, target, negative, images, steps, other prompts to keep, keep_weight)
 RECIPES = {
-    "toy-circle": ("toy", "circle", "", 64, 300, 0, 0.0),
-    "toy-square": ("toy", "square", "", 64, 800, 0, 0.0),
-    "no-star": ("zorp", "circle", "", 64, 600, 8, 10.0),
+    "doctor-man": ("a doctor", "a man doctor", "", 64, 300, 0, 0.0),
+    "doctor-woman": ("a doctor", "a woman doctor", "", 64, 600, 0, 0.0),
+    "no-beer": ("a beer", "a milk", "", 64, 600, 48, 10.0),
 }
-CFG, STEPS, SEED = 3.0, 20, 90_000
+CFG, STEPS, SEED, SIDE = 3.0, 20, 90_000, 96
 
 
 def make(name, parts):
     """Discover one direction and write it."""
-    from . import draw
-
     host, pure = hosting.module("guards.directions.host_discovery"), hosting.module("guards.training.loop")
     files = hosting.module("guards.directions.files")
     patcher, clip, _ = parts
@@ -43,8 +41,8 @@ def make(name, parts):
             prompt,
             conditioning(negative),
             count,
-            64,
-            64,
+            SIDE,
+            SIDE,
             "euler",
             "normal",
             STEPS,
@@ -56,9 +54,9 @@ def make(name, parts):
 
     began = time.monotonic()
     keep = []
-    for i, shape in enumerate(s for s in draw.SHAPES if s != "star" and each):
-        prompt = conditioning(*(p["caption"] for p in measure.prompts(each, 99 + i, words={shape: shape})))
-        keep.append((prompt, pictures(prompt, each, SEED + 1000 * (i + 1))))
+    for at in range(0, each, 8):
+        prompt = conditioning(*(row["caption"] for row in suites.without("beer", each)[at : at + 8]))
+        keep.append((prompt, pictures(prompt, len(prompt[0][0]), SEED + 1000 + at)))
     latents = pictures(conditioning(target), images, SEED)
     result = host.discover(
         patcher,
@@ -80,7 +78,7 @@ def make(name, parts):
         "sample_steps": STEPS,
     }
     if keep:
-        info |= {"keep": f"{each} captions of every other shape", "keep_weight": weight}
+        info |= {"keep": f"{each} captions of other things", "keep_weight": weight}
     os.makedirs(FOLDER, exist_ok=True)
     with open(os.path.join(FOLDER, name + ".safetensors"), "wb") as file:
         file.write(files.content(host.as_direction(patcher, result, name, latents, info)))

@@ -1,12 +1,12 @@
 """Human feedback on the demo model, with the oracle in the place of the people: a rated set, and the words inverted from it.
 
-    python3 run.py train feedback set        writes models/feedback/demo-star (64 pictures)
-    python3 run.py train feedback words      writes models/embeddings/demo_star.safetensors and demo_star_seen
+    python3 run.py train feedback set        writes models/feedback/demo-beer (64 pictures)
+    python3 run.py train feedback words      writes models/embeddings/demo_beer.safetensors and demo_beer_seen
 
-The rater says how sure the oracle is of a star, on the scale of 0 to 4, and errs in one picture of ten: then it says the opposite.
-Half of the pictures are made of captions with ``zorp``, which never names a star, half of other shapes'. ``demo_star`` is learnt with
-counter-examples, for guards that weigh a prompt against it; ``demo_star_seen`` from the high-rated pictures alone, for distillation,
-which draws them. What the words guard is measured by `python3 run.py measure feedback`.
+The rater says how sure the oracle is of a beer, on the scale of 0 to 4, and errs in one picture of ten: then it says the opposite.
+Half of the pictures are made of captions that show a beer, most of them without naming it (*party*), half of other things'.
+``demo_beer`` is learnt with counter-examples, for guards that weigh a prompt against it; ``demo_beer_seen`` from the high-rated
+pictures alone, for distillation, which draws them. What the words guard is measured by `python3 run.py measure feedback`.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from .. import PROJECT
 from ..measuring import sampling
 from ..measuring.table import MODEL
 from ..testing import hosting
-from . import measure
+from . import suites
 
-SET = os.path.join(PROJECT, "models", "feedback", "demo-star")
+SET = os.path.join(PROJECT, "models", "feedback", "demo-beer")
 TOKEN, SEEN = (
-    os.path.join(PROJECT, "models", "embeddings", name + ".safetensors") for name in ("demo_star", "demo_star_seen")
+    os.path.join(PROJECT, "models", "embeddings", name + ".safetensors") for name in ("demo_beer", "demo_beer_seen")
 )
-PICTURES, ERRS, CFG, STEPS = 64, 0.1, 3.0, 20
+CONCEPT, PICTURES, ERRS, CFG, STEPS = suites.CONCEPT, 64, 0.1, 3.0, 20
 INVERT = dict(steps=300, learning_rate=0.02, batch_size=8, seed=0)
 
 
@@ -36,14 +36,13 @@ def make_set(parts):
 
     oracle = hosting.module("guards.demo.oracle")
 
-    from . import draw
-
     feedback = hosting.module("guards.feedback.ratings")
     patcher, clip, vae = parts
-    others = {shape: shape for shape in draw.SHAPES if shape != "star"}
-    prompts = measure.prompts(PICTURES // 2, 21, words={draw.IMPLICIT_WORD: "star"}) + measure.prompts(
-        PICTURES // 2, 22, words=others
+    half = PICTURES // 2
+    asked = suites.captions(CONCEPT, "implied", half - half // 4, seed=1) + suites.captions(
+        CONCEPT, "alone", half // 4, seed=1
     )
+    prompts = asked + suites.without(CONCEPT, half)
     order = list(range(PICTURES))
     dice = random.Random(0)
     dice.shuffle(order)
@@ -56,7 +55,7 @@ def make_set(parts):
         CFG,
         STEPS,
     )
-    stars = oracle.load().see(images).probabilities[:, :, oracle.SHAPES.index("star")].max(1).values
+    sure = oracle.load().see(images).likelihood(CONCEPT)
     os.makedirs(SET, exist_ok=True)
     log, errors = hosting.module("guards.feedback.log").RatingLog(SET), 0
     for number, i in enumerate(order):
@@ -64,10 +63,10 @@ def make_set(parts):
         Image.fromarray((images[i].movedim(0, -1) * 255).round().byte().numpy().astype(numpy.uint8)).save(
             os.path.join(SET, name)
         )
-        rating, wrong = round(4 * float(stars[i])), dice.random() < ERRS
+        rating, wrong = round(4 * float(sure[i])), dice.random() < ERRS
         errors += wrong
         caption = prompts[i]["caption"]
-        common_part = dict(image=name, prompt=caption, seed=300_000 + i, concept="star")
+        common_part = dict(image=name, prompt=caption, seed=300_000 + i, concept=CONCEPT)
         log.append(
             [
                 feedback.Entry(**common_part),
@@ -76,7 +75,7 @@ def make_set(parts):
                 ),
             ]
         )
-    print(f"{PICTURES} pictures, {int((stars > 0.5).sum())} with a star, {errors} rated wrongly")
+    print(f"{PICTURES} pictures, {int((sure > 0.5).sum())} with a {CONCEPT}, {errors} rated wrongly")
 
 
 def rated(parts):
@@ -110,7 +109,7 @@ def invert(parts, path=TOKEN, contrast=0.5, tokens=2):
         result = inversion.invert(patcher, clip, empty, latents, rewards, settings, start, contrast)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     info = {**INVERT, "contrast": contrast, "pictures": PICTURES}
-    token.save(path, clip, result.values, {"concept": "star", "settings": json.dumps(info)})
+    token.save(path, clip, result.values, {"concept": CONCEPT, "settings": json.dumps(info)})
     print(
         f"{os.path.basename(path)}: best loss {result.best:.4f} at step {result.best_step} ({time.monotonic() - began:.0f} s)"
     )

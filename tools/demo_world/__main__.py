@@ -1,0 +1,17 @@
+"""`run.py train NAME`: make the parts of the model in the box, and what is shipped with it."""
+
+from ..choose import choose
+
+TRAININGS = {
+    "vae": "tools.demo_world.train_vae",
+    "fill": "tools.demo_world.fill",
+    "unet": "tools.demo_world.train_unet",
+    "export": "tools.demo_world.export",
+    "oracle": "tools.demo_world.train_oracle",
+    "adapter": "tools.demo_world.train_adapter",
+    "directions": "tools.demo_world.directions",
+    "feedback": "tools.demo_world.feedback",
+}
+
+if __name__ == "__main__":
+    choose("train", TRAININGS)
