@@ -50,7 +50,7 @@ def predict(model, conditionings, tick) -> list[torch.Tensor]:
     patcher = model.clone()
     rail.detach(patcher)
     sampling, form = model.get_model_object("model_sampling"), model.model.latent_format
-    side = getattr(model.model.model_config, "trained_side", SIDE)
+    side = getattr(type(model.model.model_config), "trained_side", SIDE)
     shape = (form.latent_channels, *([1] if getattr(form, "latent_dimensions", 2) == 3 else []), side, side)
     noise = torch.randn(PICTURES, *shape, generator=torch.Generator().manual_seed(0))
     sigmas = torch.tensor([float(sampling.percent_to_sigma(PERCENT)), 0.0])
