@@ -36,6 +36,15 @@ def _inhibitor(scale: float, **options) -> Guard:
     return guard
 
 
+def _local(replace: bool) -> Guard:
+    def guard(world, concept: str, replacement: str | None) -> tuple:
+        local = hosting.module("guards.local.host")
+        named = replacement if replace and replacement else ""
+        return local.guard(world.model, world.clip, [concept], named)[0], world.clip
+
+    return guard
+
+
 def _erase(replace: bool) -> Guard:
     def guard(world, concept: str, replacement: str | None) -> tuple:
         import torch
@@ -64,6 +73,8 @@ ROWS: dict[str, Guard | None] = {
     "sld aligned max": _sld("aligned max"),
     "inhibitor -1.5": _inhibitor(-1.5),
     "inhibitor words -1.5": _inhibitor(-1.5, variant="words"),
+    "local": _local(False),
+    "local ->": _local(True),
     "erase": _erase(False),
     "erase ->": _erase(True),
     **{
