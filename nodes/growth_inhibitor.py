@@ -242,7 +242,7 @@ class GuardTrainAdapter(io.ComfyNode):
                     default=64,
                     min=64,
                     max=2048,
-                    step=64,
+                    step=32,
                     tooltip="Width and height of the pictures in pixels; 96 for the demo model.",
                 ),
                 io.Int.Input("steps", default=20, min=4, max=100, tooltip="Sampling steps of every picture."),
