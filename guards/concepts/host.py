@@ -24,10 +24,10 @@ LOOKS = {  # strictness -> the aligned guidance's preset and gating, on models w
     "balanced": ("strong", "auto"),
     "strict": ("max", "watchful"),
 }
-MEANT = {  # strictness -> from when on a text means the concept; tuned on the demo world's tuned concepts
-    "gentle": gate.Limits(0.6, 0.7),
-    "balanced": gate.Limits(0.47, 0.55),
-    "strict": gate.Limits(0.35, 0.45),
+MEANS = {  # strictness -> from when on a text names the concept, and from when on it implies it; tuned on the demo world's tuned concepts
+    "gentle": (gate.Limits(0.75, 0.9), gate.Limits(0.47, 0.55)),
+    "balanced": (gate.Limits(0.75, 0.9), gate.Limits(0.47, 0.55)),
+    "strict": (gate.Limits(0.6, 0.75), gate.Limits(0.35, 0.45)),
 }
 
 
@@ -48,7 +48,7 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
         guarded, chosen = _local(model, clip, erasures, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
-    guarded = host_gate.guard(guarded, made, MEANT[strictness])
+    guarded = host_gate.guard(guarded, made, *MEANS[strictness])
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     if strictness == "strict":
         guarded = _look(guarded, clip, erasures, "strong", "watchful", lines)

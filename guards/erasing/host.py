@@ -39,11 +39,12 @@ class Edit:
 @dataclass(frozen=True, eq=False)
 class Map:
     """The edit as a map of the text's vectors: I + left right. ``left`` (c, r), ``right`` (r, c); ``shifts`` (m, c): how far the map moves
-    the vector of each concept that it moves most. All float32 on the CPU. ``lines``: what was done, for people."""
+    the vector of each of ``concepts`` that it moves most. All float32 on the CPU. ``lines``: what was done, for people."""
 
     left: torch.Tensor
     right: torch.Tensor
     shifts: torch.Tensor
+    concepts: tuple[str, ...]
     lines: list[str] = field(default_factory=list)
 
 
@@ -111,7 +112,8 @@ class _Solving:
         for vectors in moved:
             change = vectors.to(solution) @ solution.T
             shifts.append(change[change.norm(dim=1).argmax()])
-        return Map(*(part.float().cpu().contiguous() for part in (left, right, torch.stack(shifts))), self.lines)
+        parts = (part.float().cpu().contiguous() for part in (left, right, torch.stack(shifts)))
+        return Map(*parts, tuple(one.concept for one in erasures), self.lines)
 
     def solution(self, erasures) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """P of ``formula``, and every concept's vectors (n, width) that it is to change."""

@@ -12,10 +12,12 @@ from .host import Map
 
 @dataclass(frozen=True, eq=False)
 class EraseGate(rail.Guard):
-    """``made``: the map; texts are changed that mean one of its concepts by ``limits``."""
+    """``made``: the map; texts are changed that mean one of its concepts by ``named``. ``implied``: from when on guards behind this one
+    are told that a text means a concept."""
 
     made: Map
-    limits: gate.Limits
+    named: gate.Limits
+    implied: gate.Limits
 
     def begin(self, run):
         checks.targets(run, len(self.made.left))
@@ -38,10 +40,15 @@ class EraseGate(rail.Guard):
             return state.made
         parts, made = state.map(self.made, context.device), context
         rows = run.rows(min(context.shape[0], extra["original_shape"][0]), extra)
+        run.meant.clear()
         if rows:
             made = context.clone()
             for at, _ in rows:
-                made[at] = gate.gated(context[at], *parts, self.limits)
+                made[at], means = gate.gated(context[at], *parts, self.named)
+                done = gate.ramp(means, self.named) == 1  # what is read as something else need not be looked for
+                told = torch.where(done, torch.zeros_like(means), gate.ramp(means, self.implied))
+                for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
+                    run.meant[at.start, name] = one
         state.given, state.made = context, made
         return made
 
@@ -64,6 +71,6 @@ class _State:
         return self.maps[device]
 
 
-def guard(model, made: Map, limits: gate.Limits):
+def guard(model, made: Map, named: gate.Limits, implied: gate.Limits):
     """A clone of the MODEL, a UNet, that reads texts so."""
-    return rail.attach(model, EraseGate(made, limits))
+    return rail.attach(model, EraseGate(made, named, implied))

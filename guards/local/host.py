@@ -20,6 +20,7 @@ class LocalGate(rail.Guard):
     """Targets, and what stands in for each."""
 
     texts: torch.Tensor  # (2 m + 2, T, c): m targets, their replacements, a neutral text, no text
+    names: tuple[str, ...]  # of the targets
     made: calibration.Calibration
     strength: float = 1.0
 
@@ -50,10 +51,11 @@ class LocalGate(rail.Guard):
             return out
         for at, uuid in run.rows(attention.own_rows(q, extra), extra):
             own = out[at] if inner is attention.plain else attention.also(q[at], k[at], v[at], extra)
-            out[at] = self._gated(state, layer, seeing, uuid, q[at], own, out[at], extra)
+            meant = [run.meant.get((at.start, name)) for name in self.names]
+            out[at] = self._gated(state, layer, seeing, uuid, q[at], own, out[at], extra, meant)
         return out
 
-    def _gated(self, state, layer, seeing, uuid, queries, own, out, extra):
+    def _gated(self, state, layer, seeing, uuid, queries, own, out, extra, meant):
         """``out`` (b, positions, width) of one entry's rows; ``own``: their attention to the prompt alone, the same shape."""
         read = state.texts.attend_all(layer, queries, self.texts, extra)
         targets, instead = read[: self.count], read[self.count : -2]
@@ -62,6 +64,9 @@ class LocalGate(rail.Guard):
         evidence = state.found.get(key)
         if seeing:
             now = formula.ramp(cos.amax(2).T, limits.low, limits.high)
+            for number, told in enumerate(meant):  # by the text itself
+                if told is not None:
+                    now[:, number] = torch.maximum(now[:, number], told)
             evidence = state.found[key] = now if evidence is None else torch.maximum(evidence, now)
         if evidence is None:
             return out
@@ -92,4 +97,4 @@ def guard(model, clip, targets, replacement="", strength=1.0, tick=None):
         chosen = made.nouns[calibration.choose(alike, made.drawn, made.clear)]
         names = {target: instead or chosen for target, instead in names.items()}
     texts, _ = calibrated.prompts(clip, [*names, *names.values(), calibration.NEUTRAL, ""])
-    return rail.attach(model, LocalGate(texts, made, float(strength))), names
+    return rail.attach(model, LocalGate(texts, tuple(names), made, float(strength))), names

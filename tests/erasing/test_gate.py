@@ -21,8 +21,9 @@ def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_ot
     left, right, shifts = map_
     unit = torch.eye(6)
     text = torch.stack([unit[0], 0.5 * unit[0] + unit[4], unit[2], unit[5]])[None]
-    means = gate.meaning((text @ right.T) @ left.T, shifts)
+    means, which = gate.meaning((text @ right.T) @ left.T, shifts)
     torch.testing.assert_close(means, torch.tensor([[1.0, 0.5, 1.0, 0.0]]))
+    assert which[0, :3].tolist() == [0, 0, 1]
 
 
 def test_what_means_it_is_moved_the_whole_way_even_if_only_by_half(map_):
@@ -38,7 +39,7 @@ def test_between_the_limits_a_text_is_moved_in_part(map_):
     unit = torch.eye(6)
     text = (0.5 * unit[0])[None, None]
     made = gate.gated(text, *map_, LIMITS)
-    torch.testing.assert_close(made[0, 0], 0.5 * unit[0] + 0.5 * (unit[1] - unit[0]))
+    torch.testing.assert_close(made[0, 0], 0.5 * unit[0] + 0.5 * (unit[1] - unit[0]))  # half of the whole way
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])

@@ -75,7 +75,8 @@ def _gated(named: bool, low: float = 0.47, high: float = 0.55) -> Guard:
         erasing, gate = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
         with torch.inference_mode():
             made = erasing.solve(world.model, world.clip, erasing.Settings(_lines(pairs, named)))
-        return gate.guard(world.model, made, hosting.module("guards.erasing.gate").Limits(low, high)), world.clip
+        limits = hosting.module("guards.erasing.gate").Limits(low, high)
+        return gate.guard(world.model, made, limits, limits), world.clip
 
     return guard
 
@@ -163,7 +164,7 @@ def _concept(world: World, name: str, concept: str, model, clip, also: list[str]
     from ..demo_world import suites
 
     total: dict[str, tuple[float, float]] = {}
-    for kind in suites.KINDS:
+    for kind in world.options.kinds.split(","):
         rows = suites.captions(concept, kind, world.options.count, also=also)
         if not rows:
             continue
@@ -223,6 +224,7 @@ def show(folder: Path, name: str, rows: list[dict], before, now, seen) -> None:
 def main() -> int:
     parser = table.parser("concepts", __doc__, count=24)
     parser.add_argument("--side", choices=("tuned", "held_out", "both"), default="both")
+    parser.add_argument("--kinds", default="alone,scenes,implied,neighbour,others", help="of captions; default: all")
     parser.add_argument("--together", type=int, default=1, help="guard so many concepts at once")
     parser.add_argument("--concepts", help="only these, separated by commas")
     parser.add_argument("--model", type=Path, default=table.MODEL)
