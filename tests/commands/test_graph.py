@@ -121,3 +121,12 @@ def test_the_story_names_prompt_guard_and_sampler():
     assert story.prompt == "a beer on the beach"
     assert story.guards == ["Guard X (strength 0.5)"]
     assert story.sampler == "steps 20, cfg 4.5, euler, seed 7"
+
+
+def test_the_story_names_what_a_concept_guard_is_told_without_arrows_and_notes():
+    concepts = "# what must not appear\nbeer -> milk\nbomb"
+    graph = {
+        "1": {"class_type": "GuardConcepts", "inputs": {"concepts": concepts}, "_meta": {"title": "Concept Guard"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}, "_meta": {"title": "after"}},
+    }
+    assert tell(graph, "2").concepts == "beer, bomb"

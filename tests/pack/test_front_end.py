@@ -115,15 +115,13 @@ def test_a_guard_explains_itself(front_end):
     """Its help page beside the canvas, and what the mouse is told on a widget."""
     path = PROJECT / "workflows" / "quick_start.json"
     front_end.drop(path.name, path.read_bytes(), node_count(path))
-    guard = front_end.nodes("GuardSafeLatentDiffusion")[0]
-    page = (PROJECT / "web" / "docs" / "GuardSafeLatentDiffusion.md").read_text(encoding="utf-8")
+    guard = front_end.nodes("GuardConcepts")[0]
+    page = (PROJECT / "web" / "docs" / "GuardConcepts.md").read_text(encoding="utf-8")
     headings = [line[3:] for line in page.splitlines() if line.startswith("## ")]
     shown = front_end.help_of(guard)
     assert headings and all(heading in shown for heading in headings)
-    texts = json.loads((PROJECT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))[
-        "GuardSafeLatentDiffusion"
-    ]
-    assert texts["inputs"]["threshold"]["tooltip"][:40] in front_end.tooltip_of(guard, "threshold").replace("\n", " ")
+    texts = json.loads((PROJECT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))["GuardConcepts"]
+    assert texts["inputs"]["strictness"]["tooltip"][:40] in front_end.tooltip_of(guard, "strictness").replace("\n", " ")
 
 
 def test_the_page_complains_about_nothing_that_it_does_not_complain_about_without_the_pack(

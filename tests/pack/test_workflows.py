@@ -103,4 +103,4 @@ def test_the_quick_start_has_a_side_without_and_one_with_the_guard(object_info):
     before, after = (graphs.find(graph, title=side) for side in ("before", "after"))
     assert len(before) == len(after) == 1
     guards = [{graph[key]["class_type"] for key in graphs.upstream(graph, side[0])} for side in (before, after)]
-    assert "GuardSafeLatentDiffusion" not in guards[0] and "GuardSafeLatentDiffusion" in guards[1]
+    assert "GuardConcepts" not in guards[0] and "GuardConcepts" in guards[1]

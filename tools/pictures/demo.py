@@ -1,12 +1,11 @@
-"""The demo: run the graph that rewrites the prompt and guards the sampling in a real ComfyUI, and lay what it makes without and with
-that side
-by side."""
+"""The demo: run the graph of the Concept Guard in a real ComfyUI, and lay what it makes without and with the guard side by side."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import json
+import re
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ def main() -> int:
     parser.add_argument(
         "--workflow",
         type=Path,
-        default=PROJECT / "workflows" / "rewrite_then_guard.json",
+        default=PROJECT / "workflows" / "concept_guard.json",
         help='a workflow with save nodes titled "before" and "after" (default: %(default)s)',
     )
     parser.add_argument("--seed", type=int, help="another seed than the workflow's")
@@ -129,7 +128,7 @@ def count(concepts: str, rows: list) -> list[str]:
     """In how many pictures the oracle names a forbidden concept, for each that it knows a word for."""
     said = []
     for concept in filter(None, (part.strip() for part in concepts.replace("\n", ",").split(","))):
-        found = [sum(concept in caption for caption in row.captions) for row in rows]
+        found = [sum(concept in re.findall(r"\w+", caption) for caption in row.captions) for row in rows]
         if any(found):
             said.append(
                 f"pictures in which the oracle sees a {concept}: "

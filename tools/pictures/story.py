@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guards.graph import text_behind
+from guards.words.arrows import ARROW
 
 from ..serving.graph import is_link, upstream
 
+NAMING = {"GuardConcepts": "concepts", "GuardEraseConcept": "concepts", "GuardGrowthInhibitor": "targets"}
 HELPERS = {"GuardDemoModel", "GuardForbiddenConcepts", "GuardLearnInstruction"}
 
 
@@ -38,6 +40,8 @@ def tell(graph: dict, end: str, concepts_said: str = "") -> Story:
     lists = [key for key in made_from if graph[key]["class_type"] == "GuardForbiddenConcepts"]
     concepts = concepts_said or next((_concepts(graph[key]) for key in lists), "")
     if not concepts:
+        concepts = next(filter(None, (_named(graph[key]) for key in guards)), "")
+    if not concepts:
         concepts = next((text_behind(graph, key, "safety_concept") for key in guards), "")
     return Story(
         prompt,
@@ -51,6 +55,13 @@ def _concepts(node: dict) -> str:
     preset = str(node["inputs"].get("preset", ""))
     typed = node["inputs"].get("concepts")
     return typed if preset in ("", "custom") and isinstance(typed, str) else f"list {preset!r}"
+
+
+def _named(node: dict) -> str:
+    """What a guard is told must not appear: what stands left of the arrows, without notes."""
+    typed = node["inputs"].get(NAMING.get(node["class_type"], ""), "")
+    lines = [line.strip() for line in str(typed).splitlines()]
+    return ", ".join(ARROW.split(line)[0] for line in lines if line and not line.startswith("#"))
 
 
 def _takes(node: dict, name: str) -> bool:

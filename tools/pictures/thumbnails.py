@@ -26,6 +26,12 @@ from ..setup.language_model import language_model
 SIDE, STRIP, COLUMNS, GAP = 512, 28, 4, 4
 MOST_BYTES = 60_000
 LANGUAGE, FEW = ("rewrite_with_local_llm", "learn_instruction"), "few.jsonl"
+STAND_IN = {
+    "EmptyLatentImage": {"width": 96, "height": 96, "batch_size": 8},
+    "GuardForbiddenConcepts": {"preset": "custom", "concepts": "beer"},
+    "GuardSafeLatentDiffusion": {"preset": "max"},
+    "KSampler": {"steps": 20, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal"},
+}
 INK, PAPER = (235, 235, 235), (32, 32, 34)
 
 
@@ -67,7 +73,7 @@ def make(server, workflow: Path) -> Path:
     graph = graphs.to_api(graphs.load(workflow), known)
     own = bool(graphs.find(graph, type="CheckpointLoaderSimple"))
     if own:
-        stand_in(graph, graphs.to_api(graphs.load(PROJECT / "workflows" / "quick_start.json"), known))
+        stand_in(graph)
     if graphs.find(graph, type="GuardLearnInstruction"):
         graphs.change(graph, {"samples": FEW, "epochs": 1}, type="GuardLearnInstruction")
     result = server.run(graph, timeout=1800)
@@ -91,12 +97,11 @@ def make(server, workflow: Path) -> Path:
     return target
 
 
-def stand_in(graph: dict, quick_start: dict) -> None:
-    """A graph for a checkpoint, made to run on the demo model: with the words, the canvas and the settings that quick start has for it."""
-    for node in quick_start.values():
-        values = {name: value for name, value in node["inputs"].items() if not graphs.is_link(value)}
-        if values and node["class_type"] != "SaveImage":
-            graphs.change(graph, values, title=node["_meta"]["title"])
+def stand_in(graph: dict) -> None:
+    """A graph for a checkpoint, made to run on the demo model: with words, a canvas and settings that it knows."""
+    for kind, values in STAND_IN.items():
+        graphs.change(graph, values, type=kind)
+    graphs.change(graph, {"text": "a party on the beach"}, title="prompt")
     for key in graphs.find(graph, type="CheckpointLoaderSimple"):
         graph[key].update(class_type="GuardDemoModel", inputs={})
 
