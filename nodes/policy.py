@@ -108,7 +108,7 @@ class GuardPolicyOutput(io.ComfyNode):
         stopped = host_guard.look(images, policy)
         if stopped is None:
             return io.NodeOutput(images)
-        host_office.office.record("blocked", stopped)
+        host_office.office.record("blocked", stopped, policy=policy)
         return io.NodeOutput(block_execution=stopped.sentence(policy))
 
 

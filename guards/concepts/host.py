@@ -1,7 +1,8 @@
 """The guards that measure best for a model's family, put on it together: what most people need, in one call.
 
-On UNets (SD1.x, SD2.x, SDXL) the concept's words are edited to mean its replacement (UCE, arXiv 2308.14761) and the local gate replaces
-what still comes through place by place; both name the same replacement. On all other models, and on top of both where it shall be
+On UNets (SD1.x, SD2.x, SDXL) a text that means the concept is read as its replacement (the closed form of UCE, arXiv 2308.14761, behind a
+gate) and the local gate replaces what still comes through place by place; both name the same replacement, and leave other pictures as
+they are, bit for bit. On all other models, and on top of both where it shall be
 strict, Safe Latent Diffusion's aligned variant looks at whatever the guider returns.
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ..erasing import gate, host_gate, texts
 from ..erasing import host as erasing
-from ..erasing import texts
 from ..host import checks
 from ..local import host as local
 from ..sld import formula
@@ -22,6 +23,11 @@ LOOKS = {  # strictness -> the aligned guidance's preset and gating, on models w
     "gentle": ("medium", "auto"),
     "balanced": ("strong", "auto"),
     "strict": ("max", "watchful"),
+}
+MEANT = {  # strictness -> from when on a text means the concept; tuned on the demo world's tuned concepts
+    "gentle": gate.Limits(0.6, 0.7),
+    "balanced": gate.Limits(0.47, 0.55),
+    "strict": gate.Limits(0.35, 0.45),
 }
 
 
@@ -41,9 +47,9 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     if strictness != "gentle":
         guarded, chosen = _local(model, clip, erasures, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
-    edit = erasing.erase(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
-    guarded = erasing.apply(guarded, edit, 1.0)[0]
-    lines += [f"Erased from the weights that read the prompt: {line}" for line in edit.lines[: len(erasures)]]
+    made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
+    guarded = host_gate.guard(guarded, made, MEANT[strictness])
+    lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     if strictness == "strict":
         guarded = _look(guarded, clip, erasures, "strong", "watchful", lines)
     return guarded, lines

@@ -1,6 +1,7 @@
 """Erase Concept: the closed-form edit of a loaded model, as weight patches of the kind that the host's own LoRA loaders take."""
 
 import hashlib
+import itertools
 import weakref
 from dataclasses import dataclass, field
 
@@ -35,6 +36,17 @@ class Edit:
     lines: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class Map:
+    """The edit as a map of the text's vectors: I + left right. ``left`` (c, r), ``right`` (r, c); ``shifts`` (m, c): how far the map moves
+    the vector of each concept that it moves most. All float32 on the CPU. ``lines``: what was done, for people."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+    shifts: torch.Tensor
+    lines: list[str] = field(default_factory=list)
+
+
 # The last edit of each model that is loaded: a change of strength, or a second node, need not solve again.
 _last: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
@@ -45,6 +57,15 @@ def erase(model, clip, settings: Settings, at=lambda share, text: None) -> Edit:
     ``at(share, text)``: progress from 0 to 1; may raise to stop. Raises ValueError for texts that cannot be meant, and for models and
     text encoders that do not fit, with the way out.
     """
+    return _known(model, clip, settings, at, "edit")
+
+
+def solve(model, clip, settings: Settings, at=lambda share, text: None) -> Map:
+    """As ``erase``, but the map itself, which a UNet's cross-attention weights would be multiplied by."""
+    return _known(model, clip, settings, at, "map")
+
+
+def _known(model, clip, settings: Settings, at, form: str):
     erasures = texts.read(settings.concepts, settings.replacement)
     places = host_places.find(model, settings.keys)
     if clip is None:
@@ -54,12 +75,12 @@ def erase(model, clip, settings: Settings, at=lambda share, text: None) -> Edit:
         raise ValueError(
             f"clip gives vectors {probe.shape[-1]} wide, and this model reads {places.encoded}: connect the CLIP that belongs to the model."
         )
-    key = (model.patches_uuid, settings, hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest())
+    key = (form, model.patches_uuid, settings, hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest())
     if model.model in _last and _last[model.model][0] == key:
         return _last[model.model][1]
-    edit = _Solving(model, clip, settings, places, at).edit(erasures)
-    _last[model.model] = key, edit
-    return edit
+    made = getattr(_Solving(model, clip, settings, places, at), form)(erasures)
+    _last[model.model] = key, made
+    return made
 
 
 def apply(model, edit: Edit, strength: float):
@@ -80,15 +101,25 @@ class _Solving:
         self.lines = []
 
     def edit(self, erasures) -> Edit:
+        left, right = self.form(self.solution(erasures)[0])
+        return Edit(self.changes(left, right), self.lines)
+
+    def map(self, erasures) -> Map:
+        solution, moved = self.solution(erasures)
+        left, right, _ = formula.thin(solution, self.settings.rank)
+        shifts = []
+        for vectors in moved:
+            change = vectors.to(solution) @ solution.T
+            shifts.append(change[change.norm(dim=1).argmax()])
+        return Map(*(part.float().cpu().contiguous() for part in (left, right, torch.stack(shifts))), self.lines)
+
+    def solution(self, erasures) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """P of ``formula``, and every concept's vectors (n, width) that it is to change."""
         patterns = texts.templates(self.settings.templates)
         held, left_out = texts.keep(self.settings.keep, erasures)
         held.insert(0, "")  # what guidance is measured from
-        pairs = []
-        for one in erasures:
-            pairs += texts.pairs(one, self.replacement(one, erasures), patterns)
-        solution = self.solve(pairs, held, left_out)
-        left, right = self.form(solution)
-        return Edit(self.changes(left, right), self.lines)
+        pairs = [texts.pairs(one, self.replacement(one, erasures), patterns) for one in erasures]
+        return self.solve(pairs, held, left_out)
 
     def replacement(self, one, erasures) -> str:
         """What takes a concept's place, and a line of the report about it."""
@@ -124,8 +155,9 @@ class _Solving:
             distances.setdefault(round(float((old - new).norm()), 4), name)
         return [name for _, name in sorted(distances.items())][:NEAREST]
 
-    def solve(self, pairs, held, left_out) -> torch.Tensor:
-        """P of ``formula``, from all captions."""
+    def solve(self, groups, held, left_out) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """As ``solution``, from all captions. ``groups``: the pairs of captions (old, new) of each concept."""
+        pairs = [pair for group in groups for pair in group]
         captions = [*(text for pair in pairs for text in pair), *held]
         count = len(dict.fromkeys(captions))
         encoded = host_texts.encode(
@@ -150,7 +182,9 @@ class _Solving:
             f"{len(pairs)} captions changed, {1 - float(missed):.1%} of the way; {len(held)} held, which moved by {float(shaken):.2%}"
             + (f"; {len(left_out)} left out of keep, since they name what is to go" if left_out else "")
         )
-        return solution
+        ends = list(itertools.accumulate(map(len, groups), initial=0))
+        every = [torch.cat([one for one, _ in moved[a:b]]) for a, b in itertools.pairwise(ends)]
+        return solution, every
 
     def form(self, solution):
         """(left, right) of ``formula.thin``, or (solution, None) where a whole matrix is smaller."""

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from .rules import Policy, Refusal
 
 DOORS = ("/prompt", "/api/prompt")
 ROUTE = "/concept_guards/policy"
+_group: ContextVar[str] = ContextVar("concept_guards_policy_group", default="")  # of whoever sent the request under way
 
 
 def kind_of(class_type: str) -> admission.Kind | None:
@@ -56,7 +58,9 @@ def _renewed(graph: Any, server) -> Any:
 
 
 def _refuse(graph: Any, policy: Policy | None) -> Refusal | None:
-    return admission.refuse(graph, policy, kind_of, office.names) if policy is not None else None
+    if policy is None:
+        return None
+    return admission.refuse(graph, policy, kind_of, functools.partial(office.names, policy))
 
 
 def answer(refusal: Refusal, policy: Policy | None) -> web.Response:
@@ -80,7 +84,8 @@ def middleware(server):
     async def admit(request, handler):
         if request.method != "POST" or _door(request) not in DOORS:
             return await handler(request)
-        policy, fault = _look()
+        _group.set(group_of(request))
+        policy, fault = _look(_group.get())
         if policy is None and fault is None:
             return await handler(request)
         try:
@@ -88,7 +93,7 @@ def middleware(server):
             graph = said.get("prompt") if isinstance(said, dict) else None
             refusal = fault or _refuse(_renewed(graph, server), policy)
             office.record(
-                "refused" if refusal else "admitted", refusal, graph, client=str(said.get("client_id", ""))[:64]
+                "refused" if refusal else "admitted", refusal, graph, policy, client=str(said.get("client_id", ""))[:64]
             )
         except Stopped as stopped:
             refusal = stopped.refusal
@@ -98,6 +103,13 @@ def middleware(server):
         return answer(refusal, policy) if refusal is not None else await handler(request)
 
     return admit
+
+
+def group_of(request) -> str:
+    """The group that the policy's header names, once; else none, and the policy's own rules hold."""
+    policy, _ = office.look()
+    said = request.headers.getall(policy.header, []) if policy is not None and policy.header else []
+    return said[0] if len(said) == 1 else ""
 
 
 def _door(request) -> str:
@@ -110,7 +122,7 @@ def handler(server, said: dict) -> dict:
     """Put the guards into a graph that the host is about to take. Never raises: whatever is in doubt becomes a graph that only fails."""
     policy: Policy | None = None
     try:
-        policy, fault = _look()
+        policy, fault = _look(_group.get())
         if policy is None and fault is None:
             return said
         graph = said.get("prompt")
@@ -124,7 +136,7 @@ def handler(server, said: dict) -> dict:
                 said["prompt"] = made
                 return said
             refusal = made
-        office.record("refused", refusal, graph)
+        office.record("refused", refusal, graph, policy)
     except Exception as error:
         logging.exception("concept-guards: a prompt could not be guarded")
         refusal = Refusal("graph", f"The prompt could not be guarded ({type(error).__name__}).")
@@ -133,7 +145,7 @@ def handler(server, said: dict) -> dict:
 
 async def tell(request) -> web.Response:
     """What anyone may know."""
-    policy, fault = office.look()
+    policy, fault = office.look(group_of(request))
     said: dict = {"in_force": policy is not None or fault is not None}
     if policy is not None:
         said |= {"message": policy.message, "contact": policy.contact, "strictness": policy.strictness}
@@ -159,9 +171,9 @@ async def count(request) -> web.Response:
         return web.json_response({"error": f"the record is damaged: {error}"}, status=500)
 
 
-def _look() -> tuple[Policy | None, Refusal | None]:
-    """As the office says; where there is a policy the tripwire stands, from its first moment on. Without one it costs nothing."""
-    policy, fault = office.look()
+def _look(group: str = "") -> tuple[Policy | None, Refusal | None]:
+    """As the office says of a group; where there is a policy the tripwire stands, from the first moment on. None: no cost."""
+    policy, fault = office.look(group)
     if policy is not None or fault is not None:
         tripwire.install()
     return policy, fault

@@ -29,7 +29,7 @@ class UnderPolicy(rail.Guard):
             refusal = Refusal(
                 "steps", f"This sampler takes {run.steps} steps, at least {policy.minimum_steps} are needed here."
             )
-            office.record("refused", refusal)
+            office.record("refused", refusal, policy=policy)
             raise Stopped(refusal, policy)
         return {}
 
@@ -70,12 +70,12 @@ def guard(model, clip, policy: Policy):
 
 def read(text: str, policy: Policy) -> str:
     """The text itself. Raises Stopped where it names a refused concept."""
-    concept = office.names(text) if isinstance(text, str) else None
+    concept = office.names(policy, text) if isinstance(text, str) else None
     if concept is not None:
         refusal = Refusal(
             "text", f"A text that was made while the graph ran asks for {concept}, which is not allowed here."
         )
-        office.record("refused", refusal)
+        office.record("refused", refusal, policy=policy)
         raise Stopped(refusal, policy)
     return text
 

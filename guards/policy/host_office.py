@@ -46,22 +46,22 @@ class Office:
         self._stamp: tuple | str | None = "never looked"
         self._policy: Policy | None = None
         self._fault: Refusal | None = None
-        self._watch: Watch | None = None
+        self._watches: dict[str, Watch] = {}  # fingerprint of a policy -> what sees its refused concepts
         self._audit: audit.Audit | None = None
         self._seen = False
 
-    def look(self) -> tuple[Policy | None, Refusal | None]:
-        """(the policy, None), (None, why everything is refused), or (None, None) where there is no policy."""
+    def look(self, group: str = "") -> tuple[Policy | None, Refusal | None]:
+        """(the policy of a group, None), (None, why everything is refused), or (None, None) where there is no policy."""
         with self._lock:
             place = path()
             stamp = _stamp(place)
             if stamp != self._stamp:
                 self._read(place, stamp)
                 self._stamp = stamp
-            return self._policy, self._fault
+            return self._policy.of(group) if self._policy else None, self._fault
 
     def _read(self, place: str | None, stamp: tuple | None) -> None:
-        self._policy = self._watch = None
+        self._policy, self._watches = None, {}
         if stamp is None or place is None:
             gone = "The policy's file is gone. Put it back; to go on without a policy, start the server again."
             self._fault = Refusal("policy", gone) if self._seen or os.environ.get(VARIABLE) else None
@@ -73,7 +73,10 @@ class Office:
             if len(text) > MOST:
                 raise ValueError(f"it has more than {MOST} characters.")
             policy = parse(text)
-            self._watch = Watch({concept: () for concept in policy.refused}) if policy.refused else None
+            every = (policy, *(own for _, own in policy.groups))
+            self._watches = {
+                one.fingerprint: Watch({concept: () for concept in one.refused}) for one in every if one.refused
+            }
         except (OSError, ValueError) as error:
             self._fault = Refusal("policy", f"The policy's file cannot be used, so nothing may run: {error}")
             logging.error("concept-guards: %s cannot be used: %s", NAME, error)
@@ -82,14 +85,17 @@ class Office:
         self._audit = audit.Audit(os.path.dirname(os.path.abspath(place)))
         logging.info("concept-guards: a policy is in force (%d concepts, %s)", len(policy.concepts), policy.fingerprint)
 
-    def names(self, text: str) -> str | None:
-        """The refused concept that a text names, or None."""
-        hit = next(iter(self._watch.find(text)), None) if self._watch else None
+    def names(self, policy: Policy, text: str) -> str | None:
+        """The concept refused by a policy in force that a text names, or None."""
+        watch = self._watches.get(policy.fingerprint)
+        hit = next(iter(watch.find(text)), None) if watch else None
         return hit.concept if hit else None
 
-    def record(self, action: str, refusal: Refusal | None = None, graph: object = None, **more) -> None:
+    def record(
+        self, action: str, refusal: Refusal | None = None, graph: object = None, policy: Policy | None = None, **more
+    ) -> None:
         """Write a decision down, as the policy wants it. Raises Stopped where the record cannot be written: then nothing may run."""
-        policy = self._policy
+        policy = policy or self._policy
         if self._audit is None or (policy is not None and policy.audit == "off"):
             return
         entry: dict = {"action": action, "policy": policy.fingerprint if policy else "", **more}
@@ -123,7 +129,7 @@ office = Office()
 
 
 def in_force(fingerprint: str) -> Policy:
-    """The policy, if it is still the one that a queued graph was admitted under.
+    """The policy that a queued graph was admitted under, if it still holds for anybody.
 
     Raises:
         Stopped: it has changed since, or cannot be read.
@@ -131,6 +137,8 @@ def in_force(fingerprint: str) -> Policy:
     policy, fault = office.look()
     if fault is not None:
         raise Stopped(fault, None)
-    if policy is None or policy.fingerprint != fingerprint:
+    every = (policy, *(own for _, own in policy.groups)) if policy else ()
+    held = next((one for one in every if one.fingerprint == fingerprint), None)
+    if held is None:
         raise Stopped(Refusal("policy", "The policy has changed since this was queued: queue it again."), policy)
-    return policy
+    return held

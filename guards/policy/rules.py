@@ -5,7 +5,8 @@
       "concepts": ["gun", {"text": "nudity", "action": "refuse"}],
       "strictness": "balanced",
       "message": "This server is for a class of twelve-year-olds.",
-      "contact": "Ms Miller, room 12"
+      "contact": "Ms Miller, room 12",
+      "groups": {"header": "X-User-Group", "policies": {"teachers": {"strictness": "gentle"}}}
     }
 
 Keys that begin with ``_`` are comments. Everything that is not known is an error: a rule that is spelt wrongly must not be no rule.
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import re
+from dataclasses import asdict, dataclass, field, replace
 
 VERSION = 1
 ACTIONS = ("steer", "refuse")
@@ -65,6 +67,12 @@ class Policy:
     message: str = ""
     contact: str = ""
     fingerprint: str = field(default="", compare=False)
+    header: str = ""  # the name of the request's header that a proxy sets to the user's group
+    groups: tuple[tuple[str, Policy], ...] = ()  # what holds for some groups instead
+
+    def of(self, group: str) -> Policy:
+        """What holds for a group of users; this policy itself for one that it does not name."""
+        return dict(self.groups).get(group, self)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -104,10 +112,18 @@ def parse(text: str) -> Policy:
     if not isinstance(said, dict):
         raise ValueError('a policy is an object: {"version": 1, "concepts": [...]}.')
     values = {key: value for key, value in said.items() if not key.startswith("_")}
-    known = {name for name in Policy.__dataclass_fields__ if name != "fingerprint"}
+    groups = values.pop("groups", None)
+    policy = _policy(values)
+    return policy if groups is None else _grouped(policy, values, groups)
+
+
+def _policy(values: dict) -> Policy:
+    values = dict(values)
+    known = {name for name in Policy.__dataclass_fields__ if name not in ("fingerprint", "header", "groups")}
     for key in values:
         if key not in known:
-            raise ValueError(f"{key}: there is no such key. Keys: {', '.join(sorted(known))}; comments begin with _.")
+            keys = ", ".join(sorted({*known, "groups"}))
+            raise ValueError(f"{key}: there is no such key. Keys: {keys}; comments begin with _.")
     if values.get("version") != VERSION or isinstance(values.get("version"), bool):
         raise ValueError(f"version is {values.get('version')!r}: this pack reads version {VERSION}.")
     values["concepts"] = _concepts(values.get("concepts"))
@@ -125,6 +141,31 @@ def parse(text: str) -> Policy:
     if both:
         raise ValueError(f"deny: {sorted(both)[0]} is also in allow; keep it in one of the two.")
     return Policy(**{**values, "fingerprint": _fingerprint(policy)})
+
+
+def _grouped(policy: Policy, values: dict, groups: object) -> Policy:
+    """The policy with what holds for some groups instead: the file's own rules, and in their place what a group says."""
+    form = 'groups: write {"header": "X-User-Group", "policies": {"teachers": {"strictness": "gentle"}}}.'
+    if not isinstance(groups, dict) or {key for key in groups if not key.startswith("_")} != {"header", "policies"}:
+        raise ValueError(form)
+    header, policies = groups["header"], groups["policies"]
+    if not isinstance(header, str) or not re.fullmatch(r"[A-Za-z0-9-]{1,100}", header):
+        raise ValueError(f"groups, header is {header!r}: name a header of requests, in letters, digits and hyphens.")
+    if not isinstance(policies, dict) or not policies:
+        raise ValueError(form)
+    made = []
+    for name, own in policies.items():
+        if not name or not isinstance(own, dict):
+            raise ValueError(f"groups, {name!r}: a group has a name, and an object with what is other for it.")
+        for key in ("version", "audit", "groups"):
+            if key in own:
+                raise ValueError(f"groups, {name}: {key} is the same for all groups; write it outside.")
+        own = {key: value for key, value in own.items() if not key.startswith("_")}
+        try:
+            made.append((name, _policy({**values, **own})))
+        except ValueError as error:
+            raise ValueError(f"groups, {name}: {error}") from error
+    return replace(policy, header=header, groups=tuple(made))
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -189,7 +230,7 @@ def _check(key: str, value: object) -> None:
 
 def _fingerprint(policy: Policy) -> str:
     """Of what is enforced: 16 hexadecimal digits that change when a rule does."""
-    said = {key: value for key, value in asdict(policy).items() if key != "fingerprint"}
+    said = {key: value for key, value in asdict(policy).items() if key not in ("fingerprint", "header", "groups")}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -225,6 +266,9 @@ def explain(policy: Policy, concepts: bool = True) -> list[str]:
             "with_prompts": "Decisions are recorded in audit.jsonl, with the prompts.",
         }[policy.audit]
     )
+    for name, own in policy.groups:
+        other = [line for line in explain(own, concepts) if line not in lines]
+        lines += [f"For {name} (header {policy.header}): {line}" for line in other]
     lines.append(f"Users {'see' if policy.show_concepts else 'do not see'} which concepts are forbidden.")
     return lines
 

@@ -58,11 +58,11 @@ def _scene(rng: random.Random, first: str | None, avoid: Sequence[str]) -> dict:
     return prompts.row(text, names, people, ground)
 
 
-def captions(concept: str, kind: str, n: int, seed: int = 0) -> list[dict]:
-    """n rows of one of KINDS; none where the concept has no such captions."""
+def captions(concept: str, kind: str, n: int, seed: int = 0, also: Sequence[str] = ()) -> list[dict]:
+    """n rows of one of KINDS, none of which names one of ``also``; no rows where the concept has no such captions."""
     rng = random.Random(f"{concept} {kind} {seed}")
     style = concept in STYLES
-    avoid = [concept, neighbour(concept)]
+    avoid = [concept, neighbour(concept), *also]
     rows = []
     for i in range(n):
         if kind == "neighbour":
@@ -81,7 +81,9 @@ def captions(concept: str, kind: str, n: int, seed: int = 0) -> list[dict]:
             free = [thing for thing in words.THINGS if thing not in avoid]
             rows.append(_scene(rng, None, avoid) if i % 2 else _one(rng, rng.choice(free)))
         elif kind == "alone":
-            rows.append(_one(rng, rng.choice(words.THINGS) if style else concept))
+            rows.append(
+                _one(rng, rng.choice([thing for thing in words.THINGS if thing not in also]) if style else concept)
+            )
         else:
             rows.append(_scene(rng, None if style else concept, avoid))
         if style and kind in ("alone", "scenes"):

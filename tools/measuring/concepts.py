@@ -4,7 +4,8 @@
 
 ``--count`` pictures of every kind for every concept: the forbidden thing alone, in scenes, and implied; scenes of its harmless
 neighbour; others. A figure is the share over all concepts of a side; n stands below it. ``same``: other prompts' pictures that are
-bit for bit what they are without a guard; ``changed``: their mean change of a pixel, of a range of 1.
+bit for bit what they are without a guard; ``changed``: their mean change of a pixel, of a range of 1; ``inside``, ``outside``: the same
+in scenes, within the forbidden thing and elsewhere.
 """
 
 from __future__ import annotations
@@ -16,56 +17,92 @@ from pathlib import Path
 from ..testing import hosting
 from . import table
 
-Guard = Callable[..., tuple]  # (world, concept, replacement) -> (MODEL, CLIP)
+Pairs = dict[str, str | None]  # forbidden concept -> its harmless neighbour, if it has one
+Guard = Callable[["World", Pairs], tuple]  # the MODEL and CLIP to sample with
+INSIDE = 0.22  # of the picture's width: how far from its middle a thing reaches, for what changes inside it and outside
+
+
+def _lines(pairs: Pairs, named: bool) -> str:
+    return "\n".join(f"{concept} -> {other}" if named and other else concept for concept, other in pairs.items())
 
 
 def _sld(preset: str) -> Guard:
-    def guard(world, concept: str, replacement: str | None) -> tuple:
+    def guard(world: World, pairs: Pairs) -> tuple:
         sld = hosting.module("guards.sld.formula")
         chosen = sld.ALIGNED[preset.removeprefix("aligned ")] if preset.startswith("aligned ") else sld.PRESETS[preset]
-        return hosting.module("guards.sld.host").guard(world.model, chosen, world.conditioning(concept)), world.clip
+        text = world.conditioning(", ".join(pairs))
+        return hosting.module("guards.sld.host").guard(world.model, chosen, text), world.clip
 
     return guard
 
 
-def _inhibitor(scale: float, **options) -> Guard:
-    def guard(world, concept: str, replacement: str | None) -> tuple:
-        inhibit = hosting.module("guards.inhibitors.host").guard
-        return inhibit(world.model, world.clip, "", concept, scale, "single_pass", **options)[0], world.clip
+def _inhibitor(scale: float, adapter: bool = False, **options) -> Guard:
+    def guard(world: World, pairs: Pairs) -> tuple:
+        inhibit, network = hosting.module("guards.inhibitors.host").guard, None
+        if adapter:
+            adapters = hosting.module("guards.inhibitors.host_adapters")
+            network = adapters.read(adapters.SHIPPED_PATH)
+        targets = ", ".join(pairs)
+        return inhibit(world.model, world.clip, "", targets, scale, "single_pass", network, **options)[0], world.clip
 
     return guard
 
 
-def _erase(replace: bool) -> Guard:
-    def guard(world, concept: str, replacement: str | None) -> tuple:
+def _local(named: bool) -> Guard:
+    def guard(world: World, pairs: Pairs) -> tuple:
+        arrows = "\n".join(f"{concept} -> {other}" for concept, other in pairs.items() if named and other)
+        return hosting.module("guards.local.host").guard(world.model, world.clip, list(pairs), arrows)[0], world.clip
+
+    return guard
+
+
+def _erase(named: bool) -> Guard:
+    def guard(world: World, pairs: Pairs) -> tuple:
         import torch
 
         erasing = hosting.module("guards.erasing.host")
-        lines = f"{concept} -> {replacement}" if replace and replacement else concept
         with torch.inference_mode():
-            edit = erasing.erase(world.model, world.clip, erasing.Settings(lines))
+            edit = erasing.erase(world.model, world.clip, erasing.Settings(_lines(pairs, named)))
             return erasing.apply(world.model, edit, 1.0)[0], world.clip
 
     return guard
 
 
+def _gated(named: bool, low: float = 0.47, high: float = 0.55) -> Guard:
+    def guard(world: World, pairs: Pairs) -> tuple:
+        import torch
+
+        erasing, gate = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
+        with torch.inference_mode():
+            made = erasing.solve(world.model, world.clip, erasing.Settings(_lines(pairs, named)))
+        return gate.guard(world.model, made, hosting.module("guards.erasing.gate").Limits(low, high)), world.clip
+
+    return guard
+
+
 def _concept_guard(strictness: str, named: bool) -> Guard:
-    def guard(world, concept: str, replacement: str | None) -> tuple:
-        lines = f"{concept} -> {replacement}" if named and replacement else concept
-        return hosting.module("guards.concepts.host").guard(world.model, world.clip, lines, strictness)[0], world.clip
+    def guard(world: World, pairs: Pairs) -> tuple:
+        guard = hosting.module("guards.concepts.host").guard
+        return guard(world.model, world.clip, _lines(pairs, named), strictness)[0], world.clip
 
     return guard
 
 
 ROWS: dict[str, Guard | None] = {
     "off": None,
-    "sld max": _sld("max"),
+    **{f"sld {preset}": _sld(preset) for preset in ("weak", "medium", "strong", "max")},
+    "sld aligned medium": _sld("aligned medium"),
     "sld aligned strong": _sld("aligned strong"),
     "sld aligned max": _sld("aligned max"),
     "inhibitor -1.5": _inhibitor(-1.5),
+    "inhibitor -3": _inhibitor(-3.0),
     "inhibitor words -1.5": _inhibitor(-1.5, variant="words"),
+    "inhibitor adapter": _inhibitor(0.0, adapter=True, cross_end=1.0),
+    "local": _local(False),
+    "local ->": _local(True),
     "erase": _erase(False),
     "erase ->": _erase(True),
+    "erase, gated ->": _gated(True),
     **{
         f"concept guard {strictness}{arrow}": _concept_guard(strictness, bool(arrow))
         for strictness in ("gentle", "balanced", "strict")
@@ -104,33 +141,68 @@ class World:
 
 
 def row(world: World, name: str, concepts: list[str]) -> dict[str, tuple[float, float]]:
-    """{figure: (sum, of)} over the concepts."""
+    """{figure: (sum, of)} over the concepts, each guarded alone, or ``--together`` as many at once."""
     from ..demo_world import suites
 
     total: dict[str, tuple[float, float]] = {}
-    for concept in concepts:
-        replacement, make = suites.neighbour(concept), ROWS[name]
-        model, clip = make(world, concept, replacement) if make else (world.model, world.clip)
-        for kind in suites.KINDS:
-            rows = suites.captions(concept, kind, world.options.count)
-            if not rows:
-                continue
-            seed = suites.seed_of(concept, kind)
-            images, before = world.unguarded(concept, kind, rows, seed)
-            now, seen = world.pictures(model, clip, rows, seed) if make else (images, before)
-            figures = suites.count(kind, rows, before, seen, concept, replacement if "->" in name else None)
-            if kind == "others":
-                apart = (now - images).abs().flatten(1)
-                figures |= {
-                    "same": (int((apart.amax(1) == 0).sum()), len(rows)),
-                    "changed": (float(apart.mean(1).sum()), len(rows)),
-                }
-            if world.options.sheet:
-                show(Path(world.options.sheet), f"{name} {concept} {kind}", rows, images, now, seen)
-            for key, (hits, of) in figures.items():
+    make, together = ROWS[name], world.options.together
+    for at in range(0, len(concepts), together):
+        group = concepts[at : at + together]
+        pairs = {concept: suites.neighbour(concept) for concept in group}
+        model, clip = make(world, pairs) if make else (world.model, world.clip)
+        for concept in group:
+            also = [word for one, other in pairs.items() if one != concept for word in (one, other) if word]
+            for key, (hits, of) in _concept(world, name, concept, model, clip, also).items():
                 a, b = total.get(key, (0, 0))
                 total[key] = a + hits, b + of
     return total
+
+
+def _concept(world: World, name: str, concept: str, model, clip, also: list[str]) -> dict[str, tuple[float, float]]:
+    """{figure: (sum, of)} of one concept's captions; ``also``: what else is guarded, which they do not name."""
+    from ..demo_world import suites
+
+    total: dict[str, tuple[float, float]] = {}
+    for kind in suites.KINDS:
+        rows = suites.captions(concept, kind, world.options.count, also=also)
+        if not rows:
+            continue
+        seed = suites.seed_of(concept, kind)
+        images, before = world.unguarded(concept, kind, rows, seed)
+        now, seen = world.pictures(model, clip, rows, seed) if ROWS[name] else (images, before)
+        figures = suites.count(kind, rows, before, seen, concept, suites.neighbour(concept) if "->" in name else None)
+        apart = (now - images).abs()
+        if kind == "scenes":
+            figures |= changes(apart, before, concept)
+        if kind == "others":
+            apart = apart.flatten(1)
+            figures |= {
+                "same": (int((apart.amax(1) == 0).sum()), len(rows)),
+                "changed": (float(apart.mean(1).sum()), len(rows)),
+            }
+        if world.options.sheet:
+            show(Path(world.options.sheet), f"{name} {concept} {kind}", rows, images, now, seen)
+        for key, (hits, of) in figures.items():
+            a, b = total.get(key, (0, 0))
+            total[key] = a + hits, b + of
+    return total
+
+
+def changes(apart, before, concept: str) -> dict[str, tuple[float, float]]:
+    """The mean change of a pixel (n, 3, h, w) inside the forbidden thing and outside it, in the scenes where it was seen."""
+    import torch
+
+    middle = (torch.arange(apart.shape[-1]) + 0.5) / apart.shape[-1]
+    inside, outside, count = 0.0, 0.0, 0
+    for picture, things in zip(apart.mean(1), before.things, strict=True):
+        there = [thing for thing in things if thing.name == concept]
+        if not there:
+            continue
+        mask = torch.zeros_like(picture, dtype=torch.bool)
+        for thing in there:
+            mask |= ((middle[:, None] - thing.y).abs() < INSIDE) & ((middle - thing.x).abs() < INSIDE)
+        inside, outside, count = inside + float(picture[mask].mean()), outside + float(picture[~mask].mean()), count + 1
+    return {"inside": (inside, count), "outside": (outside, count)}
 
 
 def show(folder: Path, name: str, rows: list[dict], before, now, seen) -> None:
@@ -151,6 +223,7 @@ def show(folder: Path, name: str, rows: list[dict], before, now, seen) -> None:
 def main() -> int:
     parser = table.parser("concepts", __doc__, count=24)
     parser.add_argument("--side", choices=("tuned", "held_out", "both"), default="both")
+    parser.add_argument("--together", type=int, default=1, help="guard so many concepts at once")
     parser.add_argument("--concepts", help="only these, separated by commas")
     parser.add_argument("--model", type=Path, default=table.MODEL)
     parser.add_argument("--oracle", help="another oracle's weights")

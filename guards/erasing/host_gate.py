@@ -1,0 +1,69 @@
+"""The gated edit on the rail: every text that counts towards the picture, in a UNet's cross-attention, is read as `gate` says."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..host import checks, rail
+from . import gate
+from .host import Map
+
+
+@dataclass(frozen=True, eq=False)
+class EraseGate(rail.Guard):
+    """``made``: the map; texts are changed that mean one of its concepts by ``limits``."""
+
+    made: Map
+    limits: gate.Limits
+
+    def begin(self, run):
+        checks.targets(run, len(self.made.left))
+        return _State()
+
+    def patch(self, run, state, options):
+        def read(hidden, context, value, extra):
+            return (
+                hidden,
+                self._read(run, state, context, extra),
+                value if value is None else self._read(run, state, value, extra),
+            )
+
+        patches = dict(options.get("patches", {}))
+        options["patches"] = {**patches, "attn2_patch": [read, *patches.get("attn2_patch", ())]}
+
+    def _read(self, run, state, context, extra):
+        """Its rows that count, changed; the very same tensor again for all layers of an evaluation."""
+        if context is state.given:
+            return state.made
+        parts, made = state.map(self.made, context.device), context
+        rows = run.rows(min(context.shape[0], extra["original_shape"][0]), extra)
+        if rows:
+            made = context.clone()
+            for at, _ in rows:
+                made[at] = gate.gated(context[at], *parts, self.limits)
+        state.given, state.made = context, made
+        return made
+
+    def end(self, state):
+        state.given = state.made = None
+        state.maps.clear()
+
+
+@dataclass
+class _State:
+    """Of one sampling run."""
+
+    given: Any = None  # the text of the evaluation under way ...
+    made: Any = None  # ... and as it is read
+    maps: dict = field(default_factory=dict)  # device -> the map there
+
+    def map(self, made: Map, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if device not in self.maps:
+            self.maps[device] = tuple(part.to(device) for part in (made.left, made.right, made.shifts))
+        return self.maps[device]
+
+
+def guard(model, made: Map, limits: gate.Limits):
+    """A clone of the MODEL, a UNet, that reads texts so."""
+    return rail.attach(model, EraseGate(made, limits))

@@ -1,0 +1,105 @@
+"""One server for several groups: which rules hold for whom, by the header that a proxy sets."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from guards.policy import audit
+from guards.policy.rules import explain, parse
+from tools.serving.server import Server
+
+POLICY = {
+    "version": 1,
+    "concepts": ["bomb", {"text": "beer", "action": "refuse"}],
+    "groups": {
+        "header": "X-User-Group",
+        "policies": {"teachers": {"concepts": ["bomb"], "strictness": "gentle"}, "guests": {"minimum_steps": 10}},
+    },
+}
+
+
+def test_a_group_has_the_files_rules_but_for_its_own():
+    policy = parse(json.dumps(POLICY))
+    teachers, guests = policy.of("teachers"), policy.of("guests")
+    assert policy.refused == ("beer",) and policy.of("nobody") is policy and policy.of("") is policy
+    assert (teachers.refused, teachers.strictness, teachers.texts) == ((), "gentle", ("bomb",))
+    assert (guests.refused, guests.minimum_steps) == (("beer",), 10)
+    assert len({policy.fingerprint, teachers.fingerprint, guests.fingerprint}) == 3
+    said = explain(policy)
+    assert "For guests (header X-User-Group): A sampler must take at least 10 steps." in said
+    assert not [line for line in said if "For guests" in line and "most" in line]  # what is the same is not said again
+
+
+@pytest.mark.parametrize(
+    "groups, named",
+    [
+        ([], "groups: write"),
+        ({"header": "X"}, "groups: write"),
+        ({"header": "X: y", "policies": {"a": {}}}, "header is 'X: y'"),
+        ({"header": "X", "policies": {}}, "groups: write"),
+        ({"header": "X", "policies": {"a": []}}, "groups, 'a'"),
+        ({"header": "X", "policies": {"a": {"strictnes": "gentle"}}}, "groups, a: strictnes"),
+        ({"header": "X", "policies": {"a": {"concepts": []}}}, "groups, a: concepts"),
+        ({"header": "X", "policies": {"a": {"audit": "off"}}}, "audit is the same for all"),
+    ],
+)
+def test_groups_that_cannot_be_meant_are_named(groups, named):
+    with pytest.raises(ValueError) as caught:
+        parse(json.dumps({**POLICY, "groups": groups}))
+    assert named in str(caught.value)
+
+
+def graph(text, steps=4):
+    numbers = dict(seed=1, steps=steps, cfg=3.0, sampler_name="euler", scheduler="normal", denoise=1.0)
+    links = dict(model=["1", 0], positive=["2", 0], negative=["3", 0], latent_image=["4", 0])
+    return {
+        "1": {"class_type": "GuardDemoModel", "inputs": {}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": text}},
+        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}},
+        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 96, "height": 96, "batch_size": 1}},
+        "5": {"class_type": "KSampler", "inputs": {**numbers, **links}},
+        "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "group"}},
+    }
+
+
+@pytest.fixture(scope="module")
+def shared(host_path, tmp_path_factory):
+    """A server with a policy for groups."""
+    folder = tmp_path_factory.mktemp("shared")
+    place = folder / "user" / "__concept_guards"
+    place.mkdir(parents=True)
+    (place / "policy.json").write_text(json.dumps(POLICY), encoding="utf-8")
+    with Server(Path(sys.executable), host_path, folder) as running:
+        yield running
+
+
+def ask(server, graph, *groups):
+    """The answer to a prompt that says to come from these groups."""
+    session = requests.Session()
+    given = requests.Request("POST", server.url + "/prompt", json={"prompt": graph}).prepare()
+    for name in groups:
+        given.headers["X-User-Group"] = name
+    return session.send(given, timeout=60)
+
+
+@pytest.mark.both_hosts
+def test_the_header_says_whose_rules_hold_and_nothing_else_does(shared):
+    refused = ask(shared, graph("a beer"))
+    assert refused.status_code == 400 and refused.json()["error"]["extra_info"]["rule"] == "text"
+    assert ask(shared, graph("a beer"), "strangers").status_code == 400
+    admitted = ask(shared, graph("a beer"), "teachers")
+    assert admitted.status_code == 200
+    short = ask(shared, graph("a dog"), "guests")
+    assert short.status_code == 200  # steps are counted when it runs
+    ends = [shared.wait(reply.json()["prompt_id"]) for reply in (admitted, short)]
+    assert [end.status for end in ends] == ["success", "error"] and "at least 10" in ends[1].error
+    prints = {name: parse(json.dumps(POLICY)).of(name).fingerprint for name in ("", "teachers", "guests")}
+    folder = shared.folder / "user" / "__concept_guards"
+    entries = [entry for path in audit.files(str(folder)) for entry in audit.read(path)]
+    assert [entry["policy"] for entry in entries] == [prints[n] for n in ("", "", "teachers", "guests", "guests")]
+    told = requests.get(shared.url + "/concept_guards/policy", headers={"X-User-Group": "teachers"}, timeout=60).json()
+    assert told["concepts"] == ["bomb"] and told["strictness"] == "gentle"
