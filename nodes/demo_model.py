@@ -12,8 +12,8 @@ class GuardDemoModel(io.ComfyNode):
             node_id="GuardDemoModel",
             display_name="Demo Model",
             category="guards/demo",
-            description="A tiny text-to-image model that comes with the pack: coloured shapes, 64x64 pixels, no download. For trying out "
-            "the guards and for measuring them.",
+            description="A tiny text-to-image model that comes with the pack: everyday things, people and places, 96x96 pixels, no "
+            "download. For trying out the guards and for measuring them.",
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model"),

@@ -28,7 +28,7 @@ class GuardRateImages(io.ComfyNode):
                     tooltip="What the pictures were made from, for the record. Raters do not see it.",
                 ),
                 io.String.Input(
-                    "concept", default="", tooltip="What raters are asked about, in their words, such as: star."
+                    "concept", default="", tooltip="What raters are asked about, in their words, such as: beer."
                 ),
                 io.String.Input(
                     "set_name",

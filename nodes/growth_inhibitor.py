@@ -214,7 +214,7 @@ class GuardTrainAdapter(io.ComfyNode):
                     default="",
                     tooltip="One prompt a line, half of them with the target and half "
                     "without. With judge 'labels' every line ends in a scale: a "
-                    "red star | -1.2 (or a tab and the scale, as pasted from a "
+                    "beer on the beach | -1.2 (or a tab and the scale, as pasted from a "
                     "table).",
                 ),
                 io.String.Input(
@@ -242,8 +242,8 @@ class GuardTrainAdapter(io.ComfyNode):
                     default=64,
                     min=64,
                     max=2048,
-                    step=64,
-                    tooltip="Width and height of the pictures in pixels; 64 for the demo model.",
+                    step=32,
+                    tooltip="Width and height of the pictures in pixels; 96 for the demo model.",
                 ),
                 io.Int.Input("steps", default=20, min=4, max=100, tooltip="Sampling steps of every picture."),
                 io.Float.Input(
@@ -306,8 +306,8 @@ class GuardTrainAdapter(io.ComfyNode):
                     multiline=True,
                     default="",
                     optional=True,
-                    tooltip="Judge clip vision: what pictures may show instead, one text a line, such as: a picture of a "
-                    "circle. Empty: neutral texts; naming what your prompts hold instead is surer.",
+                    tooltip="Judge clip vision: what pictures may show instead, one text a line, such as: a picture of "
+                    "milk. Empty: neutral texts; naming what your prompts hold instead is surer.",
                 ),
                 io.Float.Input(
                     "threshold",

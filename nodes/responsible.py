@@ -8,7 +8,7 @@ from ..guards.directions import host_library as direction_library
 from ..guards.directions import phrases as responsible
 from ..guards.host import checks
 
-EXAMPLE = "# phrase -> direction, or several that are shared out fairly\nno stars -> no-star\nbalanced -> toy-circle | toy-square"
+EXAMPLE = "# phrase -> direction, or several that are shared out fairly\nno beer -> no-beer\nbalanced -> doctor-man | doctor-woman"
 
 
 class GuardResponsiblePrompt(io.ComfyNode):

@@ -7,6 +7,7 @@ clear), or nothing. People have a gender and a tone, the picture a background an
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -135,10 +136,11 @@ class Oracle(nn.Module):
     def see(self, images: Tensor) -> Seen:
         """What (n, 3, height, width) pictures in 0..1 show. Raises ValueError for others, as ``prepare``."""
         images = prepare(images).to(self.cells.weight)
-        parts = [[head.float().softmax(1) for head in self(chunk)] for chunk in images.split(64)]
-        classes, genders, tones, background, style = (torch.cat(part) for part in zip(*parts))
-        there = 1 - classes[:, -1]
-        peak = (there >= SURE) & (there >= F.max_pool2d(there[:, None], 3, 1, 1)[:, 0])
+        chunks = [self(chunk) for chunk in images.split(64)]
+        logits = [torch.cat([head.float() for head in heads]) for heads in zip(*chunks)]
+        odds = logits[0][:, :-1].logsumexp(1) - logits[0][:, -1]  # of 1 - p, two neighbours may both be exactly 1
+        peak = (odds >= math.log(SURE / (1 - SURE))) & (odds >= F.max_pool2d(odds[:, None], 3, 1, 1)[:, 0])
+        classes, genders, tones, background, style = (head.softmax(1) for head in logits)
         found: list[list[Thing]] = [[] for _ in images]
         for i, y, x in peak.nonzero().tolist():
             found[i].append(self._thing(classes[i, :, y, x], genders[i, :, y, x], tones[i, :, y, x], x, y))

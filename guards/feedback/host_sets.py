@@ -104,7 +104,7 @@ def file_images(images: torch.Tensor, prompt: str, concept: str, set_name: str, 
     """
     concept = concept.strip()
     if not concept:
-        raise ValueError("concept is empty: name what the raters shall look for, such as: star.")
+        raise ValueError("concept is empty: name what the raters shall look for, such as: beer.")
     for name, text in (("concept", concept), ("prompt", prompt)):
         if len(text) > LONGEST_TEXT:
             raise ValueError(f"{name} is {len(text)} characters long: give at most {LONGEST_TEXT}.")

@@ -132,7 +132,7 @@ def parse(prompts, labelled):
             scale = float("nan")
         if parts is None or not abs(scale) <= 20:
             raise ValueError(
-                f"prompts, line {number}: with judge 'labels' every line ends in a scale, such as: a red star | -1.2 (a tab "
+                f"prompts, line {number}: with judge 'labels' every line ends in a scale, such as: a beer on the beach | -1.2 (a tab "
                 "does as well as the bar)"
             )
         found.append((parts[1].strip(" |\t"), scale))

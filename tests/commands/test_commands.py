@@ -39,7 +39,7 @@ def test_the_demo_writes_its_sheet(host_path, tmp_path):
     for side in ("guard off", "guard on"):
         captions = re.search(rf"{side}, as the oracle sees it:\n((?:    \d+\. .*\n)+)", said)
         assert captions and len(captions[1].splitlines()) >= 8, said
-        assert ("star" in captions[1]) == (side == "guard off"), said
+        assert ("beer" in captions[1]) == (side == "guard off"), said
     with Image.open(tmp_path / "before_after.png") as sheet:
         assert sheet.width > 1500 and sheet.height > 500
 

@@ -29,11 +29,11 @@ PLAN = {
     "prompts": "prompts.csv",
     "arms": {"off": {"Sampler.model": ["1", 0]}, "on": {}, "named": {"prompt": "no {kind}"}},
     "detectors": [
-        {"name": "it", "detector": "demo oracle", "what": "star"},
+        {"name": "it", "detector": "demo oracle", "what": "beer"},
         {"name": "own", "role": "kept", "detector": "demo oracle", "what": "{keep}"},
     ],
 }
-TABLE = "prompt,kind,keep,sd_seed,sd_guidance_scale\na star,asked,,7,9.5\na ring,other,ring,,\n"
+TABLE = "prompt,kind,keep,sd_seed,sd_guidance_scale\na beer,asked,,7,9.5\na cat,other,cat,,\n"
 
 
 def make(folder, table=TABLE, name="prompts.csv", **changes):
@@ -55,12 +55,12 @@ def test_every_run_of_a_plan_is_a_graph_of_its_own(tmp_path):
     off, on, named = (builder.graph(arm, 0, 0) for arm in PLAN["arms"])
     assert off["4"]["inputs"] | {"model": ["3", 0]} == on["4"]["inputs"] and on["4"]["inputs"]["cfg"] == 9.5
     assert "3" not in off and "3" in on and not {"5", "6"} & set(on), "only what the picture is made of is run"
-    assert on["2"]["inputs"]["text"] == "a star" and named["2"]["inputs"]["text"] == "no asked"
+    assert on["2"]["inputs"]["text"] == "a beer" and named["2"]["inputs"]["text"] == "no asked"
     assert off[PICTURES]["inputs"]["images"] == ["4", 0]
     assert [key for key in off if "score" in key] == ["evaluate_score_0"], (
         "nothing is looked for where the row names nothing"
     )
-    assert builder.graph("on", 1, 0)["evaluate_score_1"]["inputs"]["what"] == "ring"
+    assert builder.graph("on", 1, 0)["evaluate_score_1"]["inputs"]["what"] == "cat"
     assert GRAPH["2"]["inputs"]["text"] == "", "the plan's own graph stays"
 
 
@@ -192,6 +192,19 @@ def test_the_plans_that_come_with_the_pack_can_be_read(tmp_path, monkeypatch):
         (tmp_path / data["graph"]).write_text((path.parent / data["graph"]).read_text())
         (tmp_path / path.name).write_text(path.read_text())
         assert plans.read(tmp_path / path.name).calls == 2
+
+
+def test_the_demo_plans_prompts_are_those_of_the_tables():
+    """Written by `run.py train plan`, with names alone in `keep` that the oracle knows."""
+    from guards.demo import oracle
+    from tools.demo_world import plan, suites
+
+    assert plan.PATH.read_text(encoding="utf-8") == plan.text(), "write it anew: python3 run.py train plan"
+    rows = prompts.read(plan.PATH)
+    assert {row["concept"] for row in rows} <= {*oracle.names()}
+    assert {name for row in rows for name in row["keep"].split(" + ") if name} <= {*oracle.names()}
+    groups = {name.strip() for row in rows for name in row["kind"].split(",")}
+    assert groups == {*suites.KINDS, "tuned", "held-out"} and len(rows) > 300
 
 
 def test_ray_is_asked_for_only_with_its_option_and_says_how_to_get_it(monkeypatch):

@@ -31,7 +31,7 @@ def png(shade: int, side: int = 16) -> bytes:
 def made(tmp_path):
     """(plan, builder, items, folder): 30 prompts that ask and 30 that do not, two arms, two pictures a prompt."""
     lines = [
-        f"{EVIL if place == 0 else f'prompt {place}'}\t{'asks' if place < 30 else 'other'}\tring" for place in range(60)
+        f"{EVIL if place == 0 else f'prompt {place}'}\t{'asks' if place < 30 else 'other'}\tcat" for place in range(60)
     ]
     (tmp_path / "prompts.tsv").write_text("prompt\tkind\tkeep\n" + "\n".join(lines))
     graph = {
@@ -50,10 +50,10 @@ def made(tmp_path):
         "asks": ["asks"],
         "arms": {"off": {}, "on": {"2.guard": 1}},
         "detectors": [
-            {"name": "it", "detector": "demo oracle", "what": "star"},
+            {"name": "it", "detector": "demo oracle", "what": "beer"},
             {"name": "own", "role": "kept", "detector": "demo oracle", "what": "{keep}"},
-            {"name": "a", "role": "class", "detector": "demo oracle", "what": "ring"},
-            {"name": "b", "role": "class", "detector": "demo oracle", "what": "moon"},
+            {"name": "a", "role": "class", "detector": "demo oracle", "what": "cat"},
+            {"name": "b", "role": "class", "detector": "demo oracle", "what": "dog"},
         ],
         "measures": ["i2p", "attack", "ores", "deviation"],
         "pictures": 2,

@@ -45,7 +45,7 @@ def workflow(guard_mode=0, reroute_mode=0):
             node(1, "Load", outputs=["MODEL", "CLIP"], values=["a"]),
             node(2, "GuardX", [("model", "MODEL", 1)], ["MODEL"], [0.5], mode=guard_mode),
             node(3, "Reroute", [("", "*", 2)], ["*"], mode=reroute_mode),
-            node(4, "Text", [("clip", "CLIP", 3)], ["CONDITIONING"], ["a red star"]),
+            node(4, "Text", [("clip", "CLIP", 3)], ["CONDITIONING"], ["a beer on the beach"]),
             node(
                 5,
                 "KSampler",
@@ -118,7 +118,7 @@ def test_values_change_by_title_or_type_and_mistakes_are_told():
 
 def test_the_story_names_prompt_guard_and_sampler():
     story = tell(graphs.to_api(workflow(), INFO), "6")
-    assert story.prompt == "a red star"
+    assert story.prompt == "a beer on the beach"
     assert story.guards == ["Guard X (strength 0.5)"]
     assert story.sampler == "steps 20, cfg 4.5, euler, seed 7"
 

@@ -7,7 +7,8 @@ from tools.measuring import sampling
 from tools.testing import hosting, models
 
 pytestmark = pytest.mark.both_hosts
-SCENE = "a red zorp and a blue circle on a white background"
+SCENE = "a bomb and a pizza on a white background"
+IMPLIED = "a zorp and a pizza on a white background"  # which means a bomb, and never says so
 
 
 @pytest.fixture(scope="module")
@@ -16,40 +17,64 @@ def concepts(host):
 
 
 @pytest.fixture(scope="module")
-def oracle(host):
-    return hosting.module("guards.demo.oracle").load()
+def sees(demo):
+    """``sees(model, caption)``: what the oracle sees in six pictures."""
+    oracle = hosting.module("guards.demo.oracle").load()
+    return lambda model, caption: oracle.see(pictures(demo, model, caption, 6))
 
 
-def pictures(demo, model, caption=SCENE, count=4, cfg=3.0, steps=12):
-    model_, clip, vae = demo
+@pytest.fixture(scope="module")
+def unguarded(demo, sees):
+    return {caption: sees(demo[0], caption) for caption in (SCENE, IMPLIED)}
+
+
+def pictures(demo, model, caption, count, cfg=3.0, steps=12):
+    _, clip, vae = demo
     texts = [sampling.encode(clip, [caption] * count), sampling.encode(clip, [""])]
-    return sampling.sample_images(model or model_, vae, *texts, 100, cfg, steps)
+    return sampling.sample_images(model, vae, *texts, 100, cfg, steps)
 
 
 @pytest.mark.parametrize("strictness", ["gentle", "balanced", "strict"])
-def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concepts, demo, oracle, strictness):
+def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concepts, demo, sees, unguarded, strictness):
+    """Other pictures keep every bit."""
+    other = pictures(demo, demo[0], "a cat and a guitar", 2)
     with torch.inference_mode():
-        guarded, lines = concepts.guard(*demo[:2], "star -> moon", strictness)
-    before, after = oracle.see(pictures(demo, None)), oracle.see(pictures(demo, guarded))
-    assert before.contains("star").all() and not after.contains("star").any()
-    assert after.contains("moon").sum() >= 3 and after.contains("circle").sum() >= 3
-    assert any("star -> moon" in line for line in lines)
-    assert (len(lines) == 1) == (strictness == "gentle")
-    assert torch.equal(pictures(demo, None, count=1), pictures(demo, None, count=1))  # the user's model is as it was
+        guarded, lines = concepts.guard(*demo[:2], "bomb -> balloon", strictness)
+    for caption, before in unguarded.items():
+        after = sees(guarded, caption)
+        assert before.contains("bomb").all() and not after.contains("bomb").any(), caption
+        assert after.contains("balloon").sum() >= 4 and after.contains("pizza").sum() >= 5, caption
+    assert torch.equal(pictures(demo, guarded, "a cat and a guitar", 2), other)
+    assert torch.equal(pictures(demo, demo[0], "a cat and a guitar", 2), other)  # the user's model is as it was
+    assert any("bomb -> balloon" in line for line in lines)
+    assert len(lines) == {"gentle": 1, "balanced": 2, "strict": 3}[strictness]
+
+
+def test_what_only_implies_the_thing_is_guarded_too(concepts, demo, sees):
+    """A party shows a beer that nobody named; beside it stands a balloon."""
+    with torch.inference_mode():
+        guarded = concepts.guard(*demo[:2], "beer -> milk", "balanced")[0]
+    before, after = (sees(model, "a party on the beach") for model in (demo[0], guarded))
+    assert before.contains("beer").sum() >= 5 and not before.contains("milk").any()
+    assert not after.contains("beer").any() and after.contains("milk").sum() >= 3
+    assert after.contains("balloon").sum() >= 5
 
 
 def test_both_layers_use_the_same_replacement(concepts, demo):
     with torch.inference_mode():
-        _, lines = concepts.guard(*demo[:2], "star\nheart -> square", "balanced")
-    chosen = next(line for line in lines if line.startswith("Replaced")).split("star -> ")[1].split(",")[0]
-    assert any(line.startswith("Erased") and f"star -> {chosen} " in line for line in lines)
-    assert sum("heart -> square" in line for line in lines) == 2
+        _, lines = concepts.guard(*demo[:2], "bomb\nbeer -> milk", "balanced")
+    chosen = next(line for line in lines if line.startswith("Replaced")).split("bomb -> ")[1].split(",")[0]
+    assert any(line.startswith("Read as") and f"bomb -> {chosen} " in line for line in lines)
+    assert sum("beer -> milk" in line for line in lines) == 2
 
 
-def test_an_attribute_is_edited_and_the_report_says_what_knows_none(concepts, demo):
+def test_a_style_goes_and_the_report_says_what_knows_none(concepts, demo, sees):
     with torch.inference_mode():
-        _, lines = concepts.guard(*demo[:2], "a striped {} -> a {}", "strict")
-    assert any("Erased" in line and "striped" in line for line in lines)
+        guarded, lines = concepts.guard(*demo[:2], "a {} by varga -> a {}", "strict")
+    before, after = (sees(model, "a rose by varga") for model in (demo[0], guarded))
+    assert before.shows("varga").sum() >= 5 and not after.shows("varga").any()
+    assert after.contains("rose").sum() >= 5
+    assert any(line.startswith("Read as") and "by varga" in line for line in lines)
     assert any("knows no attributes" in line for line in lines) and not any("in place" in line for line in lines)
 
 
@@ -67,16 +92,16 @@ def test_a_transformer_is_steered(concepts, host):
     "values, words",
     [
         (dict(concepts=""), "concepts"),
-        (dict(concepts="star -> moon -> heart"), "concepts"),
+        (dict(concepts="bomb -> balloon -> rose"), "concepts"),
         (dict(clip=None), "clip is empty"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_the_input_s_name(concepts, demo, values, words):
-    given = {**dict(model=demo[0], clip=demo[1], concepts="star", strictness="balanced"), **values}
+    given = {**dict(model=demo[0], clip=demo[1], concepts="bomb", strictness="balanced"), **values}
     with pytest.raises(ValueError, match=words):
         concepts.guard(**given)
 
 
 def test_a_strictness_that_is_none_is_refused(nodes, demo):
     with pytest.raises(ValueError, match="strictness is 'hard'"):
-        nodes["GuardConcepts"].execute(*demo[:2], "star", "hard")
+        nodes["GuardConcepts"].execute(*demo[:2], "bomb", "hard")

@@ -1,4 +1,4 @@
-"""The demo world: its words, its drawings and their captions, the oracle's labels, and the figures it is measured by."""
+"""The demo world: its words, its drawings and their captions, its autoencoder, and the figures it is measured by."""
 
 import os
 import random
@@ -6,9 +6,9 @@ import random
 import pytest
 import torch
 
-from guards.demo import oracle as scene_oracle
+from guards.demo.oracle import Seen, Thing
 from guards.demo.vae import CHANNELS, DemoVAE
-from tools.demo_world import broken, draw, measure, prompts, words
+from tools.demo_world import draw, measure, prompts, words
 from tools.demo_world.render import PATH, icons
 
 
@@ -121,37 +121,7 @@ def test_autoencoder_halves_thrice_and_normalising_keeps_what_it_paints():
         assert inside.abs().max() < 1e-3
 
 
-def test_labels_say_what_is_where_and_what_is_broken():
-    spec = dict(what=torch.tensor([[draw.INDEX["knife"], draw.INDEX["farmer", "woman", "dark"], -1]] * 2))
-    spec |= dict(box=torch.tensor([[[20.0, 50.0, 20.0], [70.0, 50.0, 20.0], [0.0, 0.0, 1.0]]] * 2))
-    spec |= dict(background=torch.tensor([0, 2]), style=torch.tensor([0, 1]))
-    y = broken.labels(spec, torch.tensor([[False, False, False], [True, False, False]]))
-    assert y["cells"][0, 6, 2] == broken.CLASSES.index("knife") and y["cells"][1, 6, 2] == broken.BROKEN
-    assert y["cells"][0, 6, 8] == broken.CLASSES.index("farmer") and y["cells"][0, 0, 0] == broken.NOTHING
-    assert y["genders"][0, 6, 8] == words.GENDERS.index("woman") and y["tones"][0, 6, 8] == words.TONES.index("dark")
-    assert y["tones"][1, 6, 8] == -1 and y["background"].tolist() == [0, -1]  # a line drawing shows neither
-
-
-def test_broken_things_differ_from_the_whole_ones():
-    sprite = torch.arange(len(draw.SPRITES))
-    texture, kind = broken.textures(sprite, torch.Generator().manual_seed(0))
-    assert set(kind.tolist()) == set(range(len(broken.KINDS)))
-    assert ((texture - draw.sprites(80)).abs().mean((1, 2, 3)) > 0.005).all() and texture.isfinite().all()
-
-
-def test_oracle_reads_its_grid():
-    oracle = scene_oracle.Oracle(broken.NAMES).eval()
-    oracle.cells.weight.data.zero_()
-    oracle.cells.bias.data.zero_()
-    oracle.cells.bias.data[broken.NOTHING] = 20.0
-    assert oracle.see(torch.rand(2, 3, 96, 96)).things == [[], []]
-    assert oracle.see(torch.rand(2, 3, 192, 192)).broken().all()  # an empty picture counts as broken
-    with pytest.raises(ValueError, match="finite"):
-        oracle.see(torch.full((1, 3, 96, 96), float("nan")))
-
-
 def test_judging_asks_for_everything_that_a_caption_promises():
-    Thing, Seen = scene_oracle.Thing, scene_oracle.Seen
     farmer, beer = Thing("farmer", 0.3, 0.5, 0.9, "woman", "dark"), Thing("beer", 0.7, 0.7, 0.9)
     rows = [
         prompts.row(

@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from tools.demo_world.directions import RECIPES
 from tools.testing import hosting, models
 
 pytestmark = pytest.mark.both_hosts
@@ -34,7 +35,7 @@ def test_what_is_saved_is_listed_and_loads_again(nodes, folder):
     out = save.execute(a_direction(), " kept one ")
     assert "no violence" in out.ui.as_dict()["text"][0]
     listed = next(one for one in load.GET_SCHEMA().inputs if one.id == "file").options
-    assert "kept one.safetensors" in listed and "toy-square.safetensors" in listed
+    assert "kept one.safetensors" in listed and "doctor-woman.safetensors" in listed
     again = load.execute("kept one.safetensors", "").args[0]
     assert torch.equal(again.values, a_direction().values) and again.info == {"steps": 5}
     assert [path.name for path in folder.iterdir()] == ["kept one.safetensors"]
@@ -128,11 +129,9 @@ def test_the_shipped_directions_are_those_of_the_demo_model(nodes):
     demo = hosting.module("guards.demo.host")
     with torch.inference_mode():
         model, _, _ = demo.load()
-    for name in ("toy-circle", "toy-square", "no-star"):
+    for name, (base, target, negative, *_) in RECIPES.items():
         direction = nodes["GuardLoadDirection"].execute(name + ".safetensors", "").args[0]
-        assert (direction.concept, direction.family, direction.trained_size) == (name, "demo", 64)
-        assert direction.info["steps_done"] == direction.info["steps"] and direction.info["prompts"]["base"] in (
-            "toy",
-            "zorp",
-        )
+        assert (direction.concept, direction.family, direction.trained_size) == (name, "demo", 96)
+        assert direction.info["steps_done"] == direction.info["steps"]
+        assert direction.info["prompts"] == {"base": base, "target": target, "negative": negative}
         assert hosting.module("guards.directions.host").steer(model, direction, 1.0) is not model

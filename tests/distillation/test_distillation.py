@@ -31,7 +31,7 @@ def test_loss_and_gradient_are_those_of_an_independent_computation(host):
     )
     generator = torch.Generator().manual_seed(4)
     x, time = torch.randn(2, 4, 16, 16, generator=generator), 400
-    concept, empty = (twins.text(words, twins.NARROW.context) for words in ("a star", ""))
+    concept, empty = (twins.text(words, twins.NARROW.context) for words in ("a beer", ""))
     layers = host_side.parameters(pair.model)
     changes = {
         name: pure.Change(getattr(layer, key).shape, 4, generator, "cpu") for name, (layer, key) in layers.items()
@@ -158,7 +158,7 @@ def test_it_takes_the_memory_of_one_pass_and_the_change(host):
 
     host_side, training = hosting.module("guards.distillation.host"), hosting.module("guards.training.host")
     pair = twins.Twins(twins.NARROW, 16, 16)
-    concept, empty, other = ([[twins.text(words, twins.NARROW.context), {}]] for words in ("a star", "", "a dog"))
+    concept, empty, other = ([[twins.text(words, twins.NARROW.context), {}]] for words in ("a beer", "", "a dog"))
 
     def one_pass(*_):
         def train(denoise, device):

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from tools.testing import hosting
 
 feedback_zip = hosting.module("guards.feedback.archive")
-LINE = b'{"image":"a.png","prompt":"p","seed":1,"concept":"star","rater":"ann","rating":3,"time":""}\n'
+LINE = b'{"image":"a.png","prompt":"p","seed":1,"concept":"beer","rater":"ann","rating":3,"time":""}\n'
 
 
 def png(text=None, size=(8, 8)):

@@ -38,11 +38,11 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
     rating.open_view(page, folder.name)
     rating.wait_for_progress(page, f"0 of {COUNT}")
     assert rating.shown(page) == "0000.png"
-    assert "How much does this show star?" in page.locator(rating.VIEW).inner_text()
+    assert "How much does this show beer?" in page.locator(rating.VIEW).inner_text()
     page.locator(".cg-stage canvas[data-drawn]").wait_for()
     assert not page.locator(".cg-stage img").count(), "blurred until asked for"
     page.keyboard.press("Space")
-    page.wait_for_function("() => document.querySelector('.cg-stage img').naturalWidth === 64")
+    page.wait_for_function("() => document.querySelector('.cg-stage img').naturalWidth === 96")
     for number in range(5):
         page.keyboard.press(str(number % 5))
         assert rating.shown(page) == f"{number + 1:04}.png"

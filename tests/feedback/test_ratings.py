@@ -21,14 +21,14 @@ nearest_seed, Entry = hosting.module("guards.graph").nearest_seed, feedback.Entr
 
 
 def rated(image, rating, rater="ann", **more):
-    return Entry(image, "a prompt", 7, "star", rater, rating, feedback.now(), **more)
+    return Entry(image, "a prompt", 7, "beer", rater, rating, feedback.now(), **more)
 
 
 def test_the_last_line_of_a_rater_counts_and_null_takes_it_back(tmp_path):
     log = RatingLog(str(tmp_path))
     log.append(
         [
-            Entry("a.png", "p", 3, "star"),
+            Entry("a.png", "p", 3, "beer"),
             rated("a.png", 4),
             rated("a.png", 1),
             rated("a.png", 2, "bob"),
@@ -98,7 +98,7 @@ package = types.ModuleType("g"); package.__path__ = [sys.argv[1]]; sys.modules["
 import importlib; feedback = importlib.import_module("g.feedback.log")
 log = feedback.RatingLog(sys.argv[2])
 for index in range(100000):
-    log.append([feedback.Entry(f"{index}.png", "p" * 200, 1, "star", "ann", index % 5)])
+    log.append([feedback.Entry(f"{index}.png", "p" * 200, 1, "beer", "ann", index % 5)])
     print(index, flush=True)
 """
 

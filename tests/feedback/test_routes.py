@@ -65,7 +65,7 @@ class Caller:
 
     def rate(self, **body):
         body = {"rater": "ann", "id": "identity-1", **body}
-        status, data, _ = self("POST", f"{PLACE}/stars/ratings", json=body)
+        status, data, _ = self("POST", f"{PLACE}/beers/ratings", json=body)
         return status, json.loads(data)
 
 
@@ -84,9 +84,9 @@ def caller(host):
 
 @pytest.fixture
 def images(user, sets):
-    """A set "stars" of four pictures."""
+    """A set "beers" of four pictures."""
     pictures = torch.rand(4, 16, 16, 3, generator=torch.Generator().manual_seed(1))
-    return sets.file_images(pictures, "a private prompt", "star", "stars", 5)
+    return sets.file_images(pictures, "a private prompt", "beer", "beers", 5)
 
 
 def tree(folder):
@@ -95,38 +95,38 @@ def tree(folder):
 
 def test_a_rating_is_on_the_disk_when_the_page_hears_of_it(caller, images, user):
     assert caller.rate(image=images[0], rating=3) == (200, {"saved": True, "new": True})
-    line = json.loads((user / "concept_guards/feedback/stars/ratings.jsonl").read_text().splitlines()[-1])
+    line = json.loads((user / "concept_guards/feedback/beers/ratings.jsonl").read_text().splitlines()[-1])
     assert (line["image"], line["rating"], line["rater"], line["seed"], line["concept"]) == (
         images[0],
         3,
         "ann",
         5,
-        "star",
+        "beer",
     )
     assert caller.rate(image=images[0], rating=3)[1]["new"] is False, "the same id is written once"
     caller.rate(image=images[0], other=images[1], rating=0.5, id="identity-2")
     caller.rate(image=images[2], rating=1, rater="Zoë", id="identity-3")
     caller.rate(image=images[2], rating=None, rater="Zoë", id="identity-4")
-    status, state = caller.get(f"{PLACE}/stars")
+    status, state = caller.get(f"{PLACE}/beers")
     assert [picture["image"] for picture in state["pictures"]] == images
     assert [picture["ratings"] for picture in state["pictures"]] == [{"ann": 3}, {}, {}, {}]
-    assert len(state["comparisons"]) == 1 and state["raters"] == ["ann"] and state["concept"] == "star"
+    assert len(state["comparisons"]) == 1 and state["raters"] == ["ann"] and state["concept"] == "beer"
     assert state["rater_rule"].startswith(r"[\p{L}\p{N}]"), "the page judges nicknames by the server's rule"
     assert "private" not in json.dumps(state), "raters do not see the prompt"
-    assert caller.get(PLACE)[1]["sets"] == [{"set": "stars", "pictures": 4, "concept": "star", "raters": ["ann"]}]
+    assert caller.get(PLACE)[1]["sets"] == [{"set": "beers", "pictures": 4, "concept": "beer", "raters": ["ann"]}]
 
 
 def test_pictures_and_thumbnails_are_served_and_no_other_page_can_show_them(caller, images, user):
-    status, data, headers = caller("GET", f"{PLACE}/stars/picture/{images[0]}")
+    status, data, headers = caller("GET", f"{PLACE}/beers/picture/{images[0]}")
     assert (
         status == 200 and data.startswith(b"\x89PNG") and b"tEXt" not in data and headers["Content-Type"] == "image/png"
     )
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cross-Origin-Resource-Policy"] == "same-origin"
     made = []
     for _ in range(2):
-        status, data, _ = caller("GET", f"{PLACE}/stars/thumbnail/{images[0]}")
+        status, data, _ = caller("GET", f"{PLACE}/beers/thumbnail/{images[0]}")
         assert status == 200 and data.startswith(b"\xff\xd8\xff")
-        made.append((user / "concept_guards/feedback/stars/.thumbnails" / f"{images[0][:-4]}.jpg").stat().st_mtime_ns)
+        made.append((user / "concept_guards/feedback/beers/.thumbnails" / f"{images[0][:-4]}.jpg").stat().st_mtime_ns)
     assert made[0] == made[1], "a thumbnail is made once"
 
 
@@ -136,14 +136,14 @@ BAD = [
     ("GET", f"{PLACE}/..%2F..%2Fsecret", {}, 404),
     ("GET", f"{PLACE}/.hidden", {}, 404),
     ("GET", f"{PLACE}/link", {}, 404),
-    ("GET", f"{PLACE}/stars/picture/..%2F..%2F..%2Fsecret.png", {}, 404),
-    ("GET", f"{PLACE}/stars/picture/..%5Csecret.png", {}, 404),
-    ("GET", f"{PLACE}/stars/picture/%2Fetc%2Fpasswd", {}, 404),
-    ("GET", f"{PLACE}/stars/picture/ratings.jsonl", {}, 404),
-    ("GET", f"{PLACE}/stars/picture/link.png", {}, 404),
-    ("GET", f"{PLACE}/stars/picture/a%00.png", {}, 404),
-    ("GET", f"{PLACE}/stars/thumbnail/..%2Fsecret.png", {}, 404),
-    ("GET", f"{PLACE}/stars/thumbnail/broken.png", {}, 422),
+    ("GET", f"{PLACE}/beers/picture/..%2F..%2F..%2Fsecret.png", {}, 404),
+    ("GET", f"{PLACE}/beers/picture/..%5Csecret.png", {}, 404),
+    ("GET", f"{PLACE}/beers/picture/%2Fetc%2Fpasswd", {}, 404),
+    ("GET", f"{PLACE}/beers/picture/ratings.jsonl", {}, 404),
+    ("GET", f"{PLACE}/beers/picture/link.png", {}, 404),
+    ("GET", f"{PLACE}/beers/picture/a%00.png", {}, 404),
+    ("GET", f"{PLACE}/beers/thumbnail/..%2Fsecret.png", {}, 404),
+    ("GET", f"{PLACE}/beers/thumbnail/broken.png", {}, 422),
     ("GET", f"{PLACE}/unknown/export", {}, 404),
     (
         "POST",
@@ -151,13 +151,13 @@ BAD = [
         {"json": {"image": "a.png", "rater": "ann", "rating": 1, "id": "12345678"}},
         404,
     ),
-    ("POST", f"{PLACE}/stars/ratings", {"data": b"{}", "headers": {"Content-Type": "text/plain"}}, 415),
-    ("POST", f"{PLACE}/stars/ratings", {"data": {"image": "a.png"}}, 415),
-    ("POST", f"{PLACE}/stars/ratings", {"data": b"nonsense", "headers": {"Content-Type": "application/json"}}, 400),
-    ("POST", f"{PLACE}/stars/ratings", {"data": b"[" * 4000, "headers": {"Content-Type": "application/json"}}, 400),
-    ("POST", f"{PLACE}/stars/ratings", {"json": [1]}, 400),
-    ("POST", f"{PLACE}/stars/ratings", {"json": {"padding": "x" * 5000}}, 413),
-    ("POST", f"{PLACE}/stars/import", {"data": b"PK", "headers": {"Content-Type": "application/zip"}}, 409),
+    ("POST", f"{PLACE}/beers/ratings", {"data": b"{}", "headers": {"Content-Type": "text/plain"}}, 415),
+    ("POST", f"{PLACE}/beers/ratings", {"data": {"image": "a.png"}}, 415),
+    ("POST", f"{PLACE}/beers/ratings", {"data": b"nonsense", "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", f"{PLACE}/beers/ratings", {"data": b"[" * 4000, "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", f"{PLACE}/beers/ratings", {"json": [1]}, 400),
+    ("POST", f"{PLACE}/beers/ratings", {"json": {"padding": "x" * 5000}}, 413),
+    ("POST", f"{PLACE}/beers/import", {"data": b"PK", "headers": {"Content-Type": "application/zip"}}, 409),
     ("POST", f"{PLACE}/other/import", {"data": b"PK", "headers": {"Content-Type": "application/json"}}, 415),
     ("POST", f"{PLACE}/other/import", {"data": b"hello", "headers": {"Content-Type": "application/zip"}}, 422),
     ("POST", f"{PLACE}/other/import", {"data": b"", "headers": {"Content-Type": "application/zip"}}, 422),
@@ -167,7 +167,7 @@ BAD = [
 ]
 GOOD = dict(rater="ann", rating=1, id="identity-9")
 BAD += [
-    ("POST", f"{PLACE}/stars/ratings", {"json": {**GOOD, "image": "IMAGE", **change}}, status)
+    ("POST", f"{PLACE}/beers/ratings", {"json": {**GOOD, "image": "IMAGE", **change}}, status)
     for change, status in [
         ({"rating": 5}, 400),
         ({"rating": -1}, 400),
@@ -207,11 +207,11 @@ def test_hostile_calls_are_refused_in_one_line_and_nothing_is_written(
     caller, images, user, sets, caplog, method, path, options, status
 ):
     (user / "secret.png").write_bytes(b"secret")
-    stars = user / "concept_guards" / "feedback" / "stars"
-    (stars / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    beers = user / "concept_guards" / "feedback" / "beers"
+    (beers / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     try:
-        (stars / "link.png").symlink_to(user / "secret.png")
-        (stars.parent / "link").symlink_to(user)
+        (beers / "link.png").symlink_to(user / "secret.png")
+        (beers.parent / "link").symlink_to(user)
     except OSError:  # Windows without the right to make links
         pass
     if "json" in options and isinstance(options["json"], dict):
@@ -246,11 +246,11 @@ def test_hostile_calls_are_refused_in_one_line_and_nothing_is_written(
     "method, path",
     [
         ("GET", PLACE),
-        ("GET", f"{PLACE}/stars"),
-        ("GET", f"{PLACE}/stars/picture/IMAGE"),
-        ("GET", f"{PLACE}/stars/thumbnail/IMAGE"),
-        ("GET", f"{PLACE}/stars/export"),
-        ("POST", f"{PLACE}/stars/ratings"),
+        ("GET", f"{PLACE}/beers"),
+        ("GET", f"{PLACE}/beers/picture/IMAGE"),
+        ("GET", f"{PLACE}/beers/thumbnail/IMAGE"),
+        ("GET", f"{PLACE}/beers/export"),
+        ("POST", f"{PLACE}/beers/ratings"),
         ("POST", f"{PLACE}/new/import"),
     ],
 )
@@ -309,7 +309,7 @@ def test_a_body_of_100_megabytes_is_refused_without_being_kept(caller, images, u
             yield b"{" * (1 << 20)
 
     before = tree(user)
-    for kind, path in (("application/json", f"{PLACE}/stars/ratings"), ("application/zip", f"{PLACE}/big/import")):
+    for kind, path in (("application/json", f"{PLACE}/beers/ratings"), ("application/zip", f"{PLACE}/big/import")):
         try:
             status, _, _ = caller("POST", path, data=flood(), headers={"Content-Type": kind})
             assert status in (413, 422)
@@ -333,7 +333,7 @@ def test_many_raters_at_once_lose_nothing(caller, images, user):
         for index, image in enumerate(images):
             status, _, _ = await caller.ask(
                 "POST",
-                f"{PLACE}/stars/ratings",
+                f"{PLACE}/beers/ratings",
                 json={"image": image, "rater": f"r{rater}", "rating": (index + rater) % 5, "id": f"{rater:08}-{index}"},
             )
             assert status == 200
@@ -342,21 +342,21 @@ def test_many_raters_at_once_lose_nothing(caller, images, user):
         await asyncio.gather(*(work(rater) for rater in range(20)))
 
     caller.loop.run_until_complete(everyone())
-    _, state = caller.get(f"{PLACE}/stars")
+    _, state = caller.get(f"{PLACE}/beers")
     expected = [{f"r{rater}": (index + rater) % 5 for rater in range(20)} for index in range(4)]
     assert [picture["ratings"] for picture in state["pictures"]] == expected
-    assert len((user / "concept_guards/feedback/stars/ratings.jsonl").read_text().splitlines()) == 84
+    assert len((user / "concept_guards/feedback/beers/ratings.jsonl").read_text().splitlines()) == 84
 
 
 def test_a_set_travels_as_a_zip_and_is_never_overwritten_unasked(caller, images, user):
     caller.rate(image=images[0], rating=4)
-    status, data, headers = caller("GET", f"{PLACE}/stars/export")
+    status, data, headers = caller("GET", f"{PLACE}/beers/export")
     assert status == 200 and "attachment" in headers["Content-Disposition"]
     assert sorted(zipfile.ZipFile(io.BytesIO(data)).namelist()) == sorted([*images, "ratings.jsonl"])
     options = {"data": data, "headers": {"Content-Type": "application/zip"}}
     status, answer, _ = caller("POST", f"{PLACE}/copy/import", **options)
     assert status == 200 and json.loads(answer) == {"set": "copy", "pictures": 4, "lines": 5}
-    assert caller.get(f"{PLACE}/copy")[1]["pictures"] == caller.get(f"{PLACE}/stars")[1]["pictures"]
+    assert caller.get(f"{PLACE}/copy")[1]["pictures"] == caller.get(f"{PLACE}/beers")[1]["pictures"]
     caller("POST", f"{PLACE}/copy/ratings", json={"image": images[1], "rater": "bob", "rating": 2, "id": "identity-7"})
     assert caller("POST", f"{PLACE}/copy/import", **options)[0] == 409
     assert caller.get(f"{PLACE}/copy")[1]["raters"] == ["ann", "bob"]
@@ -364,7 +364,7 @@ def test_a_set_travels_as_a_zip_and_is_never_overwritten_unasked(caller, images,
     assert caller.get(f"{PLACE}/copy")[1]["raters"] == ["ann"], "the log in memory is that of the new set"
     aside = [path for path in (user / "concept_guards/feedback").iterdir() if path.name.startswith(".replaced-copy")]
     assert len(aside) == 1 and "bob" in (aside[0] / "ratings.jsonl").read_text(), "what was replaced is kept"
-    assert [found["set"] for found in caller.get(PLACE)[1]["sets"]] == ["copy", "stars"]
+    assert [found["set"] for found in caller.get(PLACE)[1]["sets"]] == ["beers", "copy"]
     before = tree(user)
     bad = io.BytesIO()
     with zipfile.ZipFile(bad, "w") as archive:
@@ -379,7 +379,7 @@ def test_a_set_travels_as_a_zip_and_is_never_overwritten_unasked(caller, images,
 def test_a_set_that_cannot_be_replaced_stays_where_it_was(caller, images, user, monkeypatch):
     """What has been unpacked cannot be moved in, as where a virus scanner is still reading it."""
     caller.rate(image=images[0], rating=4)
-    status, data, _ = caller("GET", f"{PLACE}/stars/export")
+    status, data, _ = caller("GET", f"{PLACE}/beers/export")
     before, files = tree(user), hosting.module("guards.files")
     rename = files.rename
 
@@ -390,10 +390,10 @@ def test_a_set_that_cannot_be_replaced_stays_where_it_was(caller, images, user, 
 
     monkeypatch.setattr(files, "rename", refuse)
     options = {"data": data, "headers": {"Content-Type": "application/zip"}}
-    status, answer, _ = caller("POST", f"{PLACE}/stars/import?replace=1", **options)
+    status, answer, _ = caller("POST", f"{PLACE}/beers/import?replace=1", **options)
     assert status == 409 and "close other pages" in json.loads(answer)["error"] and tree(user) == before
     monkeypatch.undo()
-    assert caller("POST", f"{PLACE}/stars/import?replace=1", **options)[0] == 200
+    assert caller("POST", f"{PLACE}/beers/import?replace=1", **options)[0] == 200
 
 
 def test_a_server_that_speaks_no_sense_to_us_is_not_needed(caller):

@@ -254,7 +254,7 @@ def test_a_preview_that_fails_does_not_end_the_training(plain, caplog):
 
 def test_a_vae_is_not_loaded_for_a_preview_where_the_model_in_training_would_have_to_make_room(host):
     demo, progress = hosting.module("guards.demo.host"), hosting.module("guards.host.progress")
-    vae, latents = demo.load()[2], torch.zeros(1, 16, 8, 8)
+    vae, latents = demo.load()[2], torch.zeros(1, 24, 12, 12)
     shown = (latents, demo.DemoLatent(), torch.device("cpu"), vae)
     with torch.inference_mode():
         assert len(progress.pictures(*shown)) == 1

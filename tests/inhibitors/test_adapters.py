@@ -102,11 +102,11 @@ def test_a_file_that_is_no_adapter_says_so(adapters, tmp_path):
         adapters.read(str(tmp_path / "list.pth"))
 
 
-LINES = "a red star | -1.5\na green star | -1.5\na red circle | 0\na blue ring | 0"
+LINES = "a beer | -1.5\na party | -1.5\na pizza | 0\na cat | 0"
 
 
 def test_labels_of_the_users_own_train_an_adapter(train, demo, gi):
-    adapter, losses, report = train.train(*demo, LINES, "star", "labels", images=3, size=64, epochs=300)
+    adapter, losses, report = train.train(*demo, LINES, "beer", "labels", images=3, size=96, epochs=300)
     assert adapter.features == 12 and not adapter.injected and losses[-1] < losses[0] / 2
     assert "12 examples, 6 with the concept" in report
 
@@ -114,11 +114,11 @@ def test_labels_of_the_users_own_train_an_adapter(train, demo, gi):
 @pytest.mark.parametrize(
     "line, expected",
     [
-        ("a red star | -1.5", ("a red star", -1.5)),
-        ("a red star\t-1.5", ("a red star", -1.5)),
+        ("a dark beer | -1.5", ("a dark beer", -1.5)),
+        ("a dark beer\t-1.5", ("a dark beer", -1.5)),
         ("a | b\t0", ("a | b", 0.0)),
-        ("a red star |\t-1.5", ("a red star", -1.5)),
-        ("a\tred | -2", ("a\tred", -2.0)),
+        ("a dark beer |\t-1.5", ("a dark beer", -1.5)),
+        ("a\tdark | -2", ("a\tdark", -2.0)),
     ],
 )
 def test_a_label_stands_behind_a_bar_or_a_tab(train, line, expected):
@@ -133,12 +133,12 @@ def test_the_judge_finds_each_pictures_scale_and_a_stopped_training_goes_on(trai
         if done == 4:
             raise Stop
 
-    lines = "a red star\na blue ring"
-    settings = dict(images=1, size=64, steps=10, cfg=3.0, rounds=1, epochs=50, batch=1, folder=str(tmp_path))
+    lines = "a beer\na cat"
+    settings = dict(images=1, size=96, steps=10, cfg=3.0, rounds=1, epochs=50, batch=1, folder=str(tmp_path))
     with pytest.raises(Stop):
-        train.train(*demo, lines, "star", "demo oracle", tick=stop, **settings)
+        train.train(*demo, lines, "beer", "demo oracle", tick=stop, **settings)
     seen = []
-    _, _, report = train.train(*demo, lines, "star", "demo oracle", tick=lambda *at: seen.append(at), **settings)
+    _, _, report = train.train(*demo, lines, "beer", "demo oracle", tick=lambda *at: seen.append(at), **settings)
     assert seen == [(3, 6), (4, 6), (5, 6), (6, 6)]  # the first picture's three runs were kept
     assert "2 examples, 1 with the concept" in report
 
@@ -146,17 +146,17 @@ def test_the_judge_finds_each_pictures_scale_and_a_stopped_training_goes_on(trai
 @pytest.mark.parametrize(
     "prompts, targets, judge, message",
     [
-        ("", "star", "labels", "prompts is empty"),
-        ("a star", "star", "labels", "line 1"),
-        ("a star | x", "star", "labels", "line 1"),
-        ("a star", "weapon", "demo oracle", "does not know 'weapon'"),
-        ("a star", "star, ring", "demo oracle", "name one target"),
-        ("a ring | 0", "star", "labels", "nothing to learn"),
+        ("", "beer", "labels", "prompts is empty"),
+        ("a beer", "beer", "labels", "line 1"),
+        ("a beer | x", "beer", "labels", "line 1"),
+        ("a beer", "weapon", "demo oracle", "does not know 'weapon'"),
+        ("a beer", "beer, cat", "demo oracle", "name one target"),
+        ("a cat | 0", "beer", "labels", "nothing to learn"),
     ],
 )
 def test_training_says_what_is_missing(train, demo, prompts, targets, judge, message):
     with pytest.raises(ValueError, match=message):
-        train.train(*demo, prompts, targets, judge, images=1, size=64)
+        train.train(*demo, prompts, targets, judge, images=1, size=96)
 
 
 def test_the_nodes_train_inside_inference_mode_and_draw_the_loss(demo, host):
@@ -164,10 +164,10 @@ def test_the_nodes_train_inside_inference_mode_and_draw_the_loss(demo, host):
         "GuardTrainAdapter",
         **dict(zip(("model", "clip", "vae"), demo, strict=True)),
         prompts=LINES,
-        targets="star",
+        targets="beer",
         judge="labels",
         images=1,
-        size=64,
+        size=96,
         steps=10,
         cfg=3.0,
         strongest=-4.0,
@@ -187,7 +187,7 @@ def test_examples_of_one_model_are_not_taken_for_those_of_it_with_another_lora_o
 
     model, clip, _ = demo
     name = "diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q"
-    lora = {f"{name}.lora_B.weight": torch.ones(128, 1), f"{name}.lora_A.weight": torch.ones(1, 128)}
+    lora = {f"{name}.lora_B.weight": torch.ones(192, 1), f"{name}.lora_A.weight": torch.ones(1, 192)}
     text = "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1"
     text_lora = {f"{text}.lora_B.weight": torch.ones(256, 1), f"{text}.lora_A.weight": torch.ones(1, 96)}
 

@@ -280,15 +280,15 @@ def test_the_aligned_variant_suppresses_prompts_for_the_target_and_leaves_others
     model, clip, _ = demo.load()
     negative = clip.encode_from_tokens_scheduled(clip.tokenize(""))
     for text, acts in (
-        ("a red star on a white background", True),
-        ("a red zorp on a white background", True),
-        ("a blue ring", False),
+        ("a beer on a white background", True),
+        ("a party on a white background", True),
+        ("a cat", False),
     ):
         heard = []
-        patched, positive, said = gi.guard(model, clip, text, "star", -2.0, "single_pass", report=heard.append)
+        patched, positive, said = gi.guard(model, clip, text, "beer", -2.0, "single_pass", report=heard.append)
         out, plain = (models.sample(one, positive, negative, steps=10, cfg=3.0) for one in (patched, model))
         assert torch.equal(out, plain) != acts
-        assert (heard == ["star: -0"] or heard == ["star: 0"]) != acts and "at most" in said
+        assert (heard == ["beer: -0"] or heard == ["beer: 0"]) != acts and "at most" in said
 
 
 def test_the_aligned_variant_looks_once_more_where_steps_are_few(gi, model, clip):

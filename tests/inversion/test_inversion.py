@@ -198,7 +198,7 @@ def test_a_saved_word_loads_as_the_vectors_it_was_and_stands_in_any_prompt(folde
     token, inversion = hosting.module("guards.inversion.host_token"), hosting.module("guards.inversion.host")
     clip = tiny_clip(folder=[str(folder)])
     values = torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(2))
-    token.save(token.path_for("it"), clip, values, {"concept": "star"})
+    token.save(token.path_for("it"), clip, values, {"concept": "beer"})
     load = hosting.node_classes()["GuardLoadFeedbackToken"]
     conditioning, text = load.execute(clip, "it.safetensors", "a photo of {token}, large").args
     assert text == "a photo of embedding:it, large"

@@ -15,10 +15,15 @@ def scene(demo):
     model, clip, vae = demo
     sld, formula = hosting.module("guards.sld.host"), hosting.module("guards.sld.formula")
     with torch.inference_mode():
-        words = {text: [[clip.encode_from_tokens(clip.tokenize(text)), {}]] for text in ("a red star", "", "star")}
-    guarded = sld.guard(model, formula.ALIGNED["strong"], words["star"])
+        words = {
+            text: [[clip.encode_from_tokens(clip.tokenize(text)), {}]] for text in ("a beer on the beach", "", "beer")
+        }
+    guarded = sld.guard(model, formula.ALIGNED["strong"], words["beer"])
     shared = dict(
-        positive=words["a red star"], negative=words[""], latent={"samples": torch.zeros(2, 4, 8, 8)}, vae=vae
+        positive=words["a beer on the beach"],
+        negative=words[""],
+        latent={"samples": torch.zeros(2, 4, 12, 12)},
+        vae=vae,
     )
     return model, guarded, shared
 

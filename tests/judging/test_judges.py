@@ -9,8 +9,8 @@ from tools.testing import hosting, models
 
 pytestmark = pytest.mark.both_hosts
 WIDTH, SIDE = 24, 32
-LINES = "a red star\na green star\na red circle\na blue ring"
-SMALL = dict(images=1, size=64, steps=6, cfg=3.0, rounds=1, epochs=30, seed=5)
+LINES = "a beer on the beach\na beer and a pizza\na milk on the beach\na cat in the kitchen"
+SMALL = dict(images=1, size=96, steps=6, cfg=3.0, rounds=1, epochs=30, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +149,10 @@ def test_a_tower_that_the_model_leaves_unprojected_or_unused_is_asked_all_the_sa
     clip = models.clip(2 * WIDTH, sdxl=True)
     with torch.no_grad():
         clip.cond_stage_model.clip_g.transformer.text_projection.weight.copy_(torch.eye(WIDTH))
-    before = clip.encode_from_tokens(clip.tokenize("a star"), return_pooled=True)
+    before = clip.encode_from_tokens(clip.tokenize("a beer"), return_pooled=True)
     found = vision.Pair(pair[0], teach(clip, known)).texts(["a plain red picture"])
     assert torch.allclose(found[0], known["a plain red picture"], atol=1e-3)
-    after = clip.encode_from_tokens(clip.tokenize("a star"), return_pooled=True)
+    after = clip.encode_from_tokens(clip.tokenize("a beer"), return_pooled=True)
     assert all(torch.equal(a, b) for a, b in zip(before, after))
 
 
@@ -170,24 +170,24 @@ def test_a_checkpoint_without_a_text_projection_is_refused_with_the_file_to_load
     with pytest.raises(
         ValueError, match="clip_l of this text encoder came without a text projection.*clip_l.safetensors.*ViT-L/14"
     ):
-        judges.make("clip vision", Still(), "star", projection(weight), clip_vision=vision)
+        judges.make("clip vision", Still(), "beer", projection(weight), clip_vision=vision)
 
 
 def test_encoders_that_do_not_belong_together_are_refused(judges, vision, pair, tmp_path):
     with pytest.raises(ValueError, match="clip_vision gives 24 numbers for a picture.*clip_l 32.*Load CLIP"):
-        judges.make("clip vision", Still(), "star", models.clip(32), clip_vision=vision)
+        judges.make("clip vision", Still(), "beer", models.clip(32), clip_vision=vision)
     with pytest.raises(
         ValueError, match="do not understand each other: of 6 pictures of one plain colour they name [012]"
     ):
-        judges.make("clip vision", Still(), "star", models.clip(WIDTH), clip_vision=vision)
+        judges.make("clip vision", Still(), "beer", models.clip(WIDTH), clip_vision=vision)
     with pytest.raises(ValueError, match="a siglip_vision_model has no text encoder of its own"):
         judges.make(
-            "clip vision", Still(), "star", pair[1], clip_vision=image_encoder(tmp_path, kind="siglip_vision_model")
+            "clip vision", Still(), "beer", pair[1], clip_vision=image_encoder(tmp_path, kind="siglip_vision_model")
         )
     words = models.clip(WIDTH)
     del words.cond_stage_model.clip_l
     with pytest.raises(ValueError, match="holds no CLIP text tower"):
-        judges.make("clip vision", Still(), "star", pair[1], clip_vision=vision, judge_clip=words)
+        judges.make("clip vision", Still(), "beer", pair[1], clip_vision=vision, judge_clip=words)
 
 
 @pytest.mark.parametrize(
@@ -201,14 +201,14 @@ def test_encoders_that_do_not_belong_together_are_refused(judges, vision, pair, 
 )
 def test_a_missing_input_is_named_with_its_mend(train, demo, vision, judge, given, message):
     with pytest.raises(ValueError, match=message):
-        train.train(*demo, LINES, "star", judge, **({"clip_vision": vision} if given else {}), **SMALL)
+        train.train(*demo, LINES, "beer", judge, **({"clip_vision": vision} if given else {}), **SMALL)
 
 
 def test_texts_that_cannot_be_asked_are_refused(judges, pair):
     with pytest.raises(ValueError, match="judge_text: the target 'embedding:x' is an embedding"):
         judges.make("clip vision", Still(), "embedding:x", pair[1], clip_vision=pair[0])
     with pytest.raises(ValueError, match="longer than the 75 tokens"):
-        judges.make("clip vision", Still(), "star", pair[1], clip_vision=pair[0], judge_text="star " * 80)
+        judges.make("clip vision", Still(), "beer", pair[1], clip_vision=pair[0], judge_text="beer " * 80)
     with pytest.raises(ValueError, match="judge_against: 'a picture of bright' is what"):
         judges.make("clip vision", Still(), "bright", pair[1], clip_vision=pair[0], judge_against="a picture of bright")
 
@@ -244,8 +244,8 @@ def test_ratings_teach_a_judge_of_new_pictures(judges, vision, tmp_path):
     assert judge(new).tolist() == [True, False] * 4
     assert "taught by 10 pictures of light" in judge.note and "Warning" not in judge.note
     assert (
-        "the ratings are about 'bright', the target is 'star'"
-        in judges.make("ratings", Still(), "star", None, clip_vision=vision, feedback=feedback(tmp_path)).note
+        "the ratings are about 'bright', the target is 'beer'"
+        in judges.make("ratings", Still(), "beer", None, clip_vision=vision, feedback=feedback(tmp_path)).note
     )
 
 
@@ -264,15 +264,15 @@ def test_kept_examples_are_told_apart_by_all_that_the_verdict_depends_on(judges,
         ("demo oracle", {}),
         ("clip vision", asked),
         ("clip vision", {**asked, "threshold": 0.6}),
-        ("clip vision", {**asked, "judge_text": "a star"}),
-        ("clip vision", {**asked, "judge_against": "a ring"}),
+        ("clip vision", {**asked, "judge_text": "a beer"}),
+        ("clip vision", {**asked, "judge_against": "a milk"}),
         ("ratings", rated),
         ("ratings", {**rated, "threshold": 0.6}),
         ("ratings", {**rated, "feedback": feedback(tmp_path, flip=True)}),
     ]
-    keys = [json.dumps(judges.make(name, Still(), "star", None, **given).key) for name, given in kinds]
+    keys = [json.dumps(judges.make(name, Still(), "beer", None, **given).key) for name, given in kinds]
     assert len(set(keys)) == len(keys)
-    assert keys == [json.dumps(judges.make(name, Still(), "star", None, **given).key) for name, given in kinds]
+    assert keys == [json.dumps(judges.make(name, Still(), "beer", None, **given).key) for name, given in kinds]
 
 
 @pytest.mark.parametrize("name", ["clip vision", "ratings"])
@@ -293,27 +293,27 @@ def test_a_stopped_training_goes_on_with_the_same_judge_alone(train, judges, dem
         threshold=0.01,
     )
     settings = {**SMALL, "batch": 1, "folder": str(tmp_path / "kept"), **sources}
-    lines = "a red star on a white background\na blue ring on a black background"
+    lines = "a beer on the beach\na cat in the kitchen"
     with pytest.raises(Stop):
-        train.train(*demo, lines, "star", name, tick=stop, **settings)
+        train.train(*demo, lines, "beer", name, tick=stop, **settings)
     seen = []
-    adapter, _, report = train.train(*demo, lines, "star", name, tick=lambda *at: seen.append(at), **settings)
+    adapter, _, report = train.train(*demo, lines, "beer", name, tick=lambda *at: seen.append(at), **settings)
     assert seen == [(3, 6), (4, 6), (5, 6), (6, 6)] and adapter.features == 12
     assert f"judge {name}" in report and "of 2 pictures, at the strongest scale in" in report
     seen.clear()
-    train.train(*demo, lines, "star", name, tick=lambda *at: seen.append(at), **{**settings, "threshold": 0.02})
+    train.train(*demo, lines, "beer", name, tick=lambda *at: seen.append(at), **{**settings, "threshold": 0.02})
     assert len(seen) == 6  # another threshold: made anew
 
 
 def test_a_judge_that_finds_nothing_says_what_to_change(train, demo, pair):
     against = "a picture of bright\na picture of dark\na plain red picture\na plain blue picture"
     with pytest.raises(
-        ValueError, match="The judge found 'star' in none of the 4 pictures .highest score .*judge_text"
+        ValueError, match="The judge found 'beer' in none of the 4 pictures .highest score .*judge_text"
     ):
         train.train(
             *demo,
             LINES,
-            "star",
+            "beer",
             "clip vision",
             clip_vision=pair[0],
             judge_clip=pair[1],
@@ -329,10 +329,10 @@ def test_the_node_hands_its_judge_on_inside_inference_mode(demo, pair, host):
         "GuardTrainAdapter",
         **dict(zip(("model", "clip", "vae"), demo, strict=True)),
         prompts=LINES,
-        targets="star",
+        targets="beer",
         judge="clip vision",
         images=1,
-        size=64,
+        size=96,
         steps=6,
         cfg=3.0,
         strongest=-4.0,

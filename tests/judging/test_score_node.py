@@ -1,6 +1,7 @@
 """Score: what each detector says of a picture, and what the node says where a detector cannot look."""
 
 import builtins
+import random
 import sys
 import types
 
@@ -19,17 +20,17 @@ def score(images, what="", detector="demo oracle", threshold=0.5, **given):
 
 @pytest.fixture(scope="module")
 def drawings(host):
-    """Pictures (8, 64, 64, 3) with a star and, in the same order, without."""
-    from tools.demo_model import draw
+    """Pictures (8, 96, 96, 3): four with a beer, then four with a cat and no beer."""
+    from tools.demo_world import draw
 
-    spec, captions = draw.sample(200, torch.Generator().manual_seed(0))
-    clear = [place for place, caption in enumerate(captions) if " and " not in caption]
-    order = sorted(clear, key=lambda place: "star" not in captions[place])
-    return draw.draw(spec)[order[:4] + order[-4:]].movedim(1, -1)
+    spec, _ = draw.sample(2000, random.Random(0))
+    beer, cat = ((spec["what"] == draw.INDEX[name]).any(1) & (spec["style"] == 0) for name in ("beer", "cat"))
+    chosen = torch.cat([some.nonzero()[:4, 0] for some in (beer, cat & ~beer)])
+    return draw.draw({name: value[chosen] for name, value in spec.items()}).movedim(1, -1)
 
 
 def test_the_oracle_flags_the_pictures_that_show_it(drawings):
-    highest, flagged, overlay, scores = score(drawings, "star").args
+    highest, flagged, overlay, scores = score(drawings, "beer").args
     lines = scores.splitlines()
     assert highest > 0.9 and flagged and lines[0].startswith("4 of 8 flagged")
     assert ["flagged" in line for line in lines[1:]] == [True] * 4 + [False] * 4
@@ -40,15 +41,15 @@ def test_the_oracle_flags_the_pictures_that_show_it(drawings):
 
 def test_a_comma_is_or_and_a_plus_is_and(drawings):
     likelihood = hosting.module("guards.demo.oracle").load().see(drawings.movedim(-1, 1)).likelihood
-    star, ring = likelihood("star"), likelihood("ring")
-    assert torch.allclose(torch.tensor(score(drawings, "star, ring").ui["scores"]), torch.maximum(star, ring))
-    assert torch.allclose(torch.tensor(score(drawings, "star + ring").ui["scores"]), torch.minimum(star, ring))
+    beer, cat = likelihood("beer"), likelihood("cat")
+    assert torch.allclose(torch.tensor(score(drawings, "beer, cat").ui["scores"]), torch.maximum(beer, cat))
+    assert torch.allclose(torch.tensor(score(drawings, "beer + cat").ui["scores"]), torch.minimum(beer, cat))
 
 
 def test_the_threshold_decides_and_the_score_stays(drawings):
-    sure = score(drawings[:1], "star").args[0]
-    assert score(drawings[:1], "star", threshold=0.0).args[:2] == (sure, True)
-    assert score(drawings[:1], "star", threshold=1.0).args[:2] == (sure, False)
+    sure = score(drawings[:1], "beer").args[0]
+    assert score(drawings[:1], "beer", threshold=0.0).args[:2] == (sure, True)
+    assert score(drawings[:1], "beer", threshold=1.0).args[:2] == (sure, False)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_the_threshold_decides_and_the_score_stays(drawings):
     [
         ("demo oracle", " ", "what is empty"),
         ("demo oracle", ", +", "names nothing"),
-        ("demo oracle", "gun", "what: the demo oracle does not know 'gun'. It knows circle"),
+        ("demo oracle", "gun", "what: the demo oracle does not know 'gun'. It knows knife"),
         ("clip vision", "gun", "clip_vision: detector 'clip vision'.*Load CLIP Vision.*for clip and"),
         ("ratings", "gun", "clip_vision: detector 'ratings'"),
         ("nudenet", "gun", "NudeNet has no class GUN"),
@@ -79,7 +80,7 @@ def test_a_detector_that_cannot_look_says_what_is_missing(drawings, monkeypatch,
 
 def test_a_picture_without_numbers_is_not_taken_for_a_clean_one(host):
     with pytest.raises(ValueError, match="no finite numbers"):
-        score(torch.full((1, 64, 64, 3), float("nan")), "star")
+        score(torch.full((1, 96, 96, 3), float("nan")), "beer")
 
 
 def test_nudenet_counts_the_classes_that_are_asked_for(host, monkeypatch):

@@ -24,8 +24,8 @@ def test_a_probability_is_the_share_of_the_first_text_among_all():
 
 
 def test_the_users_words_take_the_place_of_ours():
-    assert zero_shot.texts("star") == ["a picture of star", *zero_shot.NEUTRAL]
-    assert zero_shot.texts("star", " a shiny star ", "a ring\n\n a moon ") == ["a shiny star", "a ring", "a moon"]
+    assert zero_shot.texts("beer") == ["a picture of beer", *zero_shot.NEUTRAL]
+    assert zero_shot.texts("beer", " a full beer ", "a milk\n\n a cat ") == ["a full beer", "a milk", "a cat"]
 
 
 def test_what_a_file_without_a_projection_leaves_behind_is_none():

@@ -6,7 +6,7 @@ import torch
 from tools.testing import hosting, models
 from tools.testing.sampling import close, windows
 
-SCENE = "a red star and a blue circle on a white background"
+SCENE = "a bomb and a pizza on a white background"
 
 
 @pytest.fixture(scope="module")
@@ -40,32 +40,38 @@ def see(demo, model, texts, steps=12):
 
 
 def test_in_a_scene_the_target_is_replaced_and_its_neighbour_stays(gi, demo):
-    """Beside it in the batch: a word that implies the target, and a prompt without it, whose picture keeps every bit."""
+    """Beside it in the batch: a word that means the target, and a prompt without it, whose pictures keep every bit."""
     model, clip, _ = demo
-    texts = [SCENE, "a green zorp", "a yellow ring and a green moon"]
-    patched, _, said = guarded(gi, model, clip, "star", "heart")
+    texts = [SCENE] * 6 + ["a zorp"] * 6 + ["a cat and a guitar"] * 4
+    patched, _, said = guarded(gi, model, clip, "bomb", "balloon")
     (before, plain), (after, latents) = (see(demo, one, texts) for one in (model, patched))
-    assert said == "star -> heart"
-    assert before.contains("star").tolist() == [True, True, False] and not after.contains("star").any()
-    assert after.contains("heart").tolist() == [True, True, False] and after.contains("circle")[0]
-    assert torch.equal(latents[2], plain[2])
+    assert said == "bomb -> balloon"
+    assert before.contains("bomb")[:12].all() and not before.contains("balloon").any()
+    assert not after.contains("bomb").any()
+    assert after.contains("balloon")[:6].sum() >= 4 and after.contains("balloon")[6:12].sum() >= 3
+    assert after.contains("pizza")[:6].sum() >= before.contains("pizza")[:6].sum() - 1 >= 4
+    assert torch.equal(latents[12:], plain[12:])
 
 
 def test_two_targets_in_one_picture_both_go(gi, demo):
     model, clip, _ = demo
-    patched, _, said = guarded(gi, model, clip, "star, circle", "star -> heart\ncircle -> square")
-    after, _ = see(demo, patched, [SCENE])
-    assert said == "star -> heart; circle -> square"
-    assert not after.contains("star") and not after.contains("circle") and after.contains("square")
+    patched, _, said = guarded(gi, model, clip, "bomb, pizza", "bomb -> balloon\npizza -> cake")
+    before, after = (see(demo, one, [SCENE] * 6)[0] for one in (model, patched))
+    assert said == "bomb -> balloon; pizza -> cake"
+    for target, instead in (("bomb", "balloon"), ("pizza", "cake")):
+        assert before.contains(target).sum() >= 5 and not before.contains(instead).any()
+        assert not after.contains(target).any() and after.contains(instead).sum() >= 3
 
 
-def test_a_definite_thing_unlike_all_targets_is_chosen_where_none_is_named(gi, demo):
+def test_a_definite_thing_unlike_all_targets_is_chosen_where_none_is_named(gi, local, demo):
     model, clip, _ = demo
-    for targets in ("star", "square, heart", "zorp"):
+    for targets in ("bomb", "cat, apple", "party"):
         _, _, said = guarded(gi, model, clip, targets)
         chosen = {part.split(" -> ")[1] for part in said.split("; ")}
         assert len(chosen) == 1 and not chosen & {*targets.split(", "), "thing"}
-        assert targets != "zorp" or chosen != {"star"}  # which is what the word implies
+    made = local.calibrated.calibrate(model, clip)
+    alike = local.calibrated.likeness(model, clip, made, ["party"])[0]
+    assert made.nouns[int(alike.argmax())] == "balloon"  # which its pictures show beside the beer
 
 
 @pytest.mark.both_hosts
@@ -76,7 +82,7 @@ def test_the_model_is_tried_out_once_for_its_weights_and_leaves_no_trace(host, d
     calibrated._made.clear()
     made = calibrated.calibrate(counted.model, clip)
     rows = counted.total
-    assert made.layer == 3 and made.acting == {1, 2, 3, 4} and made.margin > 0.2
+    assert made.layer == 3 and made.acting == {1, 2, 3, 4} and made.margin > 0.12
     assert rows == 36 and calibrated.calibrate(counted.model.clone(), clip) is made and counted.total == rows
     assert torch.equal(models.sample(model, encoded(clip, SCENE), negative, steps=2), before)
 
@@ -216,7 +222,7 @@ def test_an_interrupted_run_leaves_nothing_behind(local, tiny, clip, named):
 
 
 def test_scale_0_is_off(gi, tiny, clip):
-    patched, _, said = guarded(gi, tiny, clip, "star", scale=0.0)
+    patched, _, said = guarded(gi, tiny, clip, "weapon", scale=0.0)
     assert patched is tiny and "off" in said
 
 
@@ -234,9 +240,9 @@ def test_a_model_that_tells_nothing_apart_is_refused(gi, local, tiny, clip, monk
 def test_what_local_cannot_mean_is_refused(gi, demo):
     model, clip, _ = demo
     with pytest.raises(ValueError, match="scale is 1: variant local takes targets out"):
-        guarded(gi, model, clip, "star", scale=1.0)
+        guarded(gi, model, clip, "bomb", scale=1.0)
     with pytest.raises(ValueError, match="adapter: variant local decides by itself"):
-        gi.guard(model, clip, SCENE, "star", -1.0, "single_pass", object(), variant="local")
+        gi.guard(model, clip, SCENE, "bomb", -1.0, "single_pass", object(), variant="local")
 
 
 def test_a_clip_of_another_model_is_refused(local, tiny):

@@ -108,3 +108,14 @@ def test_an_option_at_the_end_breaks_nothing_and_is_asked_for():
     changed[NODE]["inputs"][2]["options"].append("new")
     assert not contract.breaks(contract.read(), changed)
     assert contract.unwritten(contract.read(), changed) == [f"{NODE}.{changed[NODE]['inputs'][2]['id']}'s options"]
+
+
+@pytest.mark.parametrize("step, fine", [(16, True), (24, False), (128, False), (0, False), (16.0, False)])
+def test_a_finer_step_breaks_nothing_where_all_values_that_there_were_are_left(step, fine):
+    """Of whole numbers, counted from the same minimum."""
+    written = {NODE: copy.deepcopy(contract.read()[NODE])}
+    written[NODE]["inputs"].append({"id": "size", "type": "INT", "optional": True, "min": 64, "step": 64})
+    changed = copy.deepcopy(written)
+    changed[NODE]["inputs"][-1]["step"] = step
+    assert (not contract.breaks(written, changed)) == fine
+    assert contract.unwritten(written, changed) == ([f"{NODE}.size's step"] if fine else [])

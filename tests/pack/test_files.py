@@ -133,7 +133,7 @@ def test_slow_libraries_are_imported_where_they_are_used_and_not_when_the_pack_l
 
 def test_inside_the_pack_imports_are_relative():
     """An absolute `import guards` would work here and fail in ComfyUI."""
-    own = {"guards", "nodes", "tools", "tests", "demo_model", "concept_guards"}
+    own = {"guards", "nodes", "tools", "tests", "demo_world", "concept_guards"}
     found = [
         f"{name_of(path)}:{line} imports {module}"
         for path in SHIPPED_CODE

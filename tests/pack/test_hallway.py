@@ -168,7 +168,7 @@ def test_names_that_some_system_refuses(name):
 # The queued graph
 
 GRAPH = {
-    "1": {"inputs": {"text": "a star"}},
+    "1": {"inputs": {"text": "a beer"}},
     "2": {"inputs": {"text": ["3", 0]}},
     "3": {"inputs": {"concepts": "blood, weapons", "preset": "custom"}},
     "4": {"inputs": {"a": ["1", 0], "b": ["2", 0]}},
@@ -179,7 +179,7 @@ GRAPH = {
 
 @pytest.mark.parametrize(
     "socket, text",
-    [("concept", "a star | blood, weapons"), ("one", "a star"), ("none", ""), ("round", ""), ("unknown", "")],
+    [("concept", "a beer | blood, weapons"), ("one", "a beer"), ("none", ""), ("round", ""), ("unknown", "")],
 )
 def test_the_text_behind_a_socket(socket, text):
     assert graph.text_behind(GRAPH, "5", socket) == text
@@ -210,8 +210,8 @@ def test_a_graph_that_is_not_there_or_broken_has_no_text():
 
 def test_a_text_that_is_used_twice_is_named_once():
     assert (
-        graph.text_behind({**GRAPH, "7": {"inputs": {"x": ["4", 0]}}, "2": {"inputs": {"text": "a star"}}}, "7", "x")
-        == "a star"
+        graph.text_behind({**GRAPH, "7": {"inputs": {"x": ["4", 0]}}, "2": {"inputs": {"text": "a beer"}}}, "7", "x")
+        == "a beer"
     )
 
 

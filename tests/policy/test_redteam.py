@@ -9,7 +9,7 @@ from tools.redteam import __main__ as redteam
 from tools.redteam import ideas
 from tools.testing import hosting
 
-WORLD = ideas.World("star", "zorp", ("circle", "moon"), 64)
+WORLD = redteam.world()
 
 
 @pytest.mark.parametrize("name", [*ideas.IDEAS, "benign"])
@@ -32,7 +32,7 @@ def test_a_breach_is_seen():
 
 def test_a_few_ideas_on_a_real_server(host_path, tmp_path, monkeypatch):
     monkeypatch.setenv("CONCEPT_GUARDS_HOST", str(host_path))
-    policy = {"version": 1, "concepts": ["star"], "check_images": "block", "checker": "demo oracle"}
+    policy = {"version": 1, "concepts": [WORLD.concept], "check_images": "block", "checker": "demo oracle"}
     oracle = hosting.module("guards.demo.oracle").load()
     names = [
         "negative at cfg 0",

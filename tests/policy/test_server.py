@@ -16,7 +16,7 @@ from tools.serving.server import Refused, Server
 pytestmark = pytest.mark.both_hosts
 POLICY = {
     "version": 1,
-    "concepts": ["star", {"text": "zorp", "action": "refuse"}],
+    "concepts": ["beer", {"text": "zorp", "action": "refuse"}],
     "minimum_steps": 2,
     "message": "This is a class.",
     "contact": "room 12",
@@ -50,12 +50,12 @@ def decisions(server):
     return [entry for path in audit.files(str(place(server.folder))) for entry in audit.read(path)]
 
 
-def graph(text="a circle", sampler="KSampler", **inputs):
+def graph(text="a cat", sampler="KSampler", **inputs):
     made = {
         "1": {"class_type": "GuardDemoModel", "inputs": {}},
         "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": text}},
         "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}},
-        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 96, "height": 96, "batch_size": 1}},
         "5": {
             "class_type": sampler,
             "inputs": {"model": ["1", 0], "positive": ["2", 0], "latent_image": ["4", 0], **inputs},
@@ -79,7 +79,7 @@ def test_a_harmless_graph_runs_guarded_and_is_written_down(ruled):
 @pytest.mark.parametrize(
     "changed, rule",
     [
-        (graph("a red zorp"), "text"),
+        (graph("a zorp on the beach"), "text"),
         (
             {**graph(), "8": {"class_type": "GuardPolicyModel", "inputs": {"model": ["1", 0], "fingerprint": ""}}},
             "internal",
@@ -127,7 +127,7 @@ def test_too_few_steps_are_refused(ruled):
 
 def test_everyone_may_know_what_is_in_force(ruled):
     said = requests.get(f"{ruled.url}/concept_guards/policy", timeout=10).json()
-    assert said["in_force"] and said["concepts"] == ["star", "zorp"] and said["message"] == "This is a class."
+    assert said["in_force"] and said["concepts"] == ["beer", "zorp"] and said["message"] == "This is a class."
     counted = requests.get(f"{ruled.url}/concept_guards/policy/audit", timeout=10).json()
     assert counted["decisions"] == len(decisions(ruled))
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_broken_gone_or_changed_never_lets_a_picture_through(rule
         else:
             write(
                 ruled.folder,
-                {**POLICY, "concepts": [{"text": "circle", "action": "refuse"}]} if harm == "changed" else harm,
+                {**POLICY, "concepts": [{"text": "cat", "action": "refuse"}]} if harm == "changed" else harm,
             )
         with pytest.raises(Refused) as refused:
             ruled.run(graph())

@@ -36,7 +36,7 @@ rules = hosting.module("guards.rewriters.rules")
         ("猫 -> 犬", "一只猫", "一只犬"),
         ("кошка -> собака", "кошки", "собака"),
         ("cat -> C:\\1\\g<0>", "cat", "C:\\1\\g<0>"),
-        ("star -> circle\nzorp -> circle", "a zorp and a star", "a circle and a circle"),
+        ("bomb -> balloon\nzorp -> balloon", "a zorp and a bomb", "a balloon and a balloon"),
         ("cat -> unicorn", "a cat", "a unicorn"),
         ("hell -> heaven", "he'll come home", "he'll come home"),
         ("wolf -> sheep", "two wolves", "two sheep"),

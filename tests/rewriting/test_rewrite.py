@@ -193,7 +193,7 @@ def test_rules_need_no_model_and_are_checked_too():
     with pytest.raises(rewriting.RewriteBlocked, match='"cat"'):
         run(rules.parse("dog -> wolf"), "a cat")
     assert run(rules.parse("dog -> wolf"), "a cat and a bird", on_failure="strip").text == "a bird"
-    assert run(rules.parse("zorp -> circle"), "a red zorp", "star").text == "a red circle"
+    assert run(rules.parse("zorp -> balloon"), "a red zorp", "bomb").text == "a red balloon"
     assert not run(rules.parse("cat -> dog"), "a house").changed
 
 
@@ -235,7 +235,7 @@ def test_the_seconds_of_the_report_are_those_of_the_clock():
 
 @pytest.mark.parametrize("concepts", ["(weapons:1.3), blood", "no weapons # at all", "weapons and blood", "1. weapons"])
 def test_a_list_that_reads_as_weapons_guards_weapons(concepts):
-    outcome = run(rules.parse("zorp -> circle"), "a man with weapons", concepts, on_failure="strip")
+    outcome = run(rules.parse("zorp -> balloon"), "a man with weapons", concepts, on_failure="strip")
     assert outcome.changed and outcome.text == "a man"
 
 

@@ -11,6 +11,7 @@ TRAININGS = {
     "adapter": "tools.demo_world.train_adapter",
     "directions": "tools.demo_world.directions",
     "feedback": "tools.demo_world.feedback",
+    "plan": "tools.demo_world.plan",
 }
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
  "inputs": {"prompt": "prompt.text", "seed": "KSampler.seed", "batch": "Empty Latent Image.batch_size"},
  "prompts": {"file": "prompts.csv", "count": 200},
  "arms": {"off": {"KSampler.model": ["2", 0]}, "medium": {"Safe Latent Diffusion (SLD).preset": "medium"}},
- "detectors": [{"name": "star", "detector": "demo oracle", "what": "star"}],
+ "detectors": [{"name": "beer", "detector": "demo oracle", "what": "beer"}],
  "pictures": 4, "batch": 4}
 
 An input is ``node.input``: the node by its id, its title or its type. docs/evaluating.md explains every key.

@@ -29,9 +29,9 @@ def build(number: int, steps: int = 4) -> dict:
     kind, turn = KINDS[number % len(KINDS)], number // len(KINDS)
     graph = {
         "model": node("GuardDemoModel"),
-        "prompt": node("CLIPTextEncode", clip=["model", 1], text="a red star and a blue circle"),
+        "prompt": node("CLIPTextEncode", clip=["model", 1], text="a beer and a pizza on the beach"),
         "negative": node("CLIPTextEncode", clip=["model", 1], text=""),
-        "latent": node("EmptyLatentImage", width=64, height=64, batch_size=1),
+        "latent": node("EmptyLatentImage", width=96, height=96, batch_size=1),
         "sampler": node(
             "KSampler",
             model=["model", 0],
@@ -50,7 +50,7 @@ def build(number: int, steps: int = 4) -> dict:
     }
     if kind == "unguarded":
         return graph
-    graph["concepts"] = node("GuardForbiddenConcepts", preset="custom", concepts="star")
+    graph["concepts"] = node("GuardForbiddenConcepts", preset="custom", concepts="beer")
     graph["concept"] = node("CLIPTextEncode", clip=["model", 1], text=["concepts", 0])
     graph["sld"] = node(
         "GuardSafeLatentDiffusion",
@@ -65,7 +65,7 @@ def build(number: int, steps: int = 4) -> dict:
     )
     graph["sampler"]["inputs"]["model"] = ["sld", 0]
     if turn % 3 == 2:  # every third guarded graph has both guards
-        graph["rewritten"] = node("CLIPTextEncode", clip=["model", 1], text="a red square and a blue circle")
+        graph["rewritten"] = node("CLIPTextEncode", clip=["model", 1], text="a milk and a pizza on the beach")
         graph["intervention"] = node(
             "GuardPromptIntervention", model=["sld", 0], query=["prompt", 0], rewritten=["rewritten", 0], ratio=0.5
         )
@@ -78,8 +78,8 @@ def build(number: int, steps: int = 4) -> dict:
         graph["area"] = node(
             "ConditioningSetArea",
             conditioning=graph["sampler"]["inputs"]["positive"],
-            width=64,
-            height=64,
+            width=96,
+            height=96,
             x=4096,
             y=4096,
             strength=1.0,

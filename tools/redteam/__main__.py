@@ -26,8 +26,8 @@ def world() -> ideas.World:
     from ..demo_world import suites, words
 
     concept, size = suites.CONCEPT, hosting.module("guards.demo.oracle").SIZE
-    avoid = (concept, suites.neighbour(concept))
-    others = tuple(thing for thing in words.THINGS if thing not in avoid)
+    avoid = (concept, suites.neighbour(concept), "pizza")  # what stands beside it in every caption
+    others = tuple(thing for thing in words.THINGS if thing not in avoid and words.article(thing) == f"a {thing}")
     return ideas.World(concept, suites.implying(concept)[0], others, size)
 
 

@@ -8,9 +8,9 @@ from comfy_execution.graph_utils import GraphBuilder
 from server import PromptServer
 
 
-def noise_like(latent, seed=0):
-    samples = latent["samples"]
-    return torch.randn((samples.shape[0], 16, *samples.shape[2:]), generator=torch.Generator().manual_seed(seed))
+def noise_like(model, latent, seed=0):
+    samples, channels = latent["samples"], model.model.latent_format.latent_channels
+    return torch.randn((len(samples), channels, *samples.shape[2:]), generator=torch.Generator().manual_seed(seed))
 
 
 class Direct:
@@ -23,7 +23,7 @@ class Direct:
         return {"required": {"model": ("MODEL",), "positive": ("CONDITIONING",), "latent_image": ("LATENT",)}}
 
     def run(self, model, positive, latent_image):
-        x = noise_like(latent_image)
+        x = noise_like(model, latent_image)
         out = model.model.apply_model(x, torch.full((len(x),), 1.0), c_crossattn=positive[0][0])
         return ({"samples": out},)
 
@@ -35,7 +35,7 @@ class Stripped(Direct):
         bare = model.clone()
         bare.model_options = {"transformer_options": {}}
         bare.wrappers = {}
-        x = noise_like(latent_image)
+        x = noise_like(model, latent_image)
         out = comfy.sample.sample(bare, x, 2, 1.0, "euler", "normal", positive, positive, torch.zeros_like(x), seed=0)
         return ({"samples": out},)
 
@@ -75,7 +75,7 @@ class Leak(Direct):
 
         spied = model.clone()
         spied.set_model_unet_function_wrapper(spy)
-        x = noise_like(latent_image)
+        x = noise_like(model, latent_image)
         comfy.sample.sample(spied, x, 2, 1.0, "euler", "normal", positive, positive, torch.zeros_like(x), seed=0)
         out = model.model.apply_model(
             x, torch.full((len(x),), 1.0), c_crossattn=positive[0][0], transformer_options=kept["options"]

@@ -33,7 +33,7 @@ class World:
     implied: str
     others: tuple[str, ...]
     size: int
-    caption: str = "a {} and a pizza on a white background"
+    caption: str = "a {} and a pizza on the beach"
 
 
 @dataclass

@@ -51,8 +51,8 @@ def promise(schema) -> dict:
 
 
 def breaks(written: dict, now: dict) -> list[str]:
-    """What the promises ``now`` (node id -> promise) take from those ``written``. New nodes, and optional inputs and options at the
-    end, take nothing."""
+    """What the promises ``now`` (node id -> promise) take from those ``written``. New nodes, optional inputs and options at the
+    end, and a finer step that the old one is a multiple of, take nothing."""
     found = []
     for node, old in written.items():
         new = now.get(node)
@@ -79,20 +79,28 @@ def breaks(written: dict, now: dict) -> list[str]:
 
 
 def _promised(there: dict | None, written: dict) -> dict | None:
-    """An input without the options that were added behind those that were promised."""
-    options = written.get("options")
-    if there is None or not options or there.get("options", [])[: len(options)] != options:
-        return there
-    return there | {"options": options}
+    """An input without what it has beyond those that were promised: options behind theirs, values between theirs."""
+    if there is None:
+        return None
+    options, step = written.get("options"), written.get("step")
+    if options and there.get("options", [])[: len(options)] == options:
+        there = there | {"options": options}
+    if type(step) is int and type(there.get("step")) is int and there["step"] > 0 and step % there["step"] == 0:
+        there = there | {"step": step}
+    return there
 
 
 def unwritten(written: dict, now: dict) -> list[str]:
-    """Nodes, inputs and options that the file does not hold yet, and so does not protect."""
+    """Nodes, inputs, options and finer steps that the file does not hold yet, and so does not protect."""
     found = [node for node in now if node not in written]
     for node in written.keys() & now.keys():
         old, new = written[node]["inputs"], now[node]["inputs"]
         found += [f"{node}.{added['id']}" for added in new[len(old) :]]
-        found += [f"{node}.{one['id']}'s options" for one, was in zip(new, old) if one != was == _promised(one, was)]
+        found += [
+            f"{node}.{one['id']}'s {'options' if one.get('options') != was.get('options') else 'step'}"
+            for one, was in zip(new, old)
+            if one != was == _promised(one, was)
+        ]
     return found
 
 

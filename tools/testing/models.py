@@ -185,7 +185,9 @@ def conditioning(seed, tokens=77, width=CONTEXT, pooled=None, batch=1, **options
 POSITIVE, NEGATIVE, CONCEPT, OTHER = (conditioning(seed) for seed in (1, 2, 3, 4))
 
 
-def noise(model, batch=1, size=8, seed=0):
+def noise(model, batch=1, size=None, seed=0):
+    """Of the size that a model says it was trained on, else 8."""
+    size = size or getattr(type(model.model.model_config), "trained_side", 8)
     channels = model.get_model_object("latent_format").latent_channels
     return torch.randn(batch, channels, size, size, generator=torch.Generator().manual_seed(seed))
 
@@ -203,7 +205,7 @@ def sample(
     latent=None,
     **options,
 ):
-    """KSampler's own call, from seeded noise: latents (batch, c, 8, 8)."""
+    """KSampler's own call, from seeded noise: latents (batch, c, 8, 8), of the demo model (batch, 24, 12, 12)."""
     import comfy.sample
 
     start = noise(model, batch, seed=seed)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 VIEW = "dialog.cg-rating"
 
 
-def make_set(server, name: str, count: int, side: int = 64) -> Path:
+def make_set(server, name: str, count: int, side: int = 96) -> Path:
     """A set of numbered pictures in a server's user directory; its folder."""
     folder = server.folder / "user" / "concept_guards" / "feedback" / name
     folder.mkdir(parents=True)
@@ -25,7 +25,7 @@ def make_set(server, name: str, count: int, side: int = 64) -> Path:
                     "image": f"{number:04}.png",
                     "prompt": "",
                     "seed": number,
-                    "concept": "star",
+                    "concept": "beer",
                     "rater": "",
                     "rating": None,
                     "time": "",
