@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..feedback import host_callers as callers
+from ..host import callers
 from ..host.progress import running_server
 from . import admission, audit, host_office
 from . import host_tripwire as tripwire
