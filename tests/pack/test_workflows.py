@@ -29,6 +29,8 @@ def shortened(graph: dict, steps: int = 4) -> dict:
         for name in ("steps", "sample_steps", "images"):
             if isinstance(node["inputs"].get(name), int):
                 node["inputs"][name] = min(steps, node["inputs"][name])
+        if node["class_type"] == "GuardInvertFeedback":  # a word of few steps says nothing, which a guard refuses
+            node["inputs"]["start_text"] = "beer"
     return graph
 
 
