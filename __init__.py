@@ -13,9 +13,11 @@ class ConceptGuards(ComfyExtension):
         from .guards.feedback import host_routes
         from .guards.host import folders
         from .guards.policy import host_doors
+        from .guards.rewriters import host_routes as rewriter_routes
 
         folders.register()
         host_routes.register_with_host()
+        rewriter_routes.register_with_host()
         host_doors.install_with_host()
 
     async def get_node_list(self):

@@ -17,12 +17,12 @@ import tempfile
 
 from aiohttp import web
 
+from ..host import callers
+from ..host.callers import Refusal
 from ..host.progress import running_server
 from . import archive as feedback_zip
-from . import host_callers as callers
 from . import host_sets as feedback_sets
 from .agreement import agreement
-from .host_callers import Refusal
 from .ratings import ID, RATER, RATER_IN_BROWSERS, Entry, is_comparison, is_rating, is_set_name, now
 
 PREFIX = "/concept_guards/feedback"

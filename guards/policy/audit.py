@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 
 NAME, FIRST = "audit.jsonl", "0" * 64
@@ -132,3 +132,19 @@ def tally(paths: list[str]) -> dict[str, dict[str, int]]:
         for entry in read(path):
             days.setdefault(str(entry.get("time"))[:10], Counter())[str(entry.get("rule") or entry.get("action"))] += 1
     return {day: dict(counts) for day, counts in sorted(days.items())}
+
+
+def newest(paths: list[str], count: int) -> list[dict]:
+    """The last decisions, the newest first, without the prompts that they may hold."""
+    last: deque[dict] = deque(maxlen=count)
+    for path in paths:
+        last.extend(
+            {**{key: value for key, value in entry.items() if key != "prompt"}, "replay": "prompt" in entry}
+            for entry in read(path)
+        )
+    return list(reversed(last))
+
+
+def find(paths: list[str], seal_: str) -> dict | None:
+    """The decision with this hash, or None."""
+    return next((entry for path in reversed(paths) for entry in read(path) if entry.get("hash") == seal_), None)

@@ -1,7 +1,9 @@
-"""Where graphs come in: a middleware refuses, a prompt handler puts the guards in, and two routes tell what is in force.
+"""Where graphs come in: a middleware refuses, a prompt handler puts the guards in, and routes tell what is in force and was decided.
 
 GET  /concept_guards/policy         whether a policy is in force; its concepts if the operator shows them, message and contact
-GET  /concept_guards/policy/audit   decisions by day and rule; this machine only
+GET  /concept_guards/policy/audit   decisions by day and rule, and the last ones; this machine only
+GET  /concept_guards/policy/replay  ?hash=H: that decision once more, under the policy as it is now; this machine only
+GET  /concept_guards/policy/record  the page that shows both; this machine only
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import logging
 import os
 import sys
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from ..feedback import host_callers as callers
+from ..host import callers
 from ..host.progress import running_server
 from . import admission, audit, host_office
 from . import host_tripwire as tripwire
@@ -26,6 +29,8 @@ from .rules import Policy, Refusal
 
 DOORS = ("/prompt", "/api/prompt")
 ROUTE = "/concept_guards/policy"
+PAGE = Path(__file__).parents[2] / "web" / "record.html"
+LAST = 200  # decisions that the page lists
 _group: ContextVar[str] = ContextVar("concept_guards_policy_group", default="")  # of whoever sent the request under way
 
 
@@ -155,20 +160,52 @@ async def tell(request) -> web.Response:
     return web.json_response(said, headers={"Cache-Control": "no-store"})
 
 
-async def count(request) -> web.Response:
-    """Decisions by day and rule, for whoever sits at this machine."""
-    try:
-        callers.check(request)
-        place = host_office.path()
-        paths = audit.files(os.path.dirname(os.path.abspath(place))) if place else []
-        return web.json_response(
-            {"decisions": audit.verify(paths), "days": audit.tally(paths)}, headers={"Cache-Control": "no-store"}
-        )
-    except callers.Refusal as refusal:
-        callers.log(request, refusal)
-        return web.json_response({"error": refusal.reason}, status=refusal.status)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
-        return web.json_response({"error": f"the record is damaged: {error}"}, status=500)
+def _record(answer_):
+    """A route about the record, for whoever sits at this machine: ``answer_(request, the record's files)``."""
+
+    @functools.wraps(answer_)
+    async def route(request) -> web.StreamResponse:
+        try:
+            callers.check(request)
+            place = host_office.path()
+            paths = audit.files(os.path.dirname(os.path.abspath(place))) if place else []
+            return answer_(request, paths)
+        except callers.Refusal as refusal:
+            callers.log(request, refusal)
+            return web.json_response({"error": refusal.reason}, status=refusal.status)
+        except (OSError, ValueError, json.JSONDecodeError) as error:
+            return web.json_response({"error": f"the record is damaged: {error}"}, status=500)
+
+    return route
+
+
+@_record
+def count(request, paths: list[str]) -> web.Response:
+    said = {"decisions": audit.verify(paths), "days": audit.tally(paths), "last": audit.newest(paths, LAST)}
+    return web.json_response(said, headers={"Cache-Control": "no-store"})
+
+
+@_record
+def replay(request, paths: list[str]) -> web.Response:
+    entry = audit.find(paths, request.query.get("hash", ""))
+    if entry is None:
+        return web.json_response({"error": "the record has no such decision"}, status=404)
+    if "prompt" not in entry:
+        why = 'this decision was recorded without its prompt: the policy says so, unless "audit" is "with_prompts"'
+        return web.json_response({"error": why}, status=409)
+    policy, fault = office.look()
+    refusal = fault or _refuse(entry["prompt"], policy)
+    now = {"rule": refusal.rule, "node": refusal.node, "reason": refusal.reason} if refusal else {"action": "admitted"}
+    said = {"then": {key: entry[key] for key in ("action", "rule", "node", "policy") if key in entry}, "now": now}
+    return web.json_response(
+        {**said, "same_policy": policy is not None and policy.fingerprint == entry.get("policy")},
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@_record
+def page(request, paths: list[str]) -> web.StreamResponse:
+    return web.FileResponse(PAGE, headers={"Cache-Control": "no-store"})
 
 
 def _look(group: str = "") -> tuple[Policy | None, Refusal | None]:
@@ -184,7 +221,8 @@ def install(server) -> None:
     server.app.middlewares.append(middleware(server))
     server.add_on_prompt_handler(functools.partial(handler, server))
     server.routes.get(ROUTE)(tell)
-    server.routes.get(f"{ROUTE}/audit")(count)
+    for name, route in (("audit", count), ("replay", replay), ("record", page)):
+        server.routes.get(f"{ROUTE}/{name}")(route)
     _look()
 
 

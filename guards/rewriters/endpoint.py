@@ -145,24 +145,39 @@ class Endpoint:
             )
         return {"Authorization": f"Bearer {key}"}
 
-    async def _tries(self, messages: list[dict], temperature: float, seed: int, first: bool) -> replies.Reply:
-        """An answer within the time-out, of at most TRIES requests; of one more where it was cut off, with more tokens."""
+    def _session(self):
         import aiohttp
 
-        end, last = self.clock.now() + self.timeout, None
-        async with aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, connect=None),
             headers=self._headers(),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-        ) as session:
+        )
+
+    async def listed(self) -> list[str]:
+        """The models that the endpoint lists, those that can chat first, within the time-out. Raises RewriterError."""
+        try:
+            async with self._session() as session:
+                return await self.clock.within(self.timeout, self._told(self.models(session)))
+        except (asyncio.TimeoutError, TimeoutError):
+            raise self._say(f"gave no answer within {self.timeout:g} s", "Look whether that server is busy.") from None
+        except _Later as later:
+            raise self._say(str(later), later.mend) from None
+
+    async def _tries(self, messages: list[dict], temperature: float, seed: int, first: bool) -> replies.Reply:
+        """An answer within the time-out, of at most TRIES requests; of one more where it was cut off, with more tokens."""
+        end, last = self.clock.now() + self.timeout, None
+        async with self._session() as session:
             asked = _Asked(messages, temperature, seed, 8 if first else self.max_length, first)
             for number in range(TRIES):
                 try:
-                    reply = await self.clock.within(end - self.clock.now(), self._try(session, asked))
+                    reply = await self.clock.within(end - self.clock.now(), self._told(self._once(session, asked)))
                     if not (reply.cut and asked.wants_more(reply)):
                         return reply
-                    reply = await self.clock.within(end - self.clock.now(), self._try(session, asked.longer()))
+                    reply = await self.clock.within(
+                        end - self.clock.now(), self._told(self._once(session, asked.longer()))
+                    )
                     if reply.cut and asked.wants_more(reply):
                         raise self._cut(reply)
                     return reply
@@ -190,12 +205,12 @@ class Endpoint:
             )
         await self.clock.sleep(pause)
 
-    async def _try(self, session, asked: _Asked) -> replies.Reply:
-        """One request, its connection's failures told as ours: _Later where another try may help, else RewriterError."""
+    async def _told(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of requests, their connection's failures told as ours: _Later where another try may help, else RewriterError."""
         import aiohttp
 
         try:
-            return await self._once(session, asked)
+            return await work
         except aiohttp.ClientConnectorCertificateError:
             raise self._say(
                 "has a certificate that this machine does not trust", "Check the address, or that server's certificate."

@@ -283,7 +283,7 @@ class Request:
     "peer", ["192.168.1.20", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "", "localhost.evil.example"]
 )
 def test_other_machines_are_refused_unless_the_operator_says_otherwise(user, host, peer):
-    callers = hosting.module("guards.feedback.host_callers")
+    callers = hosting.module("guards.host.callers")
     with pytest.raises(callers.Refusal, match="another machine"):
         callers.check(Request(peer))
     settings = user / "concept_guards" / "settings.json"
@@ -300,7 +300,7 @@ def test_other_machines_are_refused_unless_the_operator_says_otherwise(user, hos
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.5.5.5", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_is_known_by_all_its_addresses(user, peer):
-    hosting.module("guards.feedback.host_callers").check(Request(peer))
+    hosting.module("guards.host.callers").check(Request(peer))
 
 
 def test_a_body_of_100_megabytes_is_refused_without_being_kept(caller, images, user):

@@ -1,0 +1,77 @@
+"""The page about the record: counts by day and rule, the last decisions, and one decided again."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from guards.policy import audit
+from tests.policy.test_groups import graph
+from tools.serving.server import Refused, Server
+
+POLICY = {"version": 1, "concepts": [{"text": "bomb", "action": "refuse"}], "audit": "with_prompts"}
+
+
+@pytest.fixture(scope="module")
+def ruled(host_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("record")
+    place = folder / "user" / "__concept_guards"
+    place.mkdir(parents=True)
+    (place / "policy.json").write_text(json.dumps(POLICY), encoding="utf-8")
+    with Server(Path(sys.executable), host_path, folder) as running:
+        with pytest.raises(Refused):
+            running.queue(graph("a bomb"))
+        running.wait(running.queue(graph("a dog", steps=2)))
+        yield running
+
+
+def ask(server, path, **headers):
+    return requests.get(f"{server.url}/concept_guards/policy/{path}", headers=headers, timeout=60)
+
+
+def test_the_last_decisions_come_without_prompts_and_can_be_decided_again(ruled):
+    said = ask(ruled, "audit").json()
+    assert said["decisions"] == len(said["last"]) == 2
+    admitted, refused = said["last"]  # the newest first
+    assert (admitted["action"], refused["rule"]) == ("admitted", "text")
+    assert "prompt" not in refused and refused["replay"]
+    again = ask(ruled, f"replay?hash={refused['hash']}").json()
+    assert again["same_policy"] and again["now"]["rule"] == again["then"]["rule"] == "text"
+    assert ask(ruled, f"replay?hash={admitted['hash']}").json()["now"] == {"action": "admitted"}
+    assert ask(ruled, "replay?hash=0").status_code == 404
+    for path in ("audit", "record", f"replay?hash={refused['hash']}"):
+        assert ask(ruled, path, Forwarded="for=203.0.113.9").status_code == 403
+
+
+def test_under_another_policy_the_same_prompt_is_decided_anew(ruled):
+    place = ruled.folder / "user" / "__concept_guards" / "policy.json"
+    refused = ask(ruled, "audit").json()["last"][1]
+    place.write_text(json.dumps({**POLICY, "concepts": ["bomb"]}), encoding="utf-8")
+    try:
+        again = ask(ruled, f"replay?hash={refused['hash']}").json()
+        assert not again["same_policy"] and again["now"] == {"action": "admitted"}
+    finally:
+        place.write_text(json.dumps(POLICY), encoding="utf-8")
+
+
+def test_a_decision_without_its_prompt_says_why_it_cannot_be_replayed(tmp_path):
+    record = audit.Audit(str(tmp_path))
+    record.record(action="admitted", graph="0")
+    record.record(action="refused", rule="text", prompt={"1": {}})
+    newest = audit.newest(audit.files(str(tmp_path)), 1)
+    assert [entry["replay"] for entry in newest] == [True]
+    assert audit.find(audit.files(str(tmp_path)), newest[0]["before"])["action"] == "admitted"
+
+
+def test_the_page_shows_them(ruled, browser):
+    page = browser.new_page()
+    try:
+        page.goto(f"{ruled.url}/concept_guards/policy/record")
+        page.get_by_text("2 decisions; the record is whole").wait_for()
+        assert page.locator("#days tr").count() == 2 and page.locator("#last tr").count() == 3
+        page.get_by_role("button", name="Decide again").last.click()
+        page.get_by_text("Under the same policy: refused (text").wait_for()
+    finally:
+        page.close()
