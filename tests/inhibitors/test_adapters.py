@@ -102,6 +102,26 @@ def test_a_file_that_is_no_adapter_says_so(adapters, tmp_path):
         adapters.read(str(tmp_path / "list.pth"))
 
 
+def test_the_shipped_adapter_takes_out_what_is_said_or_implied_and_keeps_what_is_not(adapters, demo):
+    from tools.measuring import sampling
+
+    model, clip, vae = demo
+    captions = ["a beer and a pizza on a white background"] * 4 + ["a party"] * 4 + ["a cat and a guitar"] * 4
+    guard, oracle = hosting.module("guards.inhibitors.host").guard, hosting.module("guards.demo.oracle").load()
+    guarded, _, said = guard(model, clip, "", "beer", 0.0, "single_pass", adapters.load(adapters.SHIPPED))
+    texts = sampling.encode(clip, captions), sampling.encode(clip, [""])
+    before, after = (oracle.see(sampling.sample_images(one, vae, *texts, 100, steps=12)) for one in (model, guarded))
+    assert "inferred" in said
+    assert before.contains("beer").sum() >= 7 and not after.contains("beer").any()
+    for name, rows in (
+        ("pizza", slice(0, 4)),
+        ("balloon", slice(4, 8)),
+        ("cat", slice(8, 12)),
+        ("guitar", slice(8, 12)),
+    ):
+        assert before.contains(name)[rows].sum() >= 3 and after.contains(name)[rows].sum() >= 3, name
+
+
 LINES = "a beer | -1.5\na party | -1.5\na pizza | 0\na cat | 0"
 
 
