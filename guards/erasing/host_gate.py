@@ -45,8 +45,7 @@ class EraseGate(rail.Guard):
             made = context.clone()
             for at, _ in rows:
                 made[at], means = gate.gated(context[at], *parts, self.named)
-                done = gate.ramp(means, self.named) == 1  # what is read as something else need not be looked for
-                told = torch.where(done, torch.zeros_like(means), gate.ramp(means, self.implied))
+                told = gate.ramp(means, self.implied)
                 for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
                     run.meant[at.start, name] = one
         state.given, state.made = context, made

@@ -45,18 +45,19 @@ def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concept
 
 
 @pytest.mark.parametrize(
-    "caption, thing, instead, beside",
+    "caption, line, beside, least",
     [
-        ("a party on the beach", "beer", "milk", "balloon"),
-        ("a zorp and a pizza on a white background", "bomb", "balloon", "pizza"),
+        ("a party on the beach", "beer -> milk", "balloon", 3),
+        ("a zorp and a pizza on a white background", "bomb -> balloon", "pizza", 0),  # often neither, but no bomb
     ],
 )
-def test_what_no_word_of_the_prompt_names_is_replaced_too(concepts, demo, sees, caption, thing, instead, beside):
+def test_what_no_word_of_the_prompt_names_goes_too(concepts, demo, sees, caption, line, beside, least):
+    thing, instead = line.split(" -> ")
     with torch.inference_mode():
-        guarded = concepts.guard(*demo[:2], f"{thing} -> {instead}", "balanced")[0]
+        guarded = concepts.guard(*demo[:2], line, "balanced")[0]
     before, after = (sees(model, caption) for model in (demo[0], guarded))
     assert before.contains(thing).sum() >= 5 and not before.contains(instead).any()
-    assert not after.contains(thing).any() and after.contains(instead).sum() >= 3
+    assert not after.contains(thing).any() and after.contains(instead).sum() >= least
     assert before.contains(beside).sum() >= 5 and after.contains(beside).sum() >= 5
 
 

@@ -114,7 +114,7 @@ def by_hand(local, model, clip, low=0.01, targets=("weapon",), strength=1.0, lay
         layer, local.formula.Limits(low, low + 0.1), 1.0, frozenset(acting), 3, (), (), (), torch.zeros(1, 1, 1)
     )
     texts, _ = local.calibrated.prompts(clip, [*targets, *["milk"] * len(targets), "thing", ""])
-    return local.rail.attach(model, local.LocalGate(texts, made, strength))
+    return local.rail.attach(model, local.LocalGate(texts, tuple(targets), made, strength))
 
 
 @pytest.mark.both_hosts

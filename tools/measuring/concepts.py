@@ -23,7 +23,14 @@ INSIDE = 0.22  # of the picture's width: how far from its middle a thing reaches
 
 
 def _lines(pairs: Pairs, named: bool) -> str:
-    return "\n".join(f"{concept} -> {other}" if named and other else concept for concept, other in pairs.items())
+    """What a user would write: with ``named``, what takes the concept's place, or, of an artist's style, that nothing does."""
+    from ..demo_world import suites
+
+    written = []
+    for concept, other in pairs.items():
+        instead = f"a {{}} by {concept} -> a {{}}" if concept in suites.STYLES else f"{concept} -> {other}"
+        written.append(instead if named else concept)
+    return "\n".join(written)
 
 
 def _sld(preset: str) -> Guard:
