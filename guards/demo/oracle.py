@@ -152,7 +152,8 @@ class Oracle(nn.Module):
             likely |= dict(zip(self.names[key], (people * p).amax((2, 3)).unbind(1)))
         for key, p in whole:
             likely |= dict(zip(self.names[key], p.unbind(1)))
-        return Seen(found, *([self.names[key][k] for k in p.argmax(1).tolist()] for key, p in whole), likely)
+        place, kind = ([self.names[key][k] for k in p.argmax(1).tolist()] for key, p in whole)
+        return Seen(found, place, kind, likely)
 
     def _thing(self, classes: Tensor, genders: Tensor, tones: Tensor, x: int, y: int) -> Thing:
         k = int(classes[:-1].argmax())

@@ -112,8 +112,8 @@ class _Solving:
         for vectors in moved:
             change = vectors.to(solution) @ solution.T
             shifts.append(change[change.norm(dim=1).argmax()])
-        parts = (part.float().cpu().contiguous() for part in (left, right, torch.stack(shifts)))
-        return Map(*parts, tuple(one.concept for one in erasures), self.lines)
+        left, right, shift = (part.float().cpu().contiguous() for part in (left, right, torch.stack(shifts)))
+        return Map(left, right, shift, tuple(one.concept for one in erasures), self.lines)
 
     def solution(self, erasures) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """P of ``formula``, and every concept's vectors (n, width) that it is to change."""

@@ -38,13 +38,14 @@ class EraseGate(rail.Guard):
         """Its rows that count, changed; the very same tensor again for all layers of an evaluation."""
         if context is state.given:
             return state.made
-        parts, made = state.map(self.made, context.device), context
+        left, right, shifts = state.map(self.made, context.device)
+        made = context
         rows = run.rows(min(context.shape[0], extra["original_shape"][0]), extra)
         run.meant.clear()
         if rows:
             made = context.clone()
             for at, _ in rows:
-                made[at], means = gate.gated(context[at], *parts, self.named)
+                made[at], means = gate.gated(context[at], left, right, shifts, self.named)
                 told = gate.ramp(means, self.implied)
                 for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
                     run.meant[at.start, name] = one

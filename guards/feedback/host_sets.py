@@ -14,9 +14,9 @@ from PIL import Image
 
 from .. import files
 from ..host.progress import Progress
-from ..host.vision import embed
 from . import archive as feedback_zip
 from .agreement import agreement
+from .host_vision import embed
 from .log import RatingLog
 from .pictures import Feedback, read_picture, report
 from .ratings import LOG, LONGEST_TEXT, Entry, is_image_name, is_set_name, now

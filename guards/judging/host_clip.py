@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ..host.vision import embed
+from ..feedback.host_vision import embed
 from . import zero_shot
 
 TOWERS = ("clip_l", "clip_g", "clip_h")
