@@ -48,7 +48,10 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
         guarded, chosen = _local(model, clip, erasures, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
-    guarded = host_gate.guard(guarded, made, *MEANS[strictness])
+    named, implied = MEANS[strictness]
+    # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
+    limits = tuple(implied if one.is_attribute or guarded is model else named for one in erasures)
+    guarded = host_gate.guard(guarded, made, limits, implied)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     if strictness == "strict":
         guarded = _look(guarded, clip, erasures, "strong", "watchful", lines)

@@ -4,13 +4,14 @@ The edit of `formula` multiplies every map that reads a text by I + P; so does (
 are. A vector means concept k by how far P moves it along the way on which it moves the concept's own vector, s_k:
 
     m_k = max over the text's vectors of <P c, s_k> / |s_k|^2     about 1 where the concept is named, less where implied, near 0 elsewhere
-    e = ramp(max over k of m_k; low, high)
+    e = max over k of ramp(m_k; low_k, high_k)
     c' = c + e P c
 
 so a text that does not mean a concept is left as it is, bit for bit. A word that implies it among other things would lose those, too, if it
 were moved the whole way: there m_k tells the local gate (`local`) to look for it in the picture. Ours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ import torch
 
 @dataclass(frozen=True)
 class Limits:
-    """Of m, without unit: a text begins to mean the concept at ``low``, and does at ``high``. Above 0."""
+    """Of m, without unit: a text begins to mean a concept at ``low``, and does at ``high``. Above 0."""
 
     low: float
     high: float
@@ -35,11 +36,12 @@ def ramp(values: torch.Tensor, limits: Limits) -> torch.Tensor:
 
 
 def gated(
-    text: torch.Tensor, left: torch.Tensor, right: torch.Tensor, shifts: torch.Tensor, limits: Limits
+    text: torch.Tensor, left: torch.Tensor, right: torch.Tensor, shifts: torch.Tensor, limits: Sequence[Limits]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(``text`` (b, T, c) with the texts changed that mean a concept, in its own type; m of every text and concept (b, n)). ``left``
-    (c, r), ``right`` (r, c), ``shifts`` (n, c), float32 on its device."""
+    (c, r), ``right`` (r, c), ``shifts`` (n, c), float32 on its device; ``limits``: of each concept."""
     change = (text.float() @ right.T) @ left.T
     means = meaning(change, shifts).amax(1)
-    found = ramp(means.amax(1), limits)[:, None, None]
+    each = [ramp(one, own) for one, own in zip(means.unbind(1), limits, strict=True)]
+    found = torch.stack(each).amax(0)[:, None, None]
     return torch.where(found > 0, (text.float() + found * change).to(text), text), means

@@ -12,11 +12,11 @@ from .host import Map
 
 @dataclass(frozen=True, eq=False)
 class EraseGate(rail.Guard):
-    """``made``: the map; texts are changed that mean one of its concepts by ``named``. ``implied``: from when on guards behind this one
-    are told that a text means a concept."""
+    """``made``: the map; texts are changed that mean one of its concepts by its limits in ``named``. ``implied``: from when on guards
+    behind this one are told that a text means a concept."""
 
     made: Map
-    named: gate.Limits
+    named: tuple[gate.Limits, ...]
     implied: gate.Limits
 
     def begin(self, run):
@@ -41,7 +41,6 @@ class EraseGate(rail.Guard):
         left, right, shifts = state.map(self.made, context.device)
         made = context
         rows = run.rows(min(context.shape[0], extra["original_shape"][0]), extra)
-        run.meant.clear()
         if rows:
             made = context.clone()
             for at, _ in rows:
@@ -71,6 +70,6 @@ class _State:
         return self.maps[device]
 
 
-def guard(model, made: Map, named: gate.Limits, implied: gate.Limits):
+def guard(model, made: Map, named: tuple[gate.Limits, ...], implied: gate.Limits):
     """A clone of the MODEL, a UNet, that reads texts so."""
     return rail.attach(model, EraseGate(made, named, implied))

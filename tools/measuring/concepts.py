@@ -83,7 +83,7 @@ def _gated(named: bool, low: float = 0.47, high: float = 0.55) -> Guard:
         with torch.inference_mode():
             made = erasing.solve(world.model, world.clip, erasing.Settings(_lines(pairs, named)))
         limits = hosting.module("guards.erasing.gate").Limits(low, high)
-        return gate.guard(world.model, made, limits, limits), world.clip
+        return gate.guard(world.model, made, (limits,) * len(pairs), limits), world.clip
 
     return guard
 
