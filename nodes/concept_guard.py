@@ -33,8 +33,8 @@ class GuardConcepts(io.ComfyNode):
                     "strictness",
                     options=list(concept_guard.STRICTNESS),
                     default="balanced",
-                    tooltip="gentle: the words are taken away from the model, which costs nothing. balanced: what still comes through is "
-                    "replaced in place. strict: what comes out is steered as well.",
+                    tooltip="gentle: texts that mean it are read as something else, which costs nothing. balanced: it is looked for in the "
+                    "picture, too, and replaced in place. strict: from weaker signs on.",
                 ),
             ],
             outputs=[

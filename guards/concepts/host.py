@@ -2,8 +2,8 @@
 
 On UNets (SD1.x, SD2.x, SDXL) a text that means the concept is read as its replacement (the closed form of UCE, arXiv 2308.14761, behind a
 gate) and the local gate replaces what still comes through place by place; both name the same replacement, and leave other pictures as
-they are, bit for bit. On all other models, and on top of both where it shall be
-strict, Safe Latent Diffusion's aligned variant looks at whatever the guider returns.
+they are, bit for bit. On all other models, and where the local gate cannot serve one, Safe Latent Diffusion's aligned variant looks at
+whatever the guider returns. (On top of both it took nothing more away on the demo model, and broke look-alikes.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..sld import formula
 from ..sld import host as sld
 
 STRICTNESS = ("gentle", "balanced", "strict")
-LOOKS = {  # strictness -> the aligned guidance's preset and gating, on models without cross-attention of a UNet
+LOOKS = {  # strictness -> the aligned guidance's preset and gating, where it is needed
     "gentle": ("medium", "auto"),
     "balanced": ("strong", "auto"),
     "strict": ("max", "watchful"),
@@ -53,8 +53,8 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     limits = tuple(implied if one.is_attribute or guarded is model else named for one in erasures)
     guarded = host_gate.guard(guarded, made, limits, implied)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
-    if strictness == "strict":
-        guarded = _look(guarded, clip, erasures, "strong", "watchful", lines)
+    if strictness != "gentle" and not chosen and not all(one.is_attribute for one in erasures):
+        guarded = _look(guarded, clip, erasures, *LOOKS[strictness], lines)
     return guarded, lines
 
 
