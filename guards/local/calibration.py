@@ -15,7 +15,7 @@ NOUNS = (
     "apple, balloon, guitar, cat, house, cake, boat, sunflower, candy, umbrella, chair, hat, fish, square, heart, moon, cross, triangle, "
     "star, circle"
 ).split(", ")
-NEUTRAL = "a picture"  # three times the margin of "thing" on the demo model, and hardly less than "a"
+NEUTRAL = "thing"
 COUNT = 6  # things in the scenes
 STEPS = 3
 LOW, HIGH = 0.6, 0.85  # where the limits lie between what a layer shows without the thing and with it
