@@ -13,10 +13,11 @@ from . import table
 
 
 def settings() -> dict:
-    """Name of a column -> what is attached to the model; None: nothing."""
+    """Name of a column -> what is attached to the model: a setting of SLD, or Concept Guard's strictness; None: nothing."""
     sld = hosting.module("guards.sld.formula")
     published = {f"published {name}": sld.PRESETS[name] for name in ("max",)}
-    return {"off": None} | published | {f"aligned {name}": sld.ALIGNED[name] for name in ("strong", "max")}
+    guards = {f"concept guard {strictness}": strictness for strictness in ("balanced", "strict")}
+    return {"off": None} | published | {f"aligned {name}": sld.ALIGNED[name] for name in ("strong", "max")} | guards
 
 
 class Attacks:
@@ -113,10 +114,16 @@ def main() -> int:
     known = settings()
     chosen = [name.strip() for name in options.settings.split(";")] if options.settings else list(known)
     concept = studio.conditioning(effects.concept)
-    models = {
-        name: studio.model if known[name] is None else guard(studio.model, known[name], concept, attacks.empty)
-        for name in chosen
-    }
+
+    def guarded(setting):
+        if setting is None:
+            return studio.model
+        if not isinstance(setting, str):
+            return guard(studio.model, setting, concept, attacks.empty)
+        line = f"{effects.concept} -> {suites.neighbour(effects.concept)}"
+        return hosting.module("guards.concepts.host").guard(studio.model, studio.clip, line, setting)[0]
+
+    models = {name: guarded(known[name]) for name in chosen}
     rows = {
         name: lambda shows=shows: {column: _share(shows, model) for column, model in models.items()}
         for name, shows in attacks.rows().items()
