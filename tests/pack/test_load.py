@@ -15,6 +15,7 @@ from tools.testing import hosting
 PROJECT = hosting.PROJECT
 pytestmark = pytest.mark.both_hosts
 MOST_SECONDS, MOST_MEGABYTES = 0.3, 40.0
+MOST_SHARE = 0.05  # of what the host itself takes to start, on machines where that is more than the seconds
 
 # Loads the pack the way the host's start does, in a process where the host is up already, and reports what that cost.
 # Processor time, not the clock on the wall: it says the same on a busy machine.
@@ -32,7 +33,7 @@ gc.collect()
 before, began = psutil.Process().memory_info().rss, time.process_time()
 loaded = asyncio.run(nodes.load_custom_node(pack))
 seconds = time.process_time() - began
-print(json.dumps({"loaded": loaded, "seconds": seconds, "megabytes": (psutil.Process().memory_info().rss - before) / 1e6}))
+print(json.dumps({"loaded": loaded, "seconds": seconds, "host": began, "megabytes": (psutil.Process().memory_info().rss - before) / 1e6}))
 """
 
 
@@ -82,8 +83,9 @@ def test_the_pack_adds_little_to_the_hosts_start(host_path):
         )
         assert done.returncode == 0, done.stderr
         cost = json.loads(done.stdout.strip().splitlines()[-1])
-        print(f"attempt {attempt + 1}: {cost['seconds']:.3f} s, {cost['megabytes']:.1f} MB")
-        if cost["seconds"] <= MOST_SECONDS and cost["megabytes"] <= MOST_MEGABYTES:
+        print(f"attempt {attempt + 1}: {cost['seconds']:.3f} s of {cost['host']:.1f} s, {cost['megabytes']:.1f} MB")
+        most = max(MOST_SECONDS, MOST_SHARE * cost["host"])
+        if cost["seconds"] <= most and cost["megabytes"] <= MOST_MEGABYTES:
             break
     assert cost["loaded"]
-    assert cost["seconds"] <= MOST_SECONDS and cost["megabytes"] <= MOST_MEGABYTES, cost
+    assert cost["seconds"] <= most and cost["megabytes"] <= MOST_MEGABYTES, cost
