@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from ..words import arrows
 from ..words.forms import bases, inflected, past_forms, plural, regular, verb_of
+from ..words.patterns import Pattern
 from ..words.seams import FILE, without
 from ..words.watch import Watch, words_of
 
-_HEAD = re.compile(
+_HEAD = Pattern(
     r"(.*?)([^\W\d_]+)((?:\s+(?:of|in|on|with|at|from|for|to|without|under|over|made|wearing|holding)\b.*)?)$", re.S
 )
-_SPOKEN_CONSONANT = re.compile(r"(?:uni(?!n|m)|us[aeiu]|ut[ei]|eu|ewe|one\b|once\b)", re.I)
+_SPOKEN_CONSONANT = Pattern(r"(?:uni(?!n|m)|us[aeiu]|ut[ei]|eu|ewe|one\b|once\b)", re.I)
 
 
 @dataclass(frozen=True)

@@ -6,55 +6,56 @@ import json
 import re
 import unicodedata
 
+from ..words.patterns import Pattern
 from .refusals import refusal, runs
 
 LONGEST = 20_000  # characters of an answer that are looked at
-_THINKING = re.compile(
+_THINKING = Pattern(
     r"<(think|thinking|thought|reasoning|reflection|analysis)\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
     r"|\[THINK\].*?(?:\[/THINK\]|\Z)|<seed:think>.*?(?:</seed:think>|\Z)"
     r"|<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|channel>\s*thought\b.*?(?:<channel\|>|\Z)",
     re.S | re.I,
 )
-_THOUGHT_ENDS = re.compile(
+_THOUGHT_ENDS = Pattern(
     r"</(?:think|thinking|thought|reasoning|reflection|analysis|seed:think)>|◁/think▷|\[/THINK\]|<\|"
     r"end_of_thought\|>|<channel\|>",
     re.I,
 )
-_FINAL_CHANNEL = re.compile(
+_FINAL_CHANNEL = Pattern(
     r"<\|channel\|>\s*final\s*<\|message\|>|<\|begin_of_solution\|>|<\|channel>\s*(?:final|response)\b|"
     r"(?<=\w|[.!?])\s*assistant\s*final(?=\W|[A-Z\"“])",
     re.I,
 )
-_ONLY_ANALYSIS = re.compile(r"\A\s*(?:<\|channel\|>\s*)?analysis(?:<\|message\|>|(?=[A-Z])|\s*\n).*\Z", re.S)
-_ENVELOPE = re.compile(
+_ONLY_ANALYSIS = Pattern(r"\A\s*(?:<\|channel\|>\s*)?analysis(?:<\|message\|>|(?=[A-Z])|\s*\n).*\Z", re.S)
+_ENVELOPE = Pattern(
     r"<(answer|caption|(?:output|final|new|rewritten)[_ ]?caption|output|result|response|final|rewritten|"
     r"rewrite|prompt|text|solution)\b[^<>]*>"
     r"(.*?)(?:</\1\s*>|\Z)",
     re.S | re.I,
 )
-_BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]+)\}?\}")
-_TURN = re.compile(
+_BOXED = Pattern(r"\\boxed\{(?:\\text\{)?([^{}]+)\}?\}")
+_TURN = Pattern(
     r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|assistant\|>|<bos>|<s>|<\|"
     r"begin_of_text\|>|"
     r"<\|end_header_id\|>|<\|message\|>|\[INST\].*?\[/INST\]|\[/INST\]|<<SYS>>.*?<</SYS>>|"
     r"(?:assistant|model)\s*(?:\n|<\|end_header_id\|>|(?=:)))+",
     re.S | re.I,
 )
-_STOP = re.compile(
+_STOP = Pattern(
     r"<\|[^|<>\n]{1,40}\|>|<｜[^<>\n]{1,40}｜>|</?s>|<(?:end_of_turn|start_of_turn|end_of_utterance|eos|"
     r"bos|eod|pad|EOT|turn\||unk)>"
     r"|\[/?(?:INST|EOS|BOS|EOT)\]|<</?SYS>>|"
     r"\n\s*(?:user|human|system|### ?instruction|input caption|concepts?)\s*:",
     re.I,
 )
-_MARKUP = re.compile(
+_MARKUP = Pattern(
     r"<\|[^|<>\n]{0,40}\|>|<｜[^<>\n]{0,40}｜>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn|"
     r"end_of_utterance|pad|unk)>|"
     r"\[/?(?:INST|THINK)\]|<</?SYS>>",
     re.I,
 )
-_FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
-_LABEL = re.compile(
+_FENCE = Pattern(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
+_LABEL = Pattern(
     r"""^[\s>*_#"'`-]*(?:(?:the\s+|my\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
                     alternative|image|suggested)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
                     query|description|text|version)(?:\s+(?:is|reads|would\s+be|could\s+be))?|assistant|model|rewritten|a
@@ -64,17 +65,17 @@ _LABEL = re.compile(
                     (?:\s*\([^)]*\))?[*_"'`]*\s*[:：][*_]*\s*""",
     re.I | re.X,
 )
-_HEADING = re.compile(  # a label on a line of its own, without a colon
+_HEADING = Pattern(  # a label on a line of its own, without a colon
     r"^[\s>*_#]*(?:\*\*|__|#{1,6}\s)\s*(?:the\s+)?(?:(?:final|new|output|rewritten|revised|modified|"
     r"updated|safe|image)\s+)*"
     r"(?:caption|output|prompt|answer|response|result|rewrite|version)[\s*_#]*$",
     re.I,
 )
-_STRONG = re.compile(
+_STRONG = Pattern(
     r"^[\s>*_#\"'`-]*(?:output|new|rewritten|revised|final|safe)\s+(?:caption|prompt|query)[*_\"'`]*\s*[:：]",
     re.I | re.M,
 )
-_ASIDE = re.compile(  # what models add below a caption
+_ASIDE = Pattern(  # what models add below a caption
     r"^\W*(?:notes?|explanations?|reasons?|reasoning|changes?(?:\s+made)?|concepts?|input\s+caption|"
     r"original|before|why|p\.?s|"
     r"remarks?|comments?|in\s+this|i\s+(?:have|replaced|changed|removed|rewrote)|this\s+(?:caption|"
@@ -96,7 +97,7 @@ _FIELDS = (
     "text",
     "response",
 )
-_CHATTER = re.compile(
+_CHATTER = Pattern(
     r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|understood|got it|great|"
     r"i (?:have|can|will|would|rewrote|changed|replaced))\b",
     re.I,
@@ -122,7 +123,7 @@ _QUOTES = {
 }
 
 
-_PAIR = re.compile(  # a field of JSON that is none: single quotes, or cut off
+_PAIR = Pattern(  # a field of JSON that is none: single quotes, or cut off
     r"""(["'])(?:output[_ ]?caption|caption|rewritten(?:_caption)?|rewrite|output|prompt|answer|result|text|response)\1\s*:\s*(["'])"""
     r"""((?:(?!\2\s*(?:[,}\]]|\Z))[^\n]){1,4000})""",
     re.I,

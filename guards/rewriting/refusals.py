@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Collection
 
 from ..words.forms import STOP_WORDS, forms
+from ..words.patterns import Pattern
 from ..words.watch import words_of
 
-_REFUSAL = re.compile(
+_REFUSAL = Pattern(
     r"^\W*(?:i['’]?\s?a?m (?:really |very |so |terribly )?sorry|sorry[,.!]|sorry (?:but|about|for|i)\b|"
     r"(?:i |my |we )?apolog(?:i[sz]e|ies)\b|unfortunately|as an? "
     r"(?:ai|language|large|responsible|artificial)\b|i (?:can(?:no|['’]?)t|am (?:not able|unable)|"
@@ -23,7 +24,7 @@ _REFUSAL = re.compile(
     r"sinto muito)|(?:mi dispiace|non posso))",
     re.I,
 )
-_POLICY = re.compile(
+_POLICY = Pattern(
     r"\b(?:violat\w+|breach\w*|against|break\w*|conflicts? with)\b.{0,30}\b(?:polic(?:y|ies)|guidelines?|terms|safety rules)\b|"
     r"\b(?:cannot|can['’]?t|can not|unable to|not able to|won['’]t) (?:help|assist|comply|fulfil\w*|process|create|generate|provide|"
     r"rewrite|produce|be (?:fulfilled|processed|rewritten|generated))\b|"
@@ -32,19 +33,19 @@ _POLICY = re.compile(
     r"违反|违规|不合规|无法(?:协助|提供|生成|完成|满足)|不能(?:协助|提供|生成)",
     re.I,
 )
-_CHAT = re.compile(
+_CHAT = Pattern(
     r"\bhow (?:can|may) i (?:help|assist)|\bwhat can i do for\b|\b(?:help|assist) you\b|\blet me know\b|"
     r"\bfeel free to\b|\bplease (?:provide|share|give|enter|tell|let)\b|"
     r"\bdo you (?:want|need)\b|\bwould you like\b|\bis there anything\b|\bi['’]?(?:m| am) (?:here|ready|"
     r"happy|glad)\b|有什么(?:可以)?帮|请(?:提供|告诉|输入)|您好|你好！|何をお手伝い",
     re.I,
 )
-_VERDICT = re.compile(
+_VERDICT = Pattern(
     r"^\W*(?:un)?safe\W*(?:\n|\s)*(?:[SO]\d{1,2}\b[\s,]*)*$|^\W*(?:controversial|flagged|blocked|rejected|"
     r"allowed|safety:.*)\W*$",
     re.I,
 )
-_ADDRESS = re.compile(
+_ADDRESS = Pattern(
     r"\b(?:you|your|yours|yourself|our|ours|we|buy|shop now|order now|get yours|don['’]t miss|discover|"
     r"introducing)\b",
     re.I,

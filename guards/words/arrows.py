@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .patterns import Pattern
 from .watch import words_of
 
-ARROW = re.compile(r"\s*(?:[-–—−=]+[>＞›]|[→⇒➔➜⟶⟹⇨])\s*")
+ARROW = Pattern(r"\s*(?:[-–—−=]+[>＞›]|[→⇒➔➜⟶⟹⇨])\s*")
 # # starts a note at the start of a line, or behind a space: C# is no note.
-_NOTE = re.compile(r"(?:^|(?<=\s))#.*")
+_NOTE = Pattern(r"(?:^|(?<=\s))#.*")
 
 
 @dataclass(frozen=True)

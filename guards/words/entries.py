@@ -9,39 +9,41 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .patterns import Pattern
+
 LONGEST = 400  # characters of one entry
 # A note begins with #, also behind a concept; not in C# or F#.
-_NOTE = re.compile(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
-_TAG = re.compile(r"</?(?:br|li|ul|ol|p|b|i|strong|em)\s*/?>", re.I)
-_FILE = re.compile(r"<\s*(?:lora|lyco|lycoris|hypernet)\s*:([^:<>]*)[^<>]*>|\b(?:embedding|ti|lora)\s*:\s*", re.I)
-_EMBEDDING = re.compile(r"\bembedding:[^\s,;|:(){}]+", re.I)
-_ASIDE = re.compile("\ue000(\\d+)\ue000")
-_PLURAL = re.compile(r"(?<=\w)\((?:e?s)\)")  # weapon(s)
-_LIST = re.compile(
+_NOTE = Pattern(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
+_TAG = Pattern(r"</?(?:br|li|ul|ol|p|b|i|strong|em)\s*/?>", re.I)
+_FILE = Pattern(r"<\s*(?:lora|lyco|lycoris|hypernet)\s*:([^:<>]*)[^<>]*>|\b(?:embedding|ti|lora)\s*:\s*", re.I)
+_EMBEDDING = Pattern(r"\bembedding:[^\s,;|:(){}]+", re.I)
+_ASIDE = Pattern("\ue000(\\d+)\ue000")
+_PLURAL = Pattern(r"(?<=\w)\((?:e?s)\)")  # weapon(s)
+_LIST = Pattern(
     r"(?:^|(?<=\s))(?:\(?\d{1,3}[.)]|[a-z][.)]|[\u2460-\u249b])(?:\s+|(?=[^\W\d]{2}))(?=\S)|^\s*\d{1,3}\s*[:、．-]\s*(?=\D)"
 )
-_HARD = re.compile(
+_HARD = Pattern(
     r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|//|[!?！？]+(?=\s|$)"
 )
 # Between two words of three letters or more: guns/knives, and not AC/DC.
-_TIGHT = re.compile(r"(?<=[^\W\d_]{3})(?:[/+&＆／]|\.+|…+)(?=[^\W\d_]{3})")
-_STOP = re.compile(r"(?<![.\s])\.+(?=\s|$)")
+_TIGHT = Pattern(r"(?<=[^\W\d_]{3})(?:[/+&＆／]|\.+|…+)(?=[^\W\d_]{3})")
+_STOP = Pattern(r"(?<![.\s])\.+(?=\s|$)")
 _ABBREVIATIONS = frozenset("mr mrs ms dr st jr sr vs prof gen lt col sgt capt mt ft inc co no".split())
-_WEIGHT = re.compile(r"\s*[:：]\s*[-+]?\d*[.,]?\d+\s*%?$")
-_COLON = re.compile(r"[:：](?!\d)")
+_WEIGHT = Pattern(r"\s*[:：]\s*[-+]?\d*[.,]?\d+\s*%?$")
+_COLON = Pattern(r"[:：](?!\d)")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "「": "」", "『": "』", "`": "`"}
 _MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
-_WORDS_BETWEEN = re.compile(
+_WORDS_BETWEEN = Pattern(
     r"\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|"
     r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
     r"|或者|以及|还有|還有|または|もしくは|および|及び|(?<=[가-힣]{2})[와과]\s+(?=[가-힣])"
     r"|(?<=[\u30a0-\u30ff\u4e00-\u9fff])[とや](?=[\u30a0-\u30ff\u4e00-\u9fff])"
 )
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_GAP = re.compile(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
-_AND = re.compile(r"\s+(?:and|&|＆)\s+", re.I)
-_UNSURE = re.compile(rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+[eo]\s+(?=\w)|^(?:block|sin)\s+(?=\w)")
-_BEFORE = re.compile(
+_GAP = Pattern(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
+_AND = Pattern(r"\s+(?:and|&|＆)\s+", re.I)
+_UNSURE = Pattern(rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+[eo]\s+(?=\w)|^(?:block|sin)\s+(?=\w)")
+_BEFORE = Pattern(
     r"""^(?:(?:[-*+•·–—!~^_>@\s]|\[[ xX]?\])+(?=\w)
     |(?:absolutely\s+|please\s+|strictly\s+)?(?:no(?!\s+one\b)|not|non|none|never|without|w/o|avoid|exclude|excluding|remove|forbid|forbidden|prohibit|
         prohibited|banned?|delete|omit|censor|ohne|keine?|sans|без|нет|sem|senza|(?:do\s+not|don['’]?t|must\s+not|never)
@@ -52,7 +54,7 @@ _BEFORE = re.compile(
     |(?:不要|没有|沒有|禁止|避免|请勿|請勿|不许|不得|拒绝|拒絕|任何|所有|各种|各種|一切)(?=\w))""",
     re.I | re.X,
 )
-_BEHIND = re.compile(
+_BEHIND = Pattern(
     r"""(?:\s+(?:of|in)\s+(?:any|all|every|whatever)\s+(?:kinds?|sorts?|types?|forms?|shapes?|ways?)
     |\s+(?:whatsoever|at\s+all|please|etc\.?|etcetera|\(any\)|in\s+general)
     |\s+(?:and|or)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|similar(?:\s+\w+)?|such|anything\s+(?:like|similar).*|whatever)
@@ -60,8 +62,8 @@ _BEHIND = re.compile(
     |[\s.!?…*_~^"'`-]+)$""",
     re.I | re.X,
 )
-_EXCEPT = re.compile(r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b", re.I)
-_ARROW = re.compile(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
+_EXCEPT = Pattern(r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b", re.I)
+_ARROW = Pattern(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
 
 
 def bare(line: str) -> str:
@@ -140,7 +142,7 @@ def _joined(text: str, name: str) -> list[str]:
         left.split()[-1][:1].isupper() and right[:1].isupper() for left, right in zip(parts, parts[1:]) if left.split()
     )
     if unsure or capitals:
-        pieces = parts if capitals else [piece for piece in re.split(_UNSURE, text) if piece.strip()]
+        pieces = parts if capitals else [piece for piece in _UNSURE.split(text) if piece.strip()]
         several = ", ".join(piece.strip() for piece in pieces)
         raise ValueError(
             f'{name}: {text[:80]} may be one concept or several. Write {several[:80]}, or in quotes "{text[:80]}".'

@@ -16,24 +16,23 @@ from functools import lru_cache
 
 from .forms import STOP_WORDS, forms, innocent
 from .letters import emoji_names, fold, scripts_of, unhidden
+from .patterns import Pattern
 from .seams import FILE, without
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
-_WORD = re.compile(
-    f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
-)
-_ALSO_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_JOINT = re.compile(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
+_WORD = Pattern(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_ALSO_UNSPACED = Pattern(f"[{_UNSPACED}]")
+_JOINT = Pattern(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
 _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
-_LEET_MARK = re.compile(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
-_SHOUT = re.compile(r"[!|]+(?=\W|$)")  # no letter at a word's end
-_STARRED = re.compile(r"(?<![\w*])[^\W\d_]+(?:\*+[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])")
-_CONTRACTION = re.compile(
+_LEET_MARK = Pattern(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
+_SHOUT = Pattern(r"[!|]+(?=\W|$)")  # no letter at a word's end
+_STARRED = Pattern(r"(?<![\w*])[^\W\d_]+(?:\*+[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])")
+_CONTRACTION = Pattern(
     r"\b(?:(?:i|you|he|she|it|we|they|who|what|that|there|here|this|how|where|when|why|let)['’](?:ll|d|re|ve|m|s)|\w*n['’]t)\b"
 )
-_SIGN = re.compile(r"^\W*(\w{1,3})([+#%]+)$")  # 18+, C++, C#
-_OWN_LETTERS = re.compile("[äöüåøñßæœ]")
+_SIGN = Pattern(r"^\W*(\w{1,3})([+#%]+)$")  # 18+, C++, C#
+_OWN_LETTERS = Pattern("[äöüåøñßæœ]")
 # What English words become words of their own by an accent.
 _ACCENTED = frozenset("rosé pâté résumé resumé exposé lamé maté saké piqué curé forté olé".split())
 _DIGRAPHS = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "ñ": "ny", "ß": "ss", "æ": "ae", "œ": "oe"}
