@@ -1,4 +1,4 @@
-"""The page about the record: counts by day and rule, the last decisions, and one decided again."""
+"""What the page about the record is told: counts by day and rule, the last decisions, and one decided again."""
 
 import json
 import sys
@@ -63,15 +63,3 @@ def test_a_decision_without_its_prompt_says_why_it_cannot_be_replayed(tmp_path):
     newest = audit.newest(audit.files(str(tmp_path)), 1)
     assert [entry["replay"] for entry in newest] == [True]
     assert audit.find(audit.files(str(tmp_path)), newest[0]["before"])["action"] == "admitted"
-
-
-def test_the_page_shows_them(ruled, browser):
-    page = browser.new_page()
-    try:
-        page.goto(f"{ruled.url}/concept_guards/policy/record")
-        page.get_by_text("2 decisions; the record is whole").wait_for()
-        assert page.locator("#days tr").count() == 2 and page.locator("#last tr").count() == 3
-        page.get_by_role("button", name="Decide again").last.click()
-        page.get_by_text("Under the same policy: refused (text").wait_for()
-    finally:
-        page.close()
