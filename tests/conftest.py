@@ -30,14 +30,8 @@ STAGES = {
     "lint": "Lint: ruff and the registry's own check",
 }
 pytest_plugins = ["tools.testing.browser"]
-LONGEST_FIRST = (
-    "server",
-    "browser",
-    "oldest",
-    "host",
-    "pure",
-    "lint",
-)  # in several processes, the long files start first
+# In several processes, the long files start first; the browser's come last, as their event loop stays in the process.
+LONGEST_FIRST = ("server", "oldest", "host", "pure", "lint", "browser")
 PREPARED = "CONCEPT_GUARDS_HOST" in os.environ  # run.py has set everything up: nothing may be missing
 OWN = {
     "concept_guards",
