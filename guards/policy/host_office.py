@@ -73,9 +73,8 @@ class Office:
             if len(text) > MOST:
                 raise ValueError(f"it has more than {MOST} characters.")
             policy = parse(text)
-            every = (policy, *(own for _, own in policy.groups))
             self._watches = {
-                one.fingerprint: Watch({concept: () for concept in one.refused}) for one in every if one.refused
+                one.fingerprint: Watch({concept: () for concept in one.refused}) for one in policy.every if one.refused
             }
         except (OSError, ValueError) as error:
             self._fault = Refusal("policy", f"The policy's file cannot be used, so nothing may run: {error}")
@@ -137,8 +136,7 @@ def in_force(fingerprint: str) -> Policy:
     policy, fault = office.look()
     if fault is not None:
         raise Stopped(fault, None)
-    every = (policy, *(own for _, own in policy.groups)) if policy else ()
-    held = next((one for one in every if one.fingerprint == fingerprint), None)
+    held = next((one for one in (policy.every if policy else ()) if one.fingerprint == fingerprint), None)
     if held is None:
         raise Stopped(Refusal("policy", "The policy has changed since this was queued: queue it again."), policy)
     return held

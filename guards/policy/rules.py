@@ -75,6 +75,11 @@ class Policy:
         return dict(self.groups).get(group, self)
 
     @property
+    def every(self) -> tuple[Policy, ...]:
+        """This policy, and what holds for its groups."""
+        return (self, *(own for _, own in self.groups))
+
+    @property
     def texts(self) -> tuple[str, ...]:
         return tuple(concept.text for concept in self.concepts)
 
@@ -266,10 +271,10 @@ def explain(policy: Policy, concepts: bool = True) -> list[str]:
             "with_prompts": "Decisions are recorded in audit.jsonl, with the prompts.",
         }[policy.audit]
     )
+    lines.append(f"Users {'see' if policy.show_concepts else 'do not see'} which concepts are forbidden.")
     for name, own in policy.groups:
         other = [line for line in explain(own, concepts) if line not in lines]
         lines += [f"For {name} (header {policy.header}): {line}" for line in other]
-    lines.append(f"Users {'see' if policy.show_concepts else 'do not see'} which concepts are forbidden.")
     return lines
 
 

@@ -31,6 +31,7 @@ def test_a_group_has_the_files_rules_but_for_its_own():
     said = explain(policy)
     assert "For guests (header X-User-Group): A sampler must take at least 10 steps." in said
     assert not [line for line in said if "For guests" in line and "most" in line]  # what is the same is not said again
+    assert not [line for line in said if line.startswith("For ") and "Users see" in line]
 
 
 @pytest.mark.parametrize(
