@@ -50,7 +50,7 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
     named, implied = MEANS[strictness]
     # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
-    limits = tuple(implied if one.is_attribute or guarded is model else named for one in erasures)
+    limits = tuple(implied if one.is_attribute or not chosen else named for one in erasures)
     guarded = host_gate.guard(guarded, made, limits, implied)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     if strictness != "gentle" and not chosen and not all(one.is_attribute for one in erasures):

@@ -12,27 +12,15 @@ were moved the whole way: there m_k tells the local gate (`local`) to look for i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Of m, without unit: a text begins to mean a concept at ``low``, and does at ``high``. Above 0."""
-
-    low: float
-    high: float
+from ..local.formula import Limits, ramp
 
 
 def meaning(change: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
     """m (b, T, n) of what the map changes, ``change`` (b, T, c); ``shifts`` (n, c): how far it moves each concept's own vector."""
     return (change @ shifts.T) / shifts.square().sum(1).clamp(min=1e-12)
-
-
-def ramp(values: torch.Tensor, limits: Limits) -> torch.Tensor:
-    """0 below ``low``, 1 above ``high``, straight between."""
-    return ((values - limits.low) / (limits.high - limits.low)).clamp(0, 1)
 
 
 def gated(
@@ -42,6 +30,6 @@ def gated(
     (c, r), ``right`` (r, c), ``shifts`` (n, c), float32 on its device; ``limits``: of each concept."""
     change = (text.float() @ right.T) @ left.T
     means = meaning(change, shifts).amax(1)
-    each = [ramp(one, own) for one, own in zip(means.unbind(1), limits, strict=True)]
+    each = [ramp(one, own.low, own.high) for one, own in zip(means.unbind(1), limits, strict=True)]
     found = torch.stack(each).amax(0)[:, None, None]
     return torch.where(found > 0, (text.float() + found * change).to(text), text), means

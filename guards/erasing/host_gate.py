@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ..host import checks, rail
+from ..host import attention, checks, rail
 from . import gate
 from .host import Map
 
@@ -25,14 +25,10 @@ class EraseGate(rail.Guard):
 
     def patch(self, run, state, options):
         def read(hidden, context, value, extra):
-            return (
-                hidden,
-                self._read(run, state, context, extra),
-                value if value is None else self._read(run, state, value, extra),
-            )
+            value = None if value is None else self._read(run, state, value, extra)
+            return hidden, self._read(run, state, context, extra), value
 
-        patches = dict(options.get("patches", {}))
-        options["patches"] = {**patches, "attn2_patch": [read, *patches.get("attn2_patch", ())]}
+        attention.add_first(options, "attn2_patch", read)
 
     def _read(self, run, state, context, extra):
         """Its rows that count, changed; the very same tensor again for all layers of an evaluation."""
@@ -40,12 +36,12 @@ class EraseGate(rail.Guard):
             return state.made
         left, right, shifts = state.map(self.made, context.device)
         made = context
-        rows = run.rows(min(context.shape[0], extra["original_shape"][0]), extra)
+        rows = run.rows(attention.own_rows(context, extra), extra)
         if rows:
             made = context.clone()
             for at, _ in rows:
                 made[at], means = gate.gated(context[at], left, right, shifts, self.named)
-                told = gate.ramp(means, self.implied)
+                told = gate.ramp(means, self.implied.low, self.implied.high)
                 for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
                     run.meant[at.start, name] = one
         state.given, state.made = context, made

@@ -122,13 +122,15 @@ def read_as_before(run, options):
         wrap_cross(options, network, lambda layer: before.around(run, layers[layer]))
 
 
-def add_self(options, patch):
-    """Let ``patch(hidden, context, value, extra)`` change what self-attention's queries, keys and values are made of.
+def add_first(options, name, patch):
+    """Let ``patch(hidden, context, value, extra)`` change what an attention's queries, keys and values are made of.
+
+    ``name``: attn1_patch for self-attention, attn2_patch for the one to the text.
 
     Before other packs' patches: they may cut the picture into tiles or append rows and positions of their own.
     """
     patches = dict(options.get("patches", {}))
-    options["patches"] = {**patches, "attn1_patch": [patch, *patches.get("attn1_patch", ())]}
+    options["patches"] = {**patches, name: [patch, *patches.get(name, ())]}
 
 
 def own_rows(q, extra):

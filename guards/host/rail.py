@@ -253,6 +253,7 @@ class Run:
             conds.pop(name, None)
         states, self.states = self.states, []
         self.x = self.sigma = self.result = self._outputs = None
+        self.meant.clear()
         for guard, state in zip(self.guards, states, strict=False):  # none where a guard refused the run
             guard.end(state)
 

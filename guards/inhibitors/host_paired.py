@@ -69,7 +69,7 @@ class Paired(rail.Guard):
             return self._layout(run, state, n, context, value, extra)
 
         attention.wrap_cross(options, checks.network(run.guider.model_patcher), cross)
-        attention.add_self(options, layout)
+        attention.add_first(options, "attn1_patch", layout)
 
     def _cross(self, run, state, layer, q, k, v, extra, inner):
         acts = run.step < state.cross_end and (state.look.active or state.look.on)

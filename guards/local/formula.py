@@ -22,7 +22,8 @@ MOST = 2.0  # times what the target's text adds, at most, is taken out
 
 @dataclass(frozen=True)
 class Limits:
-    """Cosines of a seed layer, without unit: the largest one of a picture begins to mean the target at ``low``, and does at ``high``."""
+    """Of a number without unit, a seed layer's largest cosine or how far a text means a concept: it begins to mean it at ``low``, and
+    does at ``high``."""
 
     low: float
     high: float

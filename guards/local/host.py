@@ -51,7 +51,7 @@ class LocalGate(rail.Guard):
             return out
         for at, uuid in run.rows(attention.own_rows(q, extra), extra):
             own = out[at] if inner is attention.plain else attention.also(q[at], k[at], v[at], extra)
-            meant = [run.meant.get((at.start, name)) for name in self.names]
+            meant = [run.meant.get((at.start, name)) for name in self.names] if seeing else ()
             out[at] = self._gated(state, layer, seeing, uuid, q[at], own, out[at], extra, meant)
         return out
 

@@ -54,8 +54,9 @@ def make(name, parts):
 
     began = time.monotonic()
     keep = []
+    others = [row["caption"] for row in suites.without(suites.CONCEPT, each)]
     for at in range(0, each, 8):
-        prompt = conditioning(*(row["caption"] for row in suites.without("beer", each)[at : at + 8]))
+        prompt = conditioning(*others[at : at + 8])
         keep.append((prompt, pictures(prompt, len(prompt[0][0]), SEED + 1000 + at)))
     latents = pictures(conditioning(target), images, SEED)
     result = host.discover(

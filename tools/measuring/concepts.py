@@ -75,14 +75,14 @@ def _erase(named: bool) -> Guard:
     return guard
 
 
-def _gated(named: bool, low: float = 0.47, high: float = 0.55) -> Guard:
+def _gated(named: bool) -> Guard:
     def guard(world: World, pairs: Pairs) -> tuple:
         import torch
 
         erasing, gate = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
         with torch.inference_mode():
             made = erasing.solve(world.model, world.clip, erasing.Settings(_lines(pairs, named)))
-        limits = hosting.module("guards.erasing.gate").Limits(low, high)
+        _, limits = hosting.module("guards.concepts.host").MEANS["balanced"]
         return gate.guard(world.model, made, (limits,) * len(pairs), limits), world.clip
 
     return guard
