@@ -10,6 +10,7 @@ import requests
 from guards.policy import audit
 from guards.policy.rules import explain, parse
 from tools.serving.server import Server
+from tools.testing.policies import graph, place, write
 
 POLICY = {
     "version": 1,
@@ -53,27 +54,11 @@ def test_groups_that_cannot_be_meant_are_named(groups, named):
     assert named in str(caught.value)
 
 
-def graph(text, steps=4):
-    numbers = dict(seed=1, steps=steps, cfg=3.0, sampler_name="euler", scheduler="normal", denoise=1.0)
-    links = dict(model=["1", 0], positive=["2", 0], negative=["3", 0], latent_image=["4", 0])
-    return {
-        "1": {"class_type": "GuardDemoModel", "inputs": {}},
-        "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": text}},
-        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}},
-        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 96, "height": 96, "batch_size": 1}},
-        "5": {"class_type": "KSampler", "inputs": {**numbers, **links}},
-        "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
-        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "group"}},
-    }
-
-
 @pytest.fixture(scope="module")
 def shared(host_path, tmp_path_factory):
     """A server with a policy for groups."""
     folder = tmp_path_factory.mktemp("shared")
-    place = folder / "user" / "__concept_guards"
-    place.mkdir(parents=True)
-    (place / "policy.json").write_text(json.dumps(POLICY), encoding="utf-8")
+    write(folder, POLICY)
     with Server(Path(sys.executable), host_path, folder) as running:
         yield running
 
@@ -99,8 +84,7 @@ def test_the_header_says_whose_rules_hold_and_nothing_else_does(shared):
     ends = [shared.wait(reply.json()["prompt_id"]) for reply in (admitted, short)]
     assert [end.status for end in ends] == ["success", "error"] and "at least 10" in ends[1].error
     prints = {name: parse(json.dumps(POLICY)).of(name).fingerprint for name in ("", "teachers", "guests")}
-    folder = shared.folder / "user" / "__concept_guards"
-    entries = [entry for path in audit.files(str(folder)) for entry in audit.read(path)]
+    entries = [entry for path in audit.files(str(place(shared.folder))) for entry in audit.read(path)]
     assert [entry["policy"] for entry in entries] == [prints[n] for n in ("", "", "teachers", "guests", "guests")]
     told = requests.get(shared.url + "/concept_guards/policy", headers={"X-User-Group": "teachers"}, timeout=60).json()
     assert told["concepts"] == ["bomb"] and told["strictness"] == "gentle"

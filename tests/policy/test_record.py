@@ -1,6 +1,5 @@
 """What the page about the record is told: counts by day and rule, the last decisions, and one decided again."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import pytest
 import requests
 
 from guards.policy import audit
-from tests.policy.test_groups import graph
 from tools.serving.server import Refused, Server
+from tools.testing.policies import graph, write
 
 POLICY = {"version": 1, "concepts": [{"text": "bomb", "action": "refuse"}], "audit": "with_prompts"}
 
@@ -17,9 +16,7 @@ POLICY = {"version": 1, "concepts": [{"text": "bomb", "action": "refuse"}], "aud
 @pytest.fixture(scope="module")
 def ruled(host_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("record")
-    place = folder / "user" / "__concept_guards"
-    place.mkdir(parents=True)
-    (place / "policy.json").write_text(json.dumps(POLICY), encoding="utf-8")
+    write(folder, POLICY)
     with Server(Path(sys.executable), host_path, folder) as running:
         with pytest.raises(Refused):
             running.queue(graph("a bomb"))
@@ -46,14 +43,13 @@ def test_the_last_decisions_come_without_prompts_and_can_be_decided_again(ruled)
 
 
 def test_under_another_policy_the_same_prompt_is_decided_anew(ruled):
-    place = ruled.folder / "user" / "__concept_guards" / "policy.json"
     refused = ask(ruled, "audit").json()["last"][1]
-    place.write_text(json.dumps({**POLICY, "concepts": ["bomb"]}), encoding="utf-8")
+    write(ruled.folder, {**POLICY, "concepts": ["bomb"]})
     try:
         again = ask(ruled, f"replay?hash={refused['hash']}").json()
         assert not again["same_policy"] and again["now"] == {"action": "admitted"}
     finally:
-        place.write_text(json.dumps(POLICY), encoding="utf-8")
+        write(ruled.folder, POLICY)
 
 
 def test_a_decision_without_its_prompt_says_why_it_cannot_be_replayed(tmp_path):

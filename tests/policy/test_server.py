@@ -1,6 +1,5 @@
 """The policy on a real server: what is let in is guarded, what goes round it is stopped, and everybody is told why."""
 
-import json
 import shutil
 import sys
 import uuid
@@ -12,6 +11,7 @@ import requests
 from guards.policy import audit
 from tools import PROJECT
 from tools.serving.server import Refused, Server
+from tools.testing.policies import graph, place, write
 
 pytestmark = pytest.mark.both_hosts
 POLICY = {
@@ -35,38 +35,8 @@ def ruled(host_path, tmp_path_factory):
         yield running
 
 
-def place(folder):
-    return folder / "user" / "__concept_guards"
-
-
-def write(folder, policy):
-    place(folder).mkdir(parents=True, exist_ok=True)
-    (place(folder) / "policy.json").write_text(
-        policy if isinstance(policy, str) else json.dumps(policy), encoding="utf-8"
-    )
-
-
 def decisions(server):
     return [entry for path in audit.files(str(place(server.folder))) for entry in audit.read(path)]
-
-
-def graph(text="a cat", sampler="KSampler", **inputs):
-    made = {
-        "1": {"class_type": "GuardDemoModel", "inputs": {}},
-        "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": text}},
-        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}},
-        "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 96, "height": 96, "batch_size": 1}},
-        "5": {
-            "class_type": sampler,
-            "inputs": {"model": ["1", 0], "positive": ["2", 0], "latent_image": ["4", 0], **inputs},
-        },
-        "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
-        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "p"}},
-    }
-    if sampler == "KSampler":
-        numbers = dict(seed=1, steps=4, cfg=3.0, sampler_name="euler", scheduler="normal", denoise=1.0)
-        made["5"]["inputs"] = {**numbers, "negative": ["3", 0], **made["5"]["inputs"]}
-    return made
 
 
 def test_a_harmless_graph_runs_guarded_and_is_written_down(ruled):

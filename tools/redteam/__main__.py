@@ -18,7 +18,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from ..testing import hosting
+from ..testing import hosting, policies
 from . import ideas
 
 
@@ -89,9 +89,7 @@ def policied(folder: Path, policy: dict):
     """A server with the policy and the throw-away pack, not started."""
     from ..serving.server import prepared_server
 
-    place = folder / "user" / "__concept_guards"
-    place.mkdir(parents=True)
-    (place / "policy.json").write_text(json.dumps(policy), encoding="utf-8")
+    policies.write(folder, policy)
     (folder / "custom_nodes").mkdir()
     shutil.copy(Path(__file__).with_name("evil.py"), folder / "custom_nodes" / "evil.py")
     return prepared_server(folder)
