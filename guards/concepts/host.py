@@ -1,9 +1,10 @@
 """The guards that measure best for a model's family, put on it together: what most people need, in one call.
 
-On UNets (SD1.x, SD2.x, SDXL) a text that means the concept is read as its replacement (the closed form of UCE, arXiv 2308.14761, behind a
-gate) and the local gate replaces what still comes through place by place; both name the same replacement, and leave other pictures as
-they are, bit for bit. On all other models, and where the local gate cannot serve one, Safe Latent Diffusion's aligned variant looks at
-whatever the guider returns. (On top of both it took nothing more away on the demo model, and broke look-alikes.)
+A text that means the concept is read as its replacement (the closed form of UCE, arXiv 2308.14761, behind a gate), on every model that
+reads a text. On UNets (SD1.x, SD2.x, SDXL) the local gate replaces what still comes through place by place; both name the same
+replacement, and leave other pictures as they are, bit for bit. On all other models, and where the local gate cannot serve one, Safe
+Latent Diffusion's aligned variant looks at whatever the guider returns. (On top of both it took nothing more away on the demo model,
+and broke look-alikes.)
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     if clip is None:
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
     lines: list[str] = []
-    if not checks.is_unet(model):
-        return _look(model, clip, erasures, *LOOKS[strictness], lines), lines
+    looks = not checks.is_unet(model)
     guarded, chosen = model, {}
-    if strictness != "gentle":
+    if strictness != "gentle" and not looks:
         guarded, chosen = _local(model, clip, erasures, lines, at)
+        looks = not chosen and not all(one.is_attribute for one in erasures)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
     named, implied = MEANS[strictness]
@@ -53,7 +54,7 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     limits = tuple(implied if one.is_attribute or not chosen else named for one in erasures)
     guarded = host_gate.guard(guarded, made, limits, implied)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
-    if strictness != "gentle" and not chosen and not all(one.is_attribute for one in erasures):
+    if looks:
         guarded = _look(guarded, clip, erasures, *LOOKS[strictness], lines)
     return guarded, lines
 

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import comfy.sd
 import torch
@@ -62,17 +62,20 @@ def erase(model, clip, settings: Settings, at=lambda share, text: None) -> Edit:
 
 
 def solve(model, clip, settings: Settings, at=lambda share, text: None) -> Map:
-    """As ``erase``, but the map itself, which a UNet's cross-attention weights would be multiplied by."""
+    """As ``erase``, but the map itself, of the text encoder's own vectors: any model that reads them can be given others."""
     return _known(model, clip, settings, at, "map")
 
 
 def _known(model, clip, settings: Settings, at, form: str):
     erasures = texts.read(settings.concepts, settings.replacement)
-    places = host_places.find(model, settings.keys)
+    find = host_places.entrance if form == "map" else host_places.find
+    places = find(model, settings.keys)
     if clip is None:
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
     probe = clip.encode_from_tokens(clip.tokenize(" ".join(one.concept for one in erasures)[:200]))
-    if probe.shape[-1] != places.encoded:
+    if places.encoded is None:
+        places = replace(places, width=probe.shape[-1], encoded=probe.shape[-1])
+    elif probe.shape[-1] != places.encoded:
         raise ValueError(
             f"clip gives vectors {probe.shape[-1]} wide, and this model reads {places.encoded}: connect the CLIP that belongs to the model."
         )

@@ -1,11 +1,10 @@
-"""The gated edit on the rail: every text that counts towards the picture, in a UNet's cross-attention, is read as `gate` says."""
+"""The gated edit on the rail: every text that counts towards the picture is read as `gate` says, whatever model reads it."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
-from ..host import attention, checks, rail
+from ..host import checks, rail
 from . import gate
 from .host import Map
 
@@ -23,32 +22,18 @@ class EraseGate(rail.Guard):
         checks.targets(run, len(self.made.left))
         return _State()
 
-    def patch(self, run, state, options):
-        def read(hidden, context, value, extra):
-            value = None if value is None else self._read(run, state, value, extra)
-            return hidden, self._read(run, state, context, extra), value
-
-        attention.add_first(options, "attn2_patch", read)
-
-    def _read(self, run, state, context, extra):
-        """Its rows that count, changed; the very same tensor again for all layers of an evaluation."""
-        if context is state.given:
-            return state.made
-        left, right, shifts = state.map(self.made, context.device)
-        made = context
-        rows = run.rows(attention.own_rows(context, extra), extra)
-        if rows:
-            made = context.clone()
-            for at, _ in rows:
-                made[at], means = gate.gated(context[at], left, right, shifts, self.named)
-                told = gate.ramp(means, self.implied.low, self.implied.high)
-                for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
-                    run.meant[at.start, name] = one
-        state.given, state.made = context, made
+    def read(self, run, state, texts, extra):
+        left, right, shifts = state.map(self.made, texts.device)
+        rows = run.rows(texts.shape[0], extra)
+        made = texts.clone() if rows else texts
+        for at, _ in rows:
+            made[at], means = gate.gated(texts[at], left, right, shifts, self.named)
+            told = gate.ramp(means, self.implied.low, self.implied.high)
+            for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
+                run.meant[at.start, name] = one
         return made
 
     def end(self, state):
-        state.given = state.made = None
         state.maps.clear()
 
 
@@ -56,8 +41,6 @@ class EraseGate(rail.Guard):
 class _State:
     """Of one sampling run."""
 
-    given: Any = None  # the text of the evaluation under way ...
-    made: Any = None  # ... and as it is read
     maps: dict = field(default_factory=dict)  # device -> the map there
 
     def map(self, made: Map, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -67,5 +50,5 @@ class _State:
 
 
 def guard(model, made: Map, named: tuple[gate.Limits, ...], implied: gate.Limits):
-    """A clone of the MODEL, a UNet, that reads texts so."""
+    """A clone of the MODEL that reads texts so."""
     return rail.attach(model, EraseGate(made, named, implied))

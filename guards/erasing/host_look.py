@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import comfy.samplers
 import torch
 
-from ..host import compiled, rail
+from ..host import checks, compiled, rail
 
 PICTURES = 2  # noises a text is looked at with
-SIDE = 32  # of the latents looked at: a quarter of a megapixel's side; the demo model says its own
+SIDE = 32  # of the latents looked at: a quarter of a megapixel's side; the demo model says its own ...
+SIDES = {"PixArtMS": 64}  # ... and smaller ones have no positions here (the host's class -> side)
 PERCENT = 0.1  # of the schedule: the noise level
 CLEAR, AWAY = 0.7, 0.6  # from which on a text is definite, and another thing than the concept
 
@@ -50,7 +51,8 @@ def predict(model, conditionings, tick) -> list[torch.Tensor]:
     patcher = model.clone()
     rail.detach(patcher)
     sampling, form = model.get_model_object("model_sampling"), model.model.latent_format
-    side = getattr(type(model.model.model_config), "trained_side", SIDE)
+    side = SIDES.get(type(checks.network(model)).__name__, SIDE)
+    side = getattr(type(model.model.model_config), "trained_side", side)
     shape = (form.latent_channels, *([1] if getattr(form, "latent_dimensions", 2) == 3 else []), side, side)
     noise = torch.randn(PICTURES, *shape, generator=torch.Generator().manual_seed(0))
     sigmas = torch.tensor([float(sampling.percent_to_sigma(PERCENT)), 0.0])

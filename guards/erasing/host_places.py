@@ -29,11 +29,11 @@ MMDITS = {  # the host's class -> the matrix by which the text enters, what stan
 @dataclass(frozen=True)
 class Places:
     """``keys``: the weights' full names in the model; ``joint``: whether it is one matrix of an MMDiT; ``read``: what a text's vectors
-    (n, encoder's width), float32 on the CPU, are when they come to these weights (n, ``width``)."""
+    (n, ``encoded``: the encoder's width), float32 on the CPU, are when they come to these weights (n, ``width``)."""
 
     keys: tuple[str, ...]
     width: int
-    encoded: int
+    encoded: int | None
     joint: bool
     read: Callable[[torch.Tensor], torch.Tensor]
 
@@ -61,6 +61,15 @@ def find(model, keys: bool) -> Places:
         encoded = shape(model, f"{GROUND}text_embedding.0.weight")[1]
         return Places(tuple(found), width, encoded, False, _wan(model))
     return Places(tuple(found), width, width, bool(mmdit), _normed(model, mmdit[1] if mmdit else None))
+
+
+def entrance(model, keys: bool) -> Places:
+    """Where the text encoder's own vectors come in, of any model; ``encoded`` None where nothing of a model says how wide they are."""
+    try:
+        found = find(model, keys)
+    except ValueError:  # no weights that could be edited, but a text all the same
+        return Places((), 0, None, False, lambda vectors: vectors)
+    return Places((), found.encoded or 0, found.encoded, False, lambda vectors: vectors)
 
 
 def _cross(model, attention: str, layers: tuple[str, ...]) -> list[str]:

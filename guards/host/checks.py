@@ -166,6 +166,21 @@ def targets(run, width: int) -> None:
         )
 
 
+def whole_latents(guards, corrected: bool) -> None:
+    """Refuse context windows where a guard of a run needs whole latents; ``corrected``: one that corrects the prediction is on. Raises
+    NotImplementedError."""
+    if any(guard.twin for guard in guards):
+        raise NotImplementedError(
+            "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
+            "Remove the context-window node, or choose mode 'single_pass'."
+        )
+    if corrected:
+        raise NotImplementedError(
+            "Concept Guards: this guard corrects whole latents and cannot follow context windows (long videos). Remove the "
+            "context-window node, or use Prompt Intervention or Rewrite Prompt, which work there."
+        )
+
+
 def needs_pooled(base) -> bool:
     """Whether a model makes something of the text encoder's pooled output (SDXL, Flux, SD3 and the like)."""
     return type(base).encode_adm is not comfy.model_base.BaseModel.encode_adm

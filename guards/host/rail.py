@@ -6,6 +6,7 @@ this run only. Nothing outlives the run: no state on nodes, closures or patchers
 
 What a guard can ask for, in the order in which it happens in every evaluation of the model:
   choose   which conditioning entries are live (prompt intervention)
+  read     the texts, before the model sees them (the gated edit)
   patch    attention and middle block, for this run (growth inhibitors, directions)
   prepare  an evaluation that does not count, to look at the model (the inhibitors' adapter)
   wants    extra predictions, evaluated in the same batch as the host's own (SLD's safety concept)
@@ -25,7 +26,7 @@ import comfy.samplers
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ..schedule import step_index
-from . import attention, compiled, roles, strangers, twins
+from . import attention, checks, compiled, roles, strangers, twins
 from .strangers import KEY, TILES
 
 _running = ContextVar(f"{KEY}_running", default=False)
@@ -44,6 +45,11 @@ class Guard:
     def choose(self, run, state, role, entries):
         """The entries of one conditioning list that are live now. ``role``: the guider's name for the list, or None."""
         return entries
+
+    def read(self, run, state, texts, extra):
+        """The texts (rows, T, c) of a batch as the model is to read them; the very same tensor to leave them. ``extra``: the batch's
+        transformer options, for ``run.rows``."""
+        return texts
 
     def patch(self, run, state, options):
         """Add block patches to ``options``, this run's own transformer options; ``run.rows`` tells whose rows are whose."""
@@ -242,7 +248,7 @@ class Run:
         options = self.guider.model_options
         add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, self.predict, options, is_model_options=True)
         add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, self.evaluate, options, is_model_options=True)
-        add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self._counting_tiles, options, is_model_options=True)
+        add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self._apply, options, is_model_options=True)
         for guard, state in zip(self.guards, self.states, strict=True):
             guard.patch(self, state, options["transformer_options"])
         attention.read_as_before(self, options["transformer_options"])
@@ -323,7 +329,7 @@ class Run:
         lists = [self._choose(role, entries) for role, entries in zip(given, conds, strict=True)]
         outputs, extra = self._outputs, []
         if x_in.shape != self.x.shape:
-            self._refuse_windows(outputs is not None and "positive" in given)
+            checks.whole_latents(self.guards, outputs is not None and "positive" in given)
         if outputs is not None and "positive" in given and not self._joined:
             self._joined = True
             waits = "sampler_calc_cond_batch_function" in model_options  # such a node asks for given one by one
@@ -345,20 +351,7 @@ class Run:
                     outputs[name] = prediction
         return [*out[:at], *out[at + len(extra) :]]
 
-    def _refuse_windows(self, corrected):
-        """Raises NotImplementedError where a guard needs whole latents; ``corrected``: one that corrects the prediction is on."""
-        if any(guard.twin for guard in self.guards):
-            raise NotImplementedError(
-                "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
-                "Remove the context-window node, or choose mode 'single_pass'."
-            )
-        if corrected:
-            raise NotImplementedError(
-                "Concept Guards: this guard corrects whole latents and cannot follow context windows (long videos). Remove the "
-                "context-window node, or use Prompt Intervention or Rewrite Prompt, which work there."
-            )
-
-    def _counting_tiles(
+    def _apply(
         self,
         executor,
         x,
@@ -369,11 +362,14 @@ class Run:
         transformer_options={},  # noqa: B006 - the host's own signature
         **kwargs,
     ):
-        """APPLY_MODEL: packs that cut the picture into tiles repeat all rows, tile after tile."""
+        """APPLY_MODEL: let guards read the texts. Packs that cut the picture into tiles repeat all rows, tile after tile."""
         slots = transformer_options.get("cond_or_uncond")
         tiles = x.shape[0] // (len(slots) * self._count) if slots and self._count else 1
         if tiles > 1:
             transformer_options = {**transformer_options, TILES: tiles}
+        if c_crossattn is not None and slots:
+            for guard, state in zip(self.guards, self.states, strict=True):
+                c_crossattn = guard.read(self, state, c_crossattn, transformer_options)
         return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
 
     def _choose(self, role, entries):

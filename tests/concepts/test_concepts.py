@@ -79,14 +79,16 @@ def test_a_style_goes_and_the_report_says_what_knows_none(concepts, demo, sees):
     assert len(lines) == 1  # it has no place in the picture where it could be looked for
 
 
-def test_a_transformer_is_steered(concepts, host):
+def test_a_transformer_s_texts_are_read_so_too_and_its_pictures_steered(concepts, host):
     model = models.sd3()
     with torch.inference_mode():
-        clip = models.clip()
-        guarded, lines = concepts.guard(model, clip, "gun\nknife", "balanced")
+        clip = models.Pooled(models.clip(), 8)
+        guarded, lines = concepts.guard(model, clip, "gun\nknife -> spoon", "balanced")
     rail = hosting.module("guards.host.rail")
-    assert len(guarded.model_options["transformer_options"][rail.KEY]) == 2
-    assert lines == ["Steered away from, in whatever comes out (Safe Latent Diffusion, aligned strong): gun, knife"]
+    kinds = [type(guard).__name__ for guard in guarded.model_options["transformer_options"][rail.KEY]]
+    assert kinds == ["EraseGate", "AlignedGuidance", "AlignedGuidance"]
+    assert [line.split(":")[0] for line in lines[:2]] == ["Read as something else wherever a text means it"] * 2
+    assert lines[2] == "Steered away from, in whatever comes out (Safe Latent Diffusion, aligned strong): gun, knife"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.testing import hosting, models
+from tools.testing import dits, hosting, models
 from tools.testing.models import CONTEXT
 
 TEXTS = ("", "gun", "banana", "a dog")
@@ -80,26 +80,11 @@ FAMILIES = {  # how it is made, the weights that are edited, what the text goes 
 }
 
 
-class Pooled:
-    """A CLIP whose pooled vector has the model's width, and says nothing."""
-
-    def __init__(self, clip, width):
-        self._clip, self._width = clip, width
-
-    def __getattr__(self, name):
-        return getattr(self._clip, name)
-
-    def encode_from_tokens_scheduled(self, tokens):
-        return [[self._clip.encode_from_tokens(tokens), {"pooled_output": torch.zeros(1, self._width)}]]
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_text_is_read_as_equation_7_has_it_and_the_concept_goes_most_of_the_way(clip, family):
-    import comfy.sample
-
     erasing = hosting.module("guards.erasing.host")
     make, place, before = FAMILIES[family]
-    model, words = make(), Pooled(clip, 8)
+    model, words = make(), models.Pooled(clip, 8)
     network = model.model.diffusion_model
     with torch.inference_mode():
         edit = erasing.erase(model, words, erasing.Settings("gun -> banana", templates="{}", keep="a dog"))
@@ -117,17 +102,49 @@ def test_the_text_is_read_as_equation_7_has_it_and_the_concept_goes_most_of_the_
         actual = edited.patch_weight_to_device(key, return_weight=True)
         assert (actual - expected).abs().max() <= 1e-5 * expected.abs().max()
 
-    def predicted(which, text):
-        shape = (1, 16, 1, 8, 8) if family in ("wan", "qwen") else (1, 16, 8, 8)
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
-            said = words.encode_from_tokens_scheduled(words.tokenize(text))
-            return comfy.sample.sample(
-                which, noise, 2, 1.0, "euler", "normal", said, said, torch.zeros(shape), disable_pbar=True, seed=0
-            )
-
-    concept, target = predicted(model, "gun"), predicted(model, "banana")
+    concept, target = (sampled(family, model, encoded(words, text)) for text in ("gun", "banana"))
     apart = (concept - target).norm()
     assert apart > 0, "the text does nothing here: a test of nothing"
     # 16 numbers a word cannot tell all of a text's 77 positions apart.
-    assert (predicted(edited, "gun") - target).norm() < 0.5 * apart
+    assert (sampled(family, edited, encoded(words, "gun")) - target).norm() < 0.5 * apart
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "pixart"])
+def test_a_text_that_means_the_concept_is_read_as_the_gate_says_in_any_slot_and_others_keep_their_bits(clip, family):
+    """The picture is that of the same conditioning changed by hand; the negative prompt at cfg 2 does not count towards it."""
+    erasing, gated = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
+    gate = hosting.module("guards.erasing.gate")
+    model, words = FAMILIES[family][0]() if family in FAMILIES else dits.build(family), models.Pooled(clip, 8)
+    limits = gate.Limits(0.6, 0.8)
+    with torch.inference_mode():
+        made = erasing.solve(model, words, erasing.Settings("gun -> banana", templates="{}", keep="a dog"))
+        guarded = gated.guard(model, made, (limits,), limits)
+        gun, dog = encoded(words, "gun"), encoded(words, "a dog")
+        read, means = gate.gated(gun[0][0], made.left, made.right, made.shifts, [limits])
+    assert float(means) > 0.8 and not torch.equal(read, gun[0][0])
+    by_hand = [[read, gun[0][1]]]
+    for cfg, asked, expected in [
+        (1.0, (gun, dog), (by_hand, dog)),
+        (2.0, (gun, gun), (by_hand, gun)),
+        (0.5, (dog, gun), (dog, by_hand)),  # half of the picture is what the negative says
+        (2.0, (dog, dog), (dog, dog)),
+    ]:
+        assert torch.equal(sampled(family, guarded, *asked, cfg=cfg), sampled(family, model, *expected, cfg=cfg))
+    assert not torch.equal(sampled(family, guarded, gun), sampled(family, model, gun))
+
+
+def encoded(words, text):
+    with torch.inference_mode():
+        return words.encode_from_tokens_scheduled(words.tokenize(text))
+
+
+def sampled(family, model, positive, negative=None, cfg=1.0):
+    import comfy.sample
+
+    shape = {"wan": (1, 16, 1, 8, 8), "qwen": (1, 16, 1, 8, 8), "pixart": (1, 4, 64, 64)}.get(family, (1, 16, 8, 8))
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    texts = positive, negative or positive
+    with torch.inference_mode():
+        return comfy.sample.sample(
+            model, noise, 2, cfg, "euler", "normal", *texts, torch.zeros(shape), disable_pbar=True, seed=0
+        )

@@ -152,7 +152,7 @@ STRANGERS = {  # transformers without a stack of blocks that guards know
         "PixArtAlpha",
         dict(
             image_model="pixart_alpha",
-            input_size=8,
+            input_size=64,
             hidden_size=48,
             depth=2,
             num_heads=2,

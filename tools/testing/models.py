@@ -307,3 +307,16 @@ def clip(width=CONTEXT, sdxl=False, directory=None, sd2=False, longest=77):
     made = comfy.sd.CLIP(target, embedding_directory=directory, model_options=options, tokenizer_data=data)
     _initialise(made.cond_stage_model)
     return made
+
+
+class Pooled:
+    """A CLIP whose pooled vector has the model's width, and says nothing."""
+
+    def __init__(self, clip, width):
+        self._clip, self._width = clip, width
+
+    def __getattr__(self, name):
+        return getattr(self._clip, name)
+
+    def encode_from_tokens_scheduled(self, tokens):
+        return [[self._clip.encode_from_tokens(tokens), {"pooled_output": torch.zeros(1, self._width)}]]
