@@ -22,7 +22,5 @@
 Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.
 2. A pure file takes nothing from a host file, and nothing here takes from nodes/.
-3. A room knows the rooms of lower floors, never a neighbour:
-   policy > tokens concepts > inhibitors erasing > rewriting directions inversion distillation judging
-   > sld intervention rewriters feedback demo training local > host > words schedule files graph seeds.
+3. A room knows the rooms of lower floors, never a neighbour. The floors: tests/pack/test_house.py.
 """

@@ -2,12 +2,12 @@
 
 A test lies in the folder of the room that it tests. Its stage follows from the fixtures it asks for: none of these: `pure` (no host);
 `host` (the host in this process); `server` or `host_path` (a real server, or another process with the host); `chromium` (a browser).
-The markers `lint` and `oldest` name two more. Tests marked `both_hosts` run a second time against the oldest supported host.
+The marker `lint` names one more. Tests marked `both_hosts` run a second time against the oldest supported host (tools/run_tests.py).
 
 Pure tests need torch and pytest and no set-up: `python3 run.py test-pure`, or `python -m pytest -c tests/pytest.ini tests -m pure`.
 What needs a library more is skipped there, by name; in the prepared environment all of them are, and none is.
 
-`run.py test -n 2` runs in two processes (pytest-xdist), dealt out file by file, so that what a file prepares is prepared once.
+A whole run is in two processes (pytest-xdist), dealt out file by file, so that what a file prepares is prepared once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from tools.testing import hosting, models
 STAGES = {
     "pure": "Pure tests: the techniques alone, without ComfyUI",
     "host": "Host tests: ComfyUI inside the test process",
-    "oldest": "Oldest host: tests marked both_hosts once more, with the oldest supported ComfyUI",
     "server": "Server tests: whole graphs through a real ComfyUI server",
     "browser": "Browser tests: the real front end",
     "lint": "Lint: ruff and the registry's own check",
 }
 pytest_plugins = ["tools.testing.browser"]
 # In several processes, the long files start first; the browser's come last, as their event loop stays in the process.
-LONGEST_FIRST = ("server", "oldest", "host", "pure", "lint", "browser")
+LONGEST_FIRST = ("server", "host", "pure", "lint", "browser")
 PREPARED = "CONCEPT_GUARDS_HOST" in os.environ  # run.py has set everything up: nothing may be missing
 OWN = {
     "concept_guards",
@@ -47,9 +46,8 @@ OWN = {
 
 def stage_of(item: pytest.Item) -> str:
     """The stage of a test: its marker, else what its fixtures (and theirs) need."""
-    for marker in ("lint", "oldest"):
-        if item.get_closest_marker(marker):
-            return marker
+    if item.get_closest_marker("lint"):
+        return "lint"
     fixtures = getattr(item, "fixturenames", ())
     for stage, names in (("browser", {"chromium"}), ("host", {"host"}), ("server", {"server", "host_path"})):
         if names & set(fixtures):

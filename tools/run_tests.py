@@ -1,7 +1,8 @@
 """The test command: pytest over all stages. Further arguments go to pytest: `run.py test -k sld`, `run.py test tests/sld`.
 
-A whole run says what share of the lines that need no ComfyUI its pure tests run. `-n 2` runs it in two processes (see
-tests/conftest.py), `--coverage` says what share of all the pack's lines it runs.
+A whole run has three passes: the pure tests, and the share of the lines that need no ComfyUI that they run; all others; those marked
+`both_hosts` once more on the oldest supported ComfyUI. The last two run in two processes where there are two cores, dealt out file by
+file; `-n 0` runs them in one. A part has its pass on the oldest ComfyUI, too. `--coverage` says what share of all the pack's lines is run.
 """
 
 from __future__ import annotations
@@ -11,41 +12,87 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from . import PROJECT
 
 CONFIG = ["--config-file", str(PROJECT / "tests" / "pytest.ini")]
-PARTS = {
-    "-k",
-    "-m",
-    "-n",
-    "--coverage",
-    "--collect-only",
-}  # with these it is no whole run, or coverage is measured already
 BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
+NONE_FOUND = 5  # pytest's exit status
+
+
+class Pass(NamedTuple):
+    """One run of pytest."""
+
+    title: str
+    arguments: list[str]
+    host: str
+
+
+def passes(given: list[str], hosts: tuple[str, str | None], cores: int) -> list[Pass]:
+    """What ``given``, the command's arguments, asks for. ``hosts``: ComfyUI, and the oldest one where there is one."""
+    newest, oldest = hosts
+    named = any(os.path.exists(argument.split("::")[0]) for argument in given)
+    part = named or bool({"-k", "-m", "-s", "--pdb", "--coverage", "--collect-only"} & set(given))
+    options = [*given] if named else [*given, str(PROJECT / "tests")]
+    if not part and cores > 1 and "-n" not in options:
+        options += ["-n", "2"]
+    spread = BY_FILE if "-n" in options else []
+    chosen = _value(options, "-m")
+    if part:
+        found = [Pass("Tests", [*options, *spread], newest)]
+    else:
+        pure = [*_without(options, "-n"), "-p", "tools.testing.pure_coverage", "-m", "pure"]
+        found = [Pass("Pure tests", pure, newest), Pass("All others", [*options, *spread, "-m", "not pure"], newest)]
+    if oldest and chosen != "pure" and not {"--coverage", "--collect-only"} & set(options):
+        both = f"({chosen}) and both_hosts" if chosen else "both_hosts"
+        found.append(Pass("On the oldest ComfyUI", [*_without(options, "-m"), *spread, "-m", both], oldest))
+    return found
+
+
+def _value(options: list[str], name: str) -> str | None:
+    return options[options.index(name) + 1] if name in options[:-1] else None
+
+
+def _without(options: list[str], name: str) -> list[str]:
+    """The options without one and its value."""
+    if name not in options:
+        return options
+    at = options.index(name)
+    return [*options[:at], *options[at + 2 :]]
 
 
 def main() -> int:
-    import pytest
-
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    cores = os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // 2)))
     given = sys.argv[1:]
+    hosts = os.environ["CONCEPT_GUARDS_HOST"], os.environ.get("CONCEPT_GUARDS_OLDEST_HOST")
+    if not hosts[1]:
+        print("* Only this ComfyUI is tested; unset COMFYUI_PATH to test the oldest supported one as well", flush=True)
+    failed = 0
     with tempfile.TemporaryDirectory(prefix="concept-guards-coverage-") as folder:
-        if "-n" in given:
-            given = [*given, *BY_FILE]
-        whole = not PARTS & set(given)
-        if "--coverage" in given:
-            given = [argument for argument in given if argument != "--coverage"] + coverage(folder)
-        if not any(os.path.exists(argument.split("::")[0]) for argument in given):
-            if whole:
-                given = ["-p", "tools.testing.pure_coverage", *given]
-            given = [str(PROJECT / "tests"), *given]
-        print(f"* Testing with ComfyUI in {os.environ['CONCEPT_GUARDS_HOST']}", flush=True)
-        if not os.environ.get("CONCEPT_GUARDS_OLDEST_HOST"):
-            print(
-                "* Only this ComfyUI is tested; unset COMFYUI_PATH to test the oldest supported one as well", flush=True
-            )
-        return pytest.main([*CONFIG, "--durations=8", *given])
+        extra = coverage(folder) if "--coverage" in given else []
+        for one in passes(given, hosts, cores):
+            print(f"* {one.title}: ComfyUI in {one.host}", flush=True)
+            arguments = [*(argument for argument in one.arguments if argument != "--coverage"), *extra]
+            status = subprocess.run(
+                [
+                    sys.executable,
+                    PROJECT / "tools" / "setup" / "launch.py",
+                    "pytest",
+                    *CONFIG,
+                    "--durations=8",
+                    *arguments,
+                ],
+                cwd=PROJECT,
+                env={**os.environ, "CONCEPT_GUARDS_HOST": one.host},
+            ).returncode
+            if status == NONE_FOUND and one.host == hosts[1]:
+                status = 0  # none of the tests asked for is marked both_hosts
+            failed = failed or status
+            if failed and "-x" in given:
+                break
+    return failed
 
 
 def coverage(folder: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,9 @@ def faults(place: tuple[str, ...], source: str, modules: set[tuple[str, ...]]) -
         if not is_host_file(place) and is_host_file(module):
             found.append(f"{where}: a pure file takes nothing from a host file")
         room, other = place[1], module[1] if len(module) > 1 else place[1]
-        if room != other and FLOOR[other] >= FLOOR[room] and not {room, other} <= FLOORS[0]:
+        if not {room, other} <= set(FLOOR):
+            found.append(f"{where}: give {', '.join({room, other} - set(FLOOR))} a floor in {Path(__file__).name}")
+        elif room != other and FLOOR[other] >= FLOOR[room] and not {room, other} <= FLOORS[0]:
             found.append(f"{where}: {other} is not on a lower floor than {room}")
     return found
 
@@ -115,6 +118,7 @@ MODULES = {
         ("guards.sld.host", "from ..demo.vae import DemoVAE", "not on a lower floor"),
         ("guards.sld.host", "from ..inhibitors import host", "not on a lower floor"),
         ("guards.host.rail", "from ..sld.formula import guidance", "not on a lower floor"),
+        ("guards.attic.host", "from ..host.rail import Guard", "give attic a floor"),
     ],
 )
 def test_the_reading_sees_each_fault(place, source, fault):
@@ -147,6 +151,18 @@ def test_every_room_has_a_floor_and_none_is_a_corridor():
         if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > CORRIDOR
     }
     assert not crowded, crowded
+
+
+def test_the_maps_name_every_room():
+    """guards/__init__.py, what each is for; docs/architecture.md, on which floor it is, in the order of FLOORS."""
+    text = (PROJECT / "guards" / "__init__.py").read_text("utf-8")
+    rows = re.findall(
+        r"^\| [\w: ]*\| (`.*) \|$", (PROJECT / "docs" / "architecture.md").read_text("utf-8"), re.MULTILINE
+    )
+    floors = [{name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", row)} for row in rows]
+    assert [floor for floor in floors if floor & set(FLOOR)][: len(FLOORS)] == list(FLOORS)[::-1]
+    unnamed = {room for room in FLOOR if not re.search(rf"\b{room}(/|\.py)", text)}
+    assert not unnamed, "name the room in guards/__init__.py"
 
 
 def test_no_function_of_the_guards_is_longer_than_a_screen():

@@ -43,7 +43,15 @@ def test_every_node_has_a_help_page(schemas):
     ]
     assert not missing, missing
     unknown = [page.name for page in (PROJECT / "web" / "docs").glob("Guard*.md") if page.stem not in schemas]
-    assert not unknown, unknown
+    assert not unknown, f"{unknown}: of no node that the pack loads; is its file named in __init__.py?"
+
+
+def test_the_readme_names_every_node(schemas):
+    text = (PROJECT / "README.md").read_text("utf-8")
+    unnamed = [
+        schema.display_name for schema in schemas.values() if not schema.is_dev_only and schema.display_name not in text
+    ]
+    assert not unnamed, unnamed
 
 
 def test_pictures_in_help_pages_exist(schemas):
@@ -92,4 +100,4 @@ def test_every_node_and_input_is_translated(schemas, language):
         for key in known[name].get("inputs", {})
         if name not in schemas or key not in [one.id for one in schemas[name].inputs]
     ]
-    assert not stale, stale
+    assert not stale, f"{stale}: of no node that the pack loads; is its file named in __init__.py?"
