@@ -42,6 +42,7 @@ class ConceptGuards(ComfyExtension):
             "erasing",
             "compare",
             "score",
+            "metering",
             "policy",
             "concept_guard",
         )

@@ -10,6 +10,7 @@ from . import host as judges
 from .detectors import NUDENET, OPENNSFW, Found
 
 PAIR = judges.vision.PAIR.replace("judge_clip", "clip")
+WHOLE = "whole"  # asked of the demo oracle: nothing in the picture is broken
 NAMES = (judges.CLIP, NUDENET, OPENNSFW, judges.RATINGS, judges.ORACLE)
 
 
@@ -65,12 +66,14 @@ def _found(scores: torch.Tensor, count: int, rule: str) -> Found:
 
 
 def _oracle(pictures: torch.Tensor, what: str) -> torch.Tensor:
-    """(n,): how sure the demo model's oracle is. ``a, b``: either; ``a + b``: both."""
+    """(n,): how sure the demo model's oracle is. ``a, b``: either; ``a + b``: both; ``whole``: nothing is broken."""
     seen = oracle.shipped().see(pictures.movedim(-1, 1))
     ways = [[name.strip() for name in way.split("+") if name.strip()] for way in what.replace("\n", ",").split(",")]
-    scores = [
-        torch.stack([seen.likelihood(judges.known(name, "what")) for name in names]).amin(0) for names in ways if names
-    ]
+
+    def sure(name: str) -> torch.Tensor:
+        return (~seen.broken()).float() if name == WHOLE else seen.likelihood(judges.known(name, "what"))
+
+    scores = [torch.stack([sure(name).cpu() for name in names]).amin(0) for names in ways if names]
     if not scores:
         raise ValueError(f"what is {what!r}, which names nothing. The demo oracle knows {', '.join(oracle.names())}.")
     return torch.stack(scores).amax(0)

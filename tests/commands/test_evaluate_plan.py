@@ -19,7 +19,21 @@ GRAPH = {
 }
 INFO = {
     name: {"input": {"required": {}}}
-    for name in ("Load", "Text", "Guard", "Sampler", "Show", "PreviewImage", "GuardScore")
+    for name in (
+        "Load",
+        "Text",
+        "Guard",
+        "Sampler",
+        "Show",
+        "PreviewImage",
+        "GuardScore",
+        "GuardMeter",
+        "GuardMeterReading",
+    )
+}
+MODELS = {  # what samples, and what hands a model on
+    "Guard": {"input": {"required": {"model": ["MODEL"]}}, "output": ["MODEL"]},
+    "Sampler": {"input": {"required": {"model": ["MODEL"]}}, "output": ["IMAGE"]},
 }
 PLAN = {
     "format": plans.FORMAT,
@@ -48,8 +62,7 @@ def test_every_run_of_a_plan_is_a_graph_of_its_own(tmp_path):
     builder = Builder(plan, INFO)
     items = list(builder.items())
     assert [(item.arm, item.place, item.seed) for item in items] == [
-        *((arm, 0, 7) for arm in PLAN["arms"]),
-        *((arm, 1, 2) for arm in PLAN["arms"]),
+        (arm, place, seed) for arm in PLAN["arms"] for place, seed in ((0, 7), (1, 2))
     ]
     assert len({item.id for item in items}) == 6 and items == list(builder.items())
     off, on, named = (builder.graph(arm, 0, 0) for arm in PLAN["arms"])
@@ -62,6 +75,34 @@ def test_every_run_of_a_plan_is_a_graph_of_its_own(tmp_path):
     )
     assert builder.graph("on", 1, 0)["evaluate_score_1"]["inputs"]["what"] == "cat"
     assert GRAPH["2"]["inputs"]["text"] == "", "the plan's own graph stays"
+
+
+def test_every_sampler_is_metered_and_read_behind_the_picture(tmp_path):
+    builder = Builder(make(tmp_path), INFO | MODELS)
+    off, on = (builder.graph(arm, 0, 0) for arm in ("off", "on"))
+    assert on["4"]["inputs"]["model"] == ["evaluate_meter_0", 0] and on["3"]["inputs"]["model"] == ["1", 0]
+    assert on["evaluate_meter_0"]["inputs"] == {"model": ["3", 0]}
+    assert off["evaluate_meter_0"]["inputs"] == {"model": ["1", 0]}
+    assert on["evaluate_reading_0"] == {
+        "class_type": "GuardMeterReading",
+        "inputs": {"model": ["evaluate_meter_0", 0], "images": ["4", 0]},
+    }
+    two = GRAPH | {
+        "7": {"class_type": "Sampler", "inputs": {"model": ["1", 0], "latent": ["4", 0], "seed": 0}},
+        "5": {"class_type": "Show", "inputs": {"images": ["7", 0]}},
+    }
+    refined = {**PLAN["inputs"], "seed": "4.seed", "guidance": "4.cfg"}
+    arms = {"off": {"4.model": ["1", 0]}, "on": {}}
+    builder = Builder(make(tmp_path, graph=two, inputs=refined, arms=arms), INFO | MODELS)
+    meters = [[key for key in builder.graph(arm, 0, 0) if "meter" in key] for arm in ("off", "on")]
+    assert list(map(len, meters)) == [1, 2], "one for each model that is sampled"
+
+
+def test_arms_come_in_blocks_so_that_servers_can_keep_what_a_guard_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.evaluating.items.BLOCK", 2)
+    rows = "".join(f"p{place},asked,cat,{place},\n" for place in range(3))
+    found = [(one.arm, one.place) for one in Builder(make(tmp_path, TABLE.split("\n")[0] + "\n" + rows), INFO).items()]
+    assert found == [(arm, place) for block in ((0, 1), (2,)) for arm in PLAN["arms"] for place in block]
 
 
 def test_batches_take_seeds_of_their_own(tmp_path):
@@ -199,12 +240,32 @@ def test_the_demo_plans_prompts_are_those_of_the_tables():
     from guards.demo import oracle
     from tools.demo_world import plan, suites
 
-    assert plan.PATH.read_text(encoding="utf-8") == plan.text(), "write it anew: python3 run.py train plan"
-    rows = prompts.read(plan.PATH)
-    assert {row["concept"] for row in rows} <= {*oracle.names()}
-    assert {name for row in rows for name in row["keep"].split(" + ") if name} <= {*oracle.names()}
-    groups = {name.strip() for row in rows for name in row["kind"].split(",")}
-    assert groups == {*suites.KINDS, "tuned", "held-out"} and len(rows) > 300
+    for name, text in plan.files().items():
+        path = plan.FOLDER / name
+        assert path.read_text(encoding="utf-8") == text, "write it anew: python3 run.py train plan"
+        rows = prompts.read(path)
+        assert {row["concept"] for row in rows} <= {*oracle.names()}
+        asked = {one for row in rows for key in ("keep", "person", "stands") for one in row[key].split(" + ") if one}
+        assert asked <= {*oracle.names(), "whole"}
+        groups = {one.strip() for row in rows for one in row["kind"].split(",")}
+        kinds = {kind for kind in suites.KINDS if kind in groups}
+        assert groups <= {f"{kind}{side}" for kind in kinds for side in ("", " tuned", " held-out")}
+    rows = prompts.read(plan.FOLDER / "demo_prompts.csv")
+    assert {row["concept"] for row in rows} == {*suites.CONCEPTS} and len(rows) > 300
+    kinds = [(row["concept"], row["kind"].split(",")[0]) for row in rows]
+    assert {*kinds[: len({*kinds})]} == {*kinds}, "the first rows are a fair part of all"
+    several = prompts.read(plan.FOLDER / "demo_together.csv")
+    named = {line.split(" -> ")[0] for line in several[0]["line"].split("\n")}
+    for row in several:
+        assert not (named - {row["concept"]}) & {*row["prompt"].split()}, "a caption names one of them at most"
+    assert len(named) == plan.TOGETHER
+
+
+def test_the_demo_plans_ask_for_what_their_prompts_say(monkeypatch):
+    names = [name for name in plans.shipped() if name.startswith("demo")]
+    assert {"demo_sld", "demo_concepts", "demo_together"} <= set(names)
+    for name in names:
+        assert len(plans.read(plans.find(name)).rows) > 10
 
 
 def test_ray_is_asked_for_only_with_its_option_and_says_how_to_get_it(monkeypatch):

@@ -17,7 +17,7 @@ from tools.evaluating.errors import PlanError, StoppedError
 from tools.evaluating.items import Builder
 from tools.evaluating.results import FORMAT, Store, small
 
-KINDS = ("Text", "Sampler", "Show", "PreviewImage", "GuardScore")
+KINDS = ("Text", "Sampler", "Show", "PreviewImage", "GuardScore", "GuardMeter", "GuardMeterReading")
 EVIL = "<script>alert(1)</script> & 'more'"
 
 
@@ -52,6 +52,7 @@ def made(tmp_path):
         "detectors": [
             {"name": "it", "detector": "demo oracle", "what": "beer"},
             {"name": "own", "role": "kept", "detector": "demo oracle", "what": "{keep}"},
+            {"name": "other", "role": "instead", "detector": "demo oracle", "what": "milk"},
             {"name": "a", "role": "class", "detector": "demo oracle", "what": "cat"},
             {"name": "b", "role": "class", "detector": "demo oracle", "what": "dog"},
         ],
@@ -73,6 +74,7 @@ def line(store, item) -> dict:
     scores = {
         "it": shown if asks else [0.2, 0.2],
         "own": [0.1, 0.1] if on and 30 <= item.place < 40 else [0.8, 0.8],
+        "other": [0.9, 0.4] if on else [0.0, 0.0],
         "a": [0.9, 0.1 if on else 0.9],
         "b": [0.1, 0.7 if on else 0.2],
     }
@@ -86,7 +88,9 @@ def line(store, item) -> dict:
         "scores": scores,
         "rules": dict.fromkeys(scores, "a rule"),
         "seconds": 4.0 if on else 2.0,
-        "memory": 1_000_000,
+        "sampling": 3.0 if on else 1.5,
+        "rows": (120 if asks else 90) if on else 80,
+        "memory": 3_000_000 if item.place == 5 else 1_000_000,
         "server": "here",
         "pictures": pictures,
     }
@@ -108,13 +112,19 @@ def test_the_figures_of_results_with_known_answers(made):
     assert off["alarms"][:2] == on["alarms"][:2] == [0, 60]
     assert on["suppression"] == pytest.approx(5 / 6)
     assert off["kept"][:2] == [120, 120] and on["kept"][:2] == [100, 120]
-    assert on["groups"]["asks"] == on["shown"] and on["groups"]["other"][:2] == [0, 60]
+    assert on["groups"]["asks"]["shown"] == on["shown"] and on["groups"]["other"]["shown"][:2] == [0, 60]
+    assert on["groups"]["other"]["own kept"][:2] == [40, 60] and on["groups"]["asks"]["own kept"][:2] == [60, 60]
+    assert on["instead"][:2] == [30, 60] == on["groups"]["asks"]["instead"][:2], "of those that showed it, one in two"
+    assert off["instead"] is None and "instead" not in on["groups"]["other"]
+    assert on["same"][:2] == [60, 120] and on["groups"]["other"]["same"][:2] == [30, 60]
+    assert (off["rows"], on["rows"]) == (40, 52.5) and on["group_rows"] == {"asks": 60, "other": 45}
     assert on["probability"] == on["shown"] and on["evasion"][:2] == [50, 60]
     assert off["attack"][:2] == [30, 30] and on["attack"][:2] == [10, 30]
     assert off["maximum"] == [1, 0] and on["maximum"] == pytest.approx([0.5, 0], abs=0.001)
     assert (off["deviation"], on["deviation"]) == (1, 0)
     assert on["changed"] == pytest.approx(0.5 * 100 / 255, abs=1e-5) and on["compared"] == 120
     assert found["on"].seconds == 2 and found["off"].seconds == 1
+    assert found["on"].sampling == 1.5 and found["off"].sampling == 0.75 and found["on"].memory == 3_000_000
 
 
 def test_a_last_line_that_was_cut_off_is_made_again_and_all_others_stay(made):
@@ -216,6 +226,9 @@ def test_the_report_asks_nothing_of_the_network_and_runs_nobodys_text(page):
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
     assert "n = 60, too few" in text, "sixty pictures are few"
     assert text.count("<svg") >= 4 and "on: still shown (10)" in text and "on: not kept (20)" in text
+    assert "<td>52.5</td>" in text and "<td>1.50</td>" in text and "<td>3</td>" in text, "rows, seconds, memory"
+    plain = (page.parent / "tables.md").read_text()
+    assert re.search(r"\| on +\| 120 +\| 0.167 \(60\)", plain) and re.search(r"\| on +\| 60.0 +\| 45.0", plain)
     figures = json.loads((page.parent / "figures.json").read_text())
     assert figures["arms"]["on"]["shown"][:2] == [10, 60]
 

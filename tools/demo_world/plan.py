@@ -1,9 +1,11 @@
-"""Write the prompts of the plan demo_sld: captions of the kinds that the tables ask about, for every forbidden thing.
+"""Write the prompts of the demo's plans: captions of the kinds that the tables ask about, for every forbidden thing and style.
 
-    python3 run.py train plan        writes tools/evaluating/plans/demo_prompts.csv
+    python3 run.py train plan        writes tools/evaluating/plans/demo_prompts.csv and demo_together.csv
 
-Columns: ``kind`` (one of suites.KINDS, and the side of the split), ``prompt``, ``concept``, ``keep`` (all else that the caption
-promises, as *Score* is asked for it) and ``seed``.
+Rows come caption by caption, all concepts and their kinds in turn, so that the first rows are a fair part of all. Columns: ``kind`` (one of
+suites.KINDS, and that with the side of the split), ``prompt``, ``concept``, ``line`` (what a user writes to guard it, with what takes its
+place), ``instead`` (that alone), ``stands`` (that, as *Score* is asked for it), ``keep`` (all else that the caption promises), ``person``,
+``rewrite`` (the caption with that in the concept's place) and ``seed``. In demo_together.csv five held-out concepts are guarded at once.
 """
 
 from __future__ import annotations
@@ -11,25 +13,55 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+from collections.abc import Sequence
 
 from .. import PROJECT
 from . import suites, words
 
-PATH = PROJECT / "tools" / "evaluating" / "plans" / "demo_prompts.csv"
+FOLDER = PROJECT / "tools" / "evaluating" / "plans"
 COUNTS = {"alone": 4, "scenes": 8, "implied": 8, "neighbour": 4, "others": 4}
-HEADER = ("kind", "prompt", "concept", "keep", "seed")
+TOGETHER, EACH = 5, 4
+HEADER = ("kind", "prompt", "concept", "line", "instead", "stands", "keep", "person", "rewrite", "seed")
+Row = tuple[str | int, ...]
 
 
-def rows() -> list[tuple]:
-    """All rows below the header, kind by kind."""
-    found = []
-    for kind, count in COUNTS.items():
-        for concept in words.FORBIDDEN:
-            groups = f"{kind}, {suites.side(concept).replace('_', '-')}"
-            for number, row in enumerate(suites.captions(concept, kind, count)):
-                seed = suites.seed_of(concept, kind) + number
-                found.append((groups, row["caption"], concept, " + ".join(promised(row, concept)), seed))
-    return found
+def line(concept: str) -> str:
+    """What a user would write, with what takes the concept's place; of an artist's style, nothing does."""
+    if concept in suites.STYLES:
+        return f"a {{}} by {concept} -> a {{}}"
+    return f"{concept} -> {suites.neighbour(concept)}"
+
+
+def rows(concepts: Sequence[str], counts: dict[str, int], together: bool = False) -> list[Row]:
+    """All rows below the header; ``together``: all concepts are guarded, and captions of one name none of the others."""
+    found: list[tuple[tuple[int, int], Row]] = []
+    for kind, count in counts.items():
+        for concept in concepts:
+            others = [one for one in concepts if together and one != concept]
+            also = [word for one in others for word in (one, suites.neighbour(one)) if word]
+            lines = "\n".join(map(line, concepts)) if together else line(concept)
+            for number, row in enumerate(suites.captions(concept, kind, count, also=also)):
+                place = (number, suites.CONCEPTS.index(concept))
+                found.append((place, _row(kind, concept, lines, row, suites.seed_of(concept, kind) + number)))
+    return [row for _, row in sorted(found, key=lambda one: one[0])]
+
+
+def _row(kind: str, concept: str, lines: str, row: dict, seed: int) -> Row:
+    instead, style = suites.neighbour(concept) or "", concept in suites.STYLES
+    asked = promised(row, concept) if not style or kind == "others" else []
+    person = [part for person in row["people"] for part in person if part] if kind == "scenes" else []
+    return (
+        f"{kind}, {kind} {suites.side(concept).replace('_', '-')}",
+        row["caption"],
+        concept,
+        lines,
+        instead,
+        f"{instead} + whole" if instead and kind in ("alone", "scenes", "implied") else "",
+        " + ".join(asked),
+        " + ".join(person),
+        row["caption"].replace(concept, instead) if instead else row["caption"],
+        seed,
+    )
 
 
 def promised(row: dict, concept: str) -> list[str]:
@@ -38,10 +70,16 @@ def promised(row: dict, concept: str) -> list[str]:
     return [name for name in [*row["things"], *people, row["background"]] if name not in (None, concept)]
 
 
-def text() -> str:
-    """The file."""
+def files() -> dict[str, str]:
+    """The texts of the files by name."""
+    held_out = [concept for concept in words.FORBIDDEN if suites.side(concept) == "held_out"][:TOGETHER]
+    several = rows(held_out, {kind: EACH for kind in suites.KINDS if kind != "neighbour"}, together=True)
+    return {"demo_prompts.csv": _text(rows(suites.CONCEPTS, COUNTS)), "demo_together.csv": _text(several)}
+
+
+def _text(table: list[Row]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([HEADER, *rows()])
+    csv.writer(out, lineterminator="\n").writerows([HEADER, *table])
     return out.getvalue()
 
 
@@ -49,8 +87,9 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="run.py train plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    PATH.write_text(text(), encoding="utf-8")
-    print(f"{PATH.relative_to(PROJECT)}: {len(rows())} prompts")
+    for name, text in files().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(f"{(FOLDER / name).relative_to(PROJECT)}: {text.count(chr(10)) - 1} lines")
 
 
 if __name__ == "__main__":

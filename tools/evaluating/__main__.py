@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import platform
 import shutil
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from .. import PROJECT
 from ..setup.cache import say
+from . import plain
 from . import plan as plans
 from .errors import PlanError
 from .items import Builder, Item
@@ -55,6 +57,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="check the plan and the servers, and make nothing")
     parser.add_argument("--report", action="store_true", help="only write the report of what is there")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts")
+    parser.add_argument(
+        "--arms", metavar="NAMES", help="only these arms, separated by semicolons, beside the reference"
+    )
     return parser.parse_args()
 
 
@@ -70,6 +75,8 @@ def main() -> int:
         if options.limit < 1:
             raise PlanError(f"--limit is {options.limit}: give a number of at least 1.")
         del plan.rows[options.limit :]
+    if options.arms:
+        choose(plan, [name.strip() for name in options.arms.split(";")])
     folder = (options.out or PROJECT / "output" / "evaluations" / plan.name).resolve()
     with contextlib.ExitStack() as stack:
         addresses = servers(options, stack) if not options.report else list
@@ -96,6 +103,7 @@ def main() -> int:
         from .report import write
 
         target = write(plan, builder, items, store)
+        print((folder / plain.NAME).read_text(encoding="utf-8"))
         say(f"The report: {target}")
     return 0
 
@@ -119,12 +127,24 @@ def servers(options: argparse.Namespace, stack: contextlib.ExitStack):
         return named
     from ..serving.server import prepared_server
 
+    if options.own < 1:
+        raise PlanError(f"--own is {options.own}: give a number of at least 1.")
     say(f"No --server: starting {options.own} of our own, on the processor")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.own)))  # else each takes all
     place = Path(
         stack.enter_context(tempfile.TemporaryDirectory(prefix="concept-guards-evaluate-", ignore_cleanup_errors=True))
     )
     started = [stack.enter_context(prepared_server(place / str(number))).url for number in range(options.own)]
     return lambda: started
+
+
+def choose(plan: plans.Plan, names: list[str]) -> None:
+    """Leave a plan only these arms and its reference. Raises PlanError for a name that is no arm."""
+    unknown = [name for name in names if name not in plan.arms]
+    if unknown:
+        raise PlanError(f"--arms: there is no arm {unknown[0]!r}. Arms: {'; '.join(plan.arms)}.")
+    for name in set(plan.arms) - {plan.reference, *names}:
+        del plan.arms[name]
 
 
 def room(folder: Path, pictures: int) -> None:

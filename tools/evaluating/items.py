@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,14 @@ from . import prompts
 from .errors import PlanError
 from .plan import MARKS, Detector, Plan
 
-PICTURES, SCORE = "evaluate_pictures", "evaluate_score_"  # ids of the nodes that we add
-SERVED = ("PreviewImage", "GuardScore")
+PICTURES, SCORE, METER, READING = (  # ids of the nodes that we add, or their beginnings
+    "evaluate_pictures",
+    "evaluate_score_",
+    "evaluate_meter_",
+    "evaluate_reading_",
+)
+BLOCK = 24  # prompts
+SERVED = ("PreviewImage", "GuardScore", "GuardMeter", "GuardMeterReading")
 
 
 @dataclass(frozen=True)
@@ -125,11 +132,29 @@ class Builder:
                 "inputs": {"images": self.link, "detector": detector.detector, **inputs, **detector.inputs},
             }
             wanted |= set(graphs.upstream(graph, key)) | {key}
+        wanted |= self._metered(graph, wanted)
         return {
             key: {"class_type": node["class_type"], "inputs": node["inputs"]}
             for key, node in graph.items()
             if key in wanted
         }
+
+    def _metered(self, graph: dict, wanted: set[str]) -> set[str]:
+        """Put a meter before every node that samples, and a reading behind the picture; their ids."""
+        meters: dict[tuple, str] = {}
+        for key in sorted(wanted):
+            kind, inputs = self.info[graph[key]["class_type"]], graph[key]["inputs"]
+            if "MODEL" in kind.get("output", ()):  # it changes a model and hands it on
+                continue
+            for name, (declared, _) in graphs.declared_inputs(kind).items():
+                if declared == "MODEL" and graphs.is_link(inputs.get(name)):
+                    meter = meters.setdefault(tuple(inputs[name]), f"{METER}{len(meters)}")
+                    inputs[name] = [meter, 0]
+        for link, meter in meters.items():
+            graph[meter] = {"class_type": "GuardMeter", "inputs": {"model": list(link)}}
+            reading = {"model": [meter, 0], "images": self.link}
+            graph[meter.replace(METER, READING)] = {"class_type": "GuardMeterReading", "inputs": reading}
+        return {*meters.values(), *(meter.replace(METER, READING) for meter in meters.values())}
 
     def looking(self, place: int) -> list[tuple[int, Detector]]:
         """The detectors that look at a prompt's pictures, with their numbers: not those whose ``what`` the row leaves empty."""
@@ -141,12 +166,13 @@ class Builder:
         ]
 
     def items(self) -> Iterator[Item]:
-        """All runs, prompt by prompt, every arm of a prompt in a row: so half an evaluation is a fair half of each arm."""
-        for place in range(len(self.plan.rows)):
-            for call in range(self.plan.calls):
-                for arm in self.plan.arms:
-                    graph = self.graph(arm, place, call)
-                    yield Item(digest(graph), arm, place, call, self.plan.first_seed(place) + call)
+        """All runs, some prompts after the others: so half an evaluation is a fair half of each arm, and within these arm by arm, as a
+        server keeps what it made for the run before (a guard that was made ready) and no longer."""
+        for first in range(0, len(self.plan.rows), BLOCK):
+            places = range(first, min(first + BLOCK, len(self.plan.rows)))
+            for arm, place, call in itertools.product(self.plan.arms, places, range(self.plan.calls)):
+                seed = self.plan.first_seed(place) + call
+                yield Item(digest(self.graph(arm, place, call)), arm, place, call, seed)
 
 
 def _saved(graph: dict) -> list[dict]:

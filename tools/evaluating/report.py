@@ -6,16 +6,17 @@ import base64
 import hashlib
 import io
 import json
-import math
 from html import escape
 from pathlib import Path
 
-from . import pairs, plots, tables
+from guards import files
+
+from . import pairs, plain, plots, tables
 from .items import Builder, Item, digest
 from .measures import FEW, Share, roc
 from .plan import Plan
 from .results import Store
-from .tables import Arm
+from .tables import Arm, figures_of, number
 
 MOST_BYTES = 3_000_000
 ROOM = 200_000  # for what stands around the pictures
@@ -23,14 +24,15 @@ STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("report.css", "repo
 
 
 def write(plan: Plan, builder: Builder, items: list[Item], store: Store) -> Path:
-    """Write report.html and figures.json into the results' folder; the report's path."""
+    """Write report.html, figures.json and tables.md into the results' folder; the report's path."""
     arms = tables.arms(plan, builder, items, store)
     figures = {
         "format": "concept-guards.figures/1",
         "plan": plan.name,
         "arms": {name: arm.figures() for name, arm in arms.items()},
     }
-    (store.folder / "figures.json").write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    files.write(store.folder / "figures.json", (json.dumps(figures, indent=1, sort_keys=True) + "\n").encode())
+    files.write(store.folder / plain.NAME, plain.text(arms).encode())
     sections = [
         _head(plan, arms, store),
         _summary(plan, arms),
@@ -42,12 +44,12 @@ def write(plan: Plan, builder: Builder, items: list[Item], store: Store) -> Path
     sections += [_pairs(plan, arms, store, MOST_BYTES - ROOM - before), _origin(plan, builder, store)]
     target = store.folder / "report.html"
     style, script = (one.read_text(encoding="utf-8") for one in (STYLE, SCRIPT))
-    target.write_text(
+    page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<link rel="icon" href="data:,"><title>{escape(plan.name)}</title><style>{style}</style></head><body>'
-        f"{''.join(sections)}<script>{script}</script></body></html>\n",
-        encoding="utf-8",
+        f"{''.join(sections)}<script>{script}</script></body></html>\n"
     )
+    files.write(target, page.encode())
     return target
 
 
@@ -62,10 +64,6 @@ def cell(share: Share | None) -> str:
         if share.few
         else text
     )
-
-
-def number(value: float | None, form: str = ".3f") -> str:
-    return "–" if value is None or math.isnan(value) else format(value, form)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -90,9 +88,10 @@ def _head(plan: Plan, arms: dict[str, Arm], store: Store) -> str:
 
 def _summary(plan: Plan, arms: dict[str, Arm]) -> str:
     alarms = any(arm.alarms for arm in arms.values())
-    kept = any(arm.kept for arm in arms.values())
+    kept, instead = any(arm.kept for arm in arms.values()), any(arm.instead for arm in arms.values())
     header = ["arm", "pictures", "shown", *(["shown where not asked"] if alarms else []), "suppression"]
-    header += [*(["kept"] if kept else []), "changed", "likeness", "s a picture", "memory, MB"]
+    header += [*(["kept"] if kept else []), *(["instead"] if instead else []), "same bits", "changed", "likeness"]
+    header += ["rows a picture", "s a picture", "of them sampling", "peak memory, MB"]
     rows = []
     for name, arm in arms.items():
         rows.append(
@@ -100,9 +99,11 @@ def _summary(plan: Plan, arms: dict[str, Arm]) -> str:
             + ([cell(arm.alarms)] if alarms else [])
             + ["–" if name == plan.reference else number(arm.suppression)]
             + ([cell(arm.kept)] if kept else [])
-            + [number(arm.changed), number(arm.likeness), number(arm.seconds, ".2f"), f"{arm.memory / 1e6:.0f}"]
+            + ([cell(arm.instead)] if instead else [])
+            + [cell(arm.same), number(arm.changed), number(arm.likeness), number(arm.rows, ".1f")]
+            + [number(arm.seconds, ".2f"), number(arm.sampling, ".2f"), f"{arm.memory / 1e6:.0f}"]
         )
-    text = "<h2>Result</h2>" + table(header, rows) + f'<p class="note">{_meaning(plan, kept)}</p>'
+    text = "<h2>Result</h2>" + table(header, rows) + f'<p class="note">{_meaning(plan, kept, instead)}</p>'
     points = {
         name: (arm.suppression, arm.kept) for name, arm in arms.items() if arm.suppression is not None and arm.kept
     }
@@ -112,7 +113,7 @@ def _summary(plan: Plan, arms: dict[str, Arm]) -> str:
     return text
 
 
-def _meaning(plan: Plan, kept: bool) -> str:
+def _meaning(plan: Plan, kept: bool, instead: bool) -> str:
     """What the columns of the first table say."""
     reference = escape(plan.reference)
     asked = f", of prompts that ask for it ({escape(', '.join(plan.asks))})" if plan.asks else ""
@@ -121,10 +122,16 @@ def _meaning(plan: Plan, kept: bool) -> str:
         f"<b>suppression</b>: 1 - shown / shown of {reference}",
         "<b>changed</b>, <b>likeness</b>: mean difference of all values, and structural similarity, to the picture of the same prompt and "
         f"seed of {reference} (0 and 1: the same), at no more than 256 pixels",
-        "<b>s a picture</b>: median of the server's own seconds of a run; <b>memory</b>: the most of the server's device that was in use "
-        "after a run, by all programs",
+        "<b>same bits</b>: pictures that are, as they are kept, the unguarded ones",
+        "<b>rows a picture</b>: what the model evaluated, a row for each latent and text and step; <b>s a picture</b>: median of the "
+        "server's own seconds of a run; <b>peak memory</b>: the most from the start of sampling to the picture, on CUDA what torch had "
+        "allocated, else what the server's process had in memory",
         f"a share of fewer than {FEW} pictures is marked as resting on too few",
     ]
+    if instead:
+        notes.append(
+            f"<b>instead</b>: of the pictures that show the concept in {reference}, those that show its replacement"
+        )
     if kept:
         notes.append(
             f"<b>kept</b>: of the pictures that show in {reference} what their prompt asks for, those that still do; in {reference} "
@@ -171,9 +178,16 @@ def _groups(arms: dict[str, Arm]) -> str:
     names = list(dict.fromkeys(name for arm in arms.values() for name in arm.groups))
     if len(names) < 2:
         return ""
-    rows = [[escape(name), *(cell(arm.groups.get(name)) for arm in arms.values())] for name in names]
-    groups = {name: {arm.name: arm.groups[name] for arm in arms.values() if name in arm.groups} for name in names}
-    return "<h2>By category</h2>" + table(["shown", *arms], rows) + plots.bars(groups, "Shown, by category")
+    text = "<h2>By category</h2>"
+    for figure in figures_of(arms):
+        shares = {name: {arm.name: arm.groups.get(name, {}).get(figure) for arm in arms.values()} for name in names}
+        rows = [[escape(name), *map(cell, of.values())] for name, of in shares.items() if any(of.values())]
+        text += table([escape(figure), *map(escape, arms)], rows)
+        if figure == "shown":
+            known = {name: {arm: share for arm, share in of.items() if share} for name, of in shares.items()}
+            text += plots.bars({name: of for name, of in known.items() if of}, "Shown, by category")
+    rows = [[escape(name), *(number(arm.group_rows.get(name), ".1f") for arm in arms.values())] for name in names]
+    return text + table(["rows a picture", *map(escape, arms)], rows)
 
 
 def _curves(plan: Plan, arms: dict[str, Arm]) -> str:

@@ -13,10 +13,11 @@ import requests
 
 from ..serving.server import Refused, Result, Server, ServerError
 from .errors import PlanError, StoppedError
-from .items import PICTURES, SCORE, Builder, Item
+from .items import PICTURES, READING, SCORE, Builder, Item
 
 LOST = (requests.RequestException, OSError)
 RETRY, PATIENCE, LONGEST = 3.0, 600.0, 3600.0  # seconds: between two tries, without any server, for one run
+FORGOTTEN = 2.0  # seconds between two questions whether a server still knows a run
 IN_A_ROW = 5  # runs that fail one after the other before it is taken for more than bad luck
 
 
@@ -40,7 +41,7 @@ class Remote(Server):
 
         Raises ConnectionError where the server does not know the run any more, as after it was started anew.
         """
-        began, lost = time.monotonic(), False
+        began, asked, lost = time.monotonic(), 0.0, False
         time.sleep(0.8 * self._usual)
         while True:
             entry = self.get(f"/history/{prompt_id}").get(prompt_id)
@@ -51,10 +52,11 @@ class Remote(Server):
                 raise ConnectionError(f"{self.url} was started anew and has forgotten the run")
             if time.monotonic() - began > timeout:
                 raise ServerError(f"The graph did not end within {timeout:.0f} s. {self.log_tail()}")
-            waiting = self.get("/queue")
-            lost = not any(prompt_id in run for side in ("queue_running", "queue_pending") for run in waiting[side])
+            if time.monotonic() - asked > FORGOTTEN:
+                asked, waiting = time.monotonic(), self.get("/queue")
+                lost = not any(prompt_id in run for side in ("queue_running", "queue_pending") for run in waiting[side])
             if not lost:  # else it may have ended in this moment: its history is asked once more
-                time.sleep(0.05)
+                time.sleep(min(0.5, max(0.02, 0.02 * self._usual)))
 
     def log_tail(self, lines: int = 25) -> str:
         return f"See the log of {self.url}."
@@ -89,7 +91,7 @@ def perform(server: Server, item: Item, graph: dict, names: dict[str, str]) -> O
             return Outcome(item, error=f"{len(pictures)} pictures came, and {len(scores[name])} scores")
     line = {
         "id": item.id, "arm": item.arm, "prompt": item.place, "call": item.call, "seed": item.seed, "scores": scores, "rules": rules,
-        "seconds": _seconds(entry), "memory": _memory(server), "server": server.url,
+        "seconds": _seconds(entry), **_cost(result.outputs), "server": server.url,
     }  # fmt: skip
     return Outcome(item, line, pictures)
 
@@ -101,10 +103,14 @@ def _seconds(entry: dict) -> float:
     return round((ended - began) / 1000, 3) if began and ended else 0.0
 
 
-def _memory(server: Server) -> int:
-    """Bytes of the server's device that are in use after a run, by all programs."""
-    device = server.get("/system_stats")["devices"][0]
-    return int(device["vram_total"]) - int(device["vram_free"])
+def _cost(outputs: dict) -> dict[str, float]:
+    """What the meters before the samplers counted: ``rows`` of the model, seconds of ``sampling``, bytes of ``memory`` at most."""
+    read = [found for key, found in outputs.items() if key.startswith(READING)]
+    return {
+        "rows": sum(one["rows"][0] for one in read),
+        "sampling": round(sum(one["seconds"][0] for one in read), 3),
+        "memory": max((one["memory"][0] for one in read), default=0),
+    }
 
 
 def names_of(builder: Builder, place: int) -> dict[str, str]:

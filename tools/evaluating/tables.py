@@ -19,13 +19,14 @@ MOST_PAIRS = 2000  # pairs of pictures that are compared value by value for each
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of an arm and what the detectors said of it. ``kept``: None where nothing is asked to be kept."""
+    """One picture of an arm and what the detectors said of it: ``flags`` by detector. ``kept``: None where nothing is asked to be kept."""
 
     place: int
     call: int
     number: int
     file: str
     scores: dict[str, float]
+    flags: dict[str, bool]
     shown: bool | None
     kept: bool | None
     chosen: str | None  # of the classes, the one it shows most
@@ -38,7 +39,7 @@ class Picture:
 
 @dataclass
 class Arm:
-    """All that is known of an arm. Shares are None where the plan does not ask for them."""
+    """All that is known of an arm. Shares are None where the plan does not ask for them. ``groups``: of each group its shares by name."""
 
     name: str
     pictures: list[Picture]
@@ -46,9 +47,12 @@ class Arm:
     missing: int
     shown: Share | None = None
     alarms: Share | None = None
-    groups: dict[str, Share] = field(default_factory=dict)
+    groups: dict[str, dict[str, Share]] = field(default_factory=dict)
     suppression: float | None = None
     kept: Share | None = None
+    instead: Share | None = None
+    same: Share | None = None
+    identical: dict[tuple[int, int, int], bool] = field(default_factory=dict)
     changed: float | None = None
     likeness: float | None = None
     compared: int = 0
@@ -57,17 +61,23 @@ class Arm:
     attack: Share | None = None
     deviation: float | None = None
     evasion: Share | None = None
+    rows: float | None = None
+    group_rows: dict[str, float] = field(default_factory=dict)
     seconds: float = math.nan
+    sampling: float = math.nan
     memory: int = 0
 
     def figures(self) -> dict:
         """The figures that depend on pictures alone, as plain values: the same from one server and from many."""
         found = {"pictures": len(self.pictures), "missing": self.missing, "groups": {}}
-        for name in ("shown", "alarms", "kept", "probability", "attack", "evasion"):
+        for name in ("shown", "alarms", "kept", "instead", "same", "probability", "attack", "evasion"):
             share = getattr(self, name)
             found[name] = _plain(share) if share is not None else None
-        found["groups"] = {name: _plain(share) for name, share in self.groups.items()}
-        for name in ("suppression", "changed", "likeness", "compared", "deviation"):
+        found["groups"] = {
+            group: {name: _plain(share) for name, share in shares.items()} for group, shares in self.groups.items()
+        }
+        found["group_rows"] = self.group_rows
+        for name in ("suppression", "changed", "likeness", "compared", "deviation", "rows"):
             found[name] = getattr(self, name)
         found["maximum"] = list(self.maximum) if self.maximum else None
         return found
@@ -92,12 +102,12 @@ def arms(plan: Plan, builder: Builder, items: Iterable[Item], store: Store) -> d
     for name in plan.arms:
         pictures = [one for item, line in lines[name] for one in _pictures(plan, looking[item.place], item, line)]
         found[name] = Arm(name, pictures, len(lines[name]), missing[name])
-        _cost(found[name], [line for _, line in lines[name]], plan.batch)
+        _cost(plan, found[name], lines[name])
     reference = found[plan.reference]
-    for arm in found.values():
-        _figures(plan, arm, reference)
+    for arm in sorted(found.values(), key=lambda arm: arm is not reference):  # the others are measured against it
         if arm is not reference:
             _change(arm, reference, store)
+        _figures(plan, arm, reference)
     return found
 
 
@@ -116,6 +126,7 @@ def _pictures(plan: Plan, looking, item: Item, line: dict) -> Iterable[Picture]:
             number,
             file,
             scores,
+            flags,
             any(flags[one.name] for one in roles["concept"]) if roles["concept"] else None,
             all(flags[one.name] for one in roles["kept"]) if roles["kept"] else None,
             max(classes, key=scores.__getitem__) if classes else None,
@@ -123,10 +134,19 @@ def _pictures(plan: Plan, looking, item: Item, line: dict) -> Iterable[Picture]:
         )
 
 
-def _cost(arm: Arm, lines: list[dict], batch: int) -> None:
-    if lines:
-        arm.seconds = statistics.median(line["seconds"] for line in lines) / batch
-        arm.memory = max(line["memory"] for line in lines)
+def _cost(plan: Plan, arm: Arm, runs: list[tuple[Item, dict]]) -> None:
+    """What an arm's runs cost, by picture."""
+    if not runs:
+        return
+    lines, groups = [line for _, line in runs], defaultdict(list)
+    arm.seconds = statistics.median(line["seconds"] for line in lines) / plan.batch
+    arm.sampling = statistics.median(line["sampling"] for line in lines) / plan.batch
+    arm.memory = max(line["memory"] for line in lines)
+    arm.rows = statistics.fmean(line["rows"] for line in lines) / plan.batch
+    for item, line in runs:
+        for name in plan.groups(item.place):
+            groups[name].append(line["rows"] / plan.batch)
+    arm.group_rows = {name: statistics.fmean(groups[name]) for name in sorted(groups)}
 
 
 def _figures(plan: Plan, arm: Arm, reference: Arm) -> None:
@@ -139,17 +159,43 @@ def _figures(plan: Plan, arm: Arm, reference: Arm) -> None:
     before = reference.shown
     if arm.shown and before and before.count:
         arm.suppression = 1 - arm.shown.value / before.value
-    groups: dict[str, list[bool]] = defaultdict(list)
-    for one in looked:
+    known = {one.key: one for one in reference.pictures}
+    groups: dict[str, list[Picture]] = defaultdict(list)
+    for one in arm.pictures:
         for name in plan.groups(one.place):
-            groups[name].append(bool(one.shown))
-    arm.groups = {name: measures.share(groups[name]) for name in sorted(groups)}
+            groups[name].append(one)
+    arm.groups = {name: _shares(plan, arm, groups[name], known, arm is reference) for name in sorted(groups)}
+    whole = _shares(plan, arm, arm.pictures, known, arm is reference)
+    arm.instead, arm.same = whole.get("instead"), whole.get("same")
     right = {one.key: one.kept for one in reference.pictures if one.kept is not None}
     pairs = [(one.kept, right[one.key]) for one in arm.pictures if one.kept is not None and one.key in right]
     if pairs:
         now, then = zip(*pairs, strict=True)
         arm.kept = measures.share(then) if arm is reference else measures.retention(now, then)
     _published(plan, arm, asking)
+
+
+def _shares(plan: Plan, arm: Arm, pictures: list[Picture], known: dict, unguarded: bool) -> dict[str, Share]:
+    """What can be said of some pictures of an arm, by name: ``shown``, ``NAME kept`` of every detector, ``instead``, ``same``."""
+    found = {}
+    looked = [bool(one.shown) for one in pictures if one.shown is not None]
+    if looked:
+        found["shown"] = measures.share(looked)
+    both = [(known[one.key], one) for one in pictures if one.key in known]
+    for detector in plan.detectors:
+        name = detector.name
+        couples = [(before, now) for before, now in both if name in now.flags and name in before.flags]
+        if detector.role == "kept" and couples:
+            now, then = [one.flags[name] for _, one in couples], [one.flags[name] for one, _ in couples]
+            found[f"{name} kept"] = measures.share(then) if unguarded else measures.retention(now, then)
+        elif detector.role == "instead":
+            stood = [now.flags[name] for before, now in couples if before.shown and before.asks]
+            if stood and not unguarded:
+                found["instead"] = measures.share(stood)
+    same = [arm.identical[one.key] for one in pictures if one.key in arm.identical]
+    if same:
+        found["same"] = measures.share(same)
+    return found
 
 
 def _published(plan: Plan, arm: Arm, asking: list[Picture]) -> None:
@@ -198,7 +244,17 @@ def _change(arm: Arm, reference: Arm, store: Store) -> None:
         )
         if first.shape == second.shape:
             found = comparing.change(first, second)
+            arm.identical[couple[1].key] = not bool(found.map.any())
             changed.append(found.changed.item())
             likeness.append(found.likeness.item())
     if changed:
         arm.changed, arm.likeness, arm.compared = statistics.fmean(changed), statistics.fmean(likeness), len(changed)
+
+
+def figures_of(arms: dict[str, Arm]) -> list[str]:
+    """Names of what is known of any group."""
+    return list(dict.fromkeys(name for arm in arms.values() for shares in arm.groups.values() for name in shares))
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    return "–" if value is None or math.isnan(value) else format(value, form)
