@@ -229,6 +229,7 @@ def test_the_report_asks_nothing_of_the_network_and_runs_nobodys_text(page):
     assert "<td>52.5</td>" in text and "<td>1.50</td>" in text and "<td>3</td>" in text, "rows, seconds, memory"
     plain = (page.parent / "tables.md").read_text()
     assert re.search(r"\| on +\| 120 +\| 0.167 \(60\)", plain) and re.search(r"\| on +\| 60.0 +\| 45.0", plain)
+    assert re.search(r"\*deviation ratio\*\* \| all +\| asks +\| other", plain)
     figures = json.loads((page.parent / "figures.json").read_text())
     assert figures["arms"]["on"]["shown"][:2] == [10, 60]
 

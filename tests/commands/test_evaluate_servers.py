@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from tools.evaluating import __main__ as command
 from tools.evaluating import plan as plans
 from tools.evaluating import servers
 from tools.evaluating.errors import PlanError, StoppedError
-from tools.evaluating.items import Builder
+from tools.evaluating.items import Builder, Item
 from tools.evaluating.plan import find
 from tools.serving.server import Refused
 
@@ -175,6 +176,25 @@ def test_a_server_can_join_while_it_runs(server, small):
 
     team.run([*items, *items], take)
     assert len(outcomes) == 6 and late.taken, "it got work"
+
+
+@pytest.mark.parametrize("name", [name for name in plans.shipped() if name.startswith("demo")])
+def test_every_arm_of_the_demos_plans_runs(server, name):
+    """One step of the first prompt that every detector looks at, where there is one."""
+    plan = plans.read(plans.find(name))
+    plan = dataclasses.replace(plan, pictures=1, batch=1)
+    plan.graph["7"]["inputs"]["steps"] = 1
+    builder = Builder(plan, server.object_info())
+    place = max(range(len(plan.rows)), key=lambda place: len(builder.looking(place)))
+    remote = servers.Remote(server.url)
+    for arm in plan.arms:
+        item = Item("id", arm, place, 0, 1)
+        graph, names = builder.graph(arm, place, 0), servers.names_of(builder, place)
+        outcome = servers.perform(remote, item, graph, names)
+        assert not outcome.error, outcome.error
+        assert {one.name for one in plan.detectors} == set(outcome.line["scores"])
+        assert len(outcome.pictures) == 1 and outcome.line["rows"] >= 2 and outcome.line["memory"] > 100_000_000
+        assert 0 < outcome.line["sampling"] <= outcome.line["seconds"]
 
 
 @pytest.mark.parametrize("name", [name for name in plans.shipped() if not name.startswith("demo")])

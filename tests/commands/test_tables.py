@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tools import PROJECT, choose
+from tools.evaluating import plan as plans
 from tools.measuring import __main__ as measuring
 from tools.measuring import table
 
@@ -83,9 +84,9 @@ def test_every_table_and_training_named_in_the_help_exists():
     named = [
         found
         for page in pages
-        for found in re.findall(r"run\.py (measure|train) (\w+)", page.read_text(encoding="utf-8"))
+        for found in re.findall(r"run\.py (measure|train|evaluate) (\w+)", page.read_text(encoding="utf-8"))
     ]
-    known = {"measure": measuring.TABLES, "train": training.TRAININGS}
+    known = {"measure": measuring.TABLES, "train": training.TRAININGS, "evaluate": plans.shipped()}
     assert len(named) > 10 and not [pair for pair in named if pair[1] not in known[pair[0]]]
 
 

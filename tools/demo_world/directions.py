@@ -2,7 +2,7 @@
 
     python3 run.py train directions [NAME ...]       writes models/directions/NAME.safetensors
 
-What they do is measured by `python3 run.py measure directions`.
+What they do is measured by `python3 run.py evaluate demo_fair` and `demo_anti_concept`.
 """
 
 import argparse

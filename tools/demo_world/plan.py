@@ -19,8 +19,8 @@ from .. import PROJECT
 from . import suites, words
 
 FOLDER = PROJECT / "tools" / "evaluating" / "plans"
-COUNTS = {"alone": 4, "scenes": 8, "implied": 8, "neighbour": 4, "others": 4}
-TOGETHER, EACH = 5, 4
+EACH = 4  # captions of a kind for each concept
+TOGETHER = 5
 HEADER = ("kind", "prompt", "concept", "line", "instead", "stands", "keep", "person", "rewrite", "seed")
 Row = tuple[str | int, ...]
 
@@ -32,15 +32,15 @@ def line(concept: str) -> str:
     return f"{concept} -> {suites.neighbour(concept)}"
 
 
-def rows(concepts: Sequence[str], counts: dict[str, int], together: bool = False) -> list[Row]:
+def rows(concepts: Sequence[str], kinds: Sequence[str] = suites.KINDS, together: bool = False) -> list[Row]:
     """All rows below the header; ``together``: all concepts are guarded, and captions of one name none of the others."""
     found: list[tuple[tuple[int, int], Row]] = []
-    for kind, count in counts.items():
+    for kind in kinds:
         for concept in concepts:
             others = [one for one in concepts if together and one != concept]
             also = [word for one in others for word in (one, suites.neighbour(one)) if word]
             lines = "\n".join(map(line, concepts)) if together else line(concept)
-            for number, row in enumerate(suites.captions(concept, kind, count, also=also)):
+            for number, row in enumerate(suites.captions(concept, kind, EACH, also=also)):
                 place = (number, suites.CONCEPTS.index(concept))
                 found.append((place, _row(kind, concept, lines, row, suites.seed_of(concept, kind) + number)))
     return [row for _, row in sorted(found, key=lambda one: one[0])]
@@ -73,8 +73,8 @@ def promised(row: dict, concept: str) -> list[str]:
 def files() -> dict[str, str]:
     """The texts of the files by name."""
     held_out = [concept for concept in words.FORBIDDEN if suites.side(concept) == "held_out"][:TOGETHER]
-    several = rows(held_out, {kind: EACH for kind in suites.KINDS if kind != "neighbour"}, together=True)
-    return {"demo_prompts.csv": _text(rows(suites.CONCEPTS, COUNTS)), "demo_together.csv": _text(several)}
+    several = rows(held_out, [kind for kind in suites.KINDS if kind != "neighbour"], together=True)
+    return {"demo_prompts.csv": _text(rows(suites.CONCEPTS)), "demo_together.csv": _text(several)}
 
 
 def _text(table: list[Row]) -> str:

@@ -96,13 +96,6 @@ def _one(rng: random.Random, name: str) -> dict:
     return prompts.row(text, [name], background=ground)
 
 
-def shows(seen, concept: str) -> list[bool]:
-    """Per picture: is the thing, or the style, there?"""
-    if concept in STYLES:
-        return [style == STYLES[concept] for style in seen.style]
-    return seen.contains(concept).tolist()
-
-
 def rest(seen, rows: list[dict], concept: str) -> list[bool]:
     """Per picture: is everything else that the caption promises there, people as it says them, and the place?"""
     answers = []
@@ -112,46 +105,6 @@ def rest(seen, rows: list[dict], concept: str) -> list[bool]:
         for job, gender, tone in row["people"]:
             there &= any(t.name == job and gender in (None, t.gender) and tone in (None, t.tone) for t in things)
         answers.append(there and row["background"] in (None, background))
-    return answers
-
-
-def people(seen, rows: list[dict]) -> list[tuple | None]:
-    """Per picture: profession, gender and tone of the person that the caption names; None where nobody is seen."""
-    found = []
-    for row, things in zip(rows, seen.things, strict=True):
-        jobs = [job for job, _, _ in row["people"]]
-        found.append(next(((t.name, t.gender, t.tone) for t in things if t.name in jobs), None))
-    return found
-
-
-def share(now: Sequence, before: Sequence) -> tuple[int, int]:
-    """(of those that were so before, how many are now; how many were)."""
-    return sum(bool(a) and bool(b) for a, b in zip(now, before, strict=True)), sum(map(bool, before))
-
-
-def count(
-    kind: str, rows: list[dict], before, now, concept: str, replacement: str | None
-) -> dict[str, tuple[int, int]]:
-    """{figure: (count, of)} of one kind's pictures without and with a guard; add them up over concepts and divide."""
-    answers: dict[str, tuple[int, int]] = {}
-    kept = share(rest(now, rows, concept), rest(before, rows, concept))
-    if kind in ("neighbour", "others"):
-        return {f"{kind} kept": kept}
-    shown, was = shows(now, concept), shows(before, concept)
-    answers[f"{kind} shown"] = (sum(shown), len(rows))
-    if kind != "alone" and concept not in STYLES:
-        answers[f"{kind} rest kept"] = kept
-    who, them = people(before, rows), people(now, rows)
-    if any(who):
-        answers["people kept"] = (
-            sum(a is not None and a == b for a, b in zip(who, them)),
-            sum(a is not None for a in who),
-        )
-    whole = [not broken and there for broken, there in zip(before.broken().tolist(), was, strict=True)]
-    answers["broken"] = (sum(b and w for b, w in zip(now.broken().tolist(), whole, strict=True)), sum(whole))
-    if replacement:
-        there = [r and not broken for r, broken in zip(now.contains(replacement).tolist(), now.broken().tolist())]
-        answers["replaced"] = share(there, was)
     return answers
 
 

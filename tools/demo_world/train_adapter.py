@@ -6,7 +6,7 @@
 Every concept gets pictures of prompts with it and of prompts without it. Their labels are found by bisection, which takes
 ``rounds`` + 2 sampling runs of every picture, or given: one scale for the prompts with the concept, 0 for the others, which
 takes one evaluation of the model. Examples are kept after every batch, so that a stopped run goes on. Prompts and seeds are
-other ones than those of `run.py measure concepts`.
+other ones than those of `run.py evaluate demo_concepts`.
 """
 
 import argparse

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -57,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="check the plan and the servers, and make nothing")
     parser.add_argument("--report", action="store_true", help="only write the report of what is there")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts")
+    parser.add_argument("--pictures", type=int, metavar="N", help="N pictures of each prompt, in one batch")
     parser.add_argument(
         "--arms", metavar="NAMES", help="only these arms, separated by semicolons, beside the reference"
     )
@@ -71,12 +73,7 @@ def main() -> int:
         return 0
     path = plans.find(options.plan)
     plan = plans.read(path)
-    if options.limit is not None:
-        if options.limit < 1:
-            raise PlanError(f"--limit is {options.limit}: give a number of at least 1.")
-        del plan.rows[options.limit :]
-    if options.arms:
-        choose(plan, [name.strip() for name in options.arms.split(";")])
+    plan = narrowed(plan, options)
     folder = (options.out or PROJECT / "output" / "evaluations" / plan.name).resolve()
     with contextlib.ExitStack() as stack:
         addresses = servers(options, stack) if not options.report else list
@@ -127,8 +124,6 @@ def servers(options: argparse.Namespace, stack: contextlib.ExitStack):
         return named
     from ..serving.server import prepared_server
 
-    if options.own < 1:
-        raise PlanError(f"--own is {options.own}: give a number of at least 1.")
     say(f"No --server: starting {options.own} of our own, on the processor")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.own)))  # else each takes all
     place = Path(
@@ -138,13 +133,23 @@ def servers(options: argparse.Namespace, stack: contextlib.ExitStack):
     return lambda: started
 
 
-def choose(plan: plans.Plan, names: list[str]) -> None:
-    """Leave a plan only these arms and its reference. Raises PlanError for a name that is no arm."""
-    unknown = [name for name in names if name not in plan.arms]
+def narrowed(plan: plans.Plan, options: argparse.Namespace) -> plans.Plan:
+    """The part of a plan that the command asks for. Raises PlanError for what the plan has not."""
+    for name in ("limit", "pictures", "own"):
+        given = getattr(options, name)
+        if given is not None and given < 1:
+            raise PlanError(f"--{name} is {given}: give a number of at least 1.")
+    chosen = [name.strip() for name in options.arms.split(";")] if options.arms else list(plan.arms)
+    unknown = [name for name in chosen if name not in plan.arms]
     if unknown:
         raise PlanError(f"--arms: there is no arm {unknown[0]!r}. Arms: {'; '.join(plan.arms)}.")
-    for name in set(plan.arms) - {plan.reference, *names}:
-        del plan.arms[name]
+    arms = {name: changed for name, changed in plan.arms.items() if name in (plan.reference, *chosen)}
+    made = dataclasses.replace(plan, rows=plan.rows[: options.limit], arms=arms)
+    if options.pictures is None:
+        return made
+    if options.pictures > 1 and "batch" not in plan.inputs:
+        raise PlanError(f"--pictures: {plan.name} marks no input that sets the batch; see batch in docs/evaluating.md.")
+    return dataclasses.replace(made, pictures=options.pictures, batch=options.pictures)
 
 
 def room(folder: Path, pictures: int) -> None:

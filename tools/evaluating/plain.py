@@ -12,7 +12,10 @@ Row = list[str]
 def text(arms: dict[str, Arm]) -> str:
     """A table of all arms, then for every figure that groups have one of arms by groups. n stands in brackets."""
     made = [
-        _table(["", "pictures", "shown", "suppression", "kept", "instead", "same", "rows", "s", "MB"], _whole(arms))
+        _table(
+            ["", "pictures", "shown", "suppression", "kept", "instead", "same", "changed", "rows", "s", "MB"],
+            _whole(arms),
+        )
     ]
     names = list(dict.fromkeys(name for arm in arms.values() for name in arm.groups))
     for figure in figures_of(arms):
@@ -23,7 +26,11 @@ def text(arms: dict[str, Arm]) -> str:
         rows = [[arm.name, *(number(arm.group_rows.get(name), ".1f") for name in names)] for arm in arms.values()]
         made.append(_table(["**rows a picture**", *names], rows))
     if any(arm.deviation is not None for arm in arms.values()):
-        made.append(_table(["", "deviation ratio"], [[arm.name, number(arm.deviation)] for arm in arms.values()]))
+        rows = [
+            [arm.name, number(arm.deviation), *(number(arm.group_deviations.get(name)) for name in names)]
+            for arm in arms.values()
+        ]
+        made.append(_table(["**deviation ratio**", "all", *names], rows))
     return "\n\n".join(made) + "\n"
 
 
@@ -35,6 +42,7 @@ def _whole(arms: dict[str, Arm]) -> list[Row]:
             cell(arm.shown),
             number(arm.suppression),
             *map(cell, (arm.kept, arm.instead, arm.same)),
+            number(arm.changed),
             number(arm.rows, ".1f"),
             number(arm.seconds, ".2f"),
             f"{arm.memory / 1e6:.0f}",

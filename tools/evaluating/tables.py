@@ -63,6 +63,7 @@ class Arm:
     evasion: Share | None = None
     rows: float | None = None
     group_rows: dict[str, float] = field(default_factory=dict)
+    group_deviations: dict[str, float] = field(default_factory=dict)
     seconds: float = math.nan
     sampling: float = math.nan
     memory: int = 0
@@ -76,7 +77,7 @@ class Arm:
         found["groups"] = {
             group: {name: _plain(share) for name, share in shares.items()} for group, shares in self.groups.items()
         }
-        found["group_rows"] = self.group_rows
+        found |= {"group_rows": self.group_rows, "group_deviations": self.group_deviations}
         for name in ("suppression", "changed", "likeness", "compared", "deviation", "rows"):
             found[name] = getattr(self, name)
         found["maximum"] = list(self.maximum) if self.maximum else None
@@ -188,6 +189,8 @@ def _shares(plan: Plan, arm: Arm, pictures: list[Picture], known: dict, unguarde
         if detector.role == "kept" and couples:
             now, then = [one.flags[name] for _, one in couples], [one.flags[name] for one, _ in couples]
             found[f"{name} kept"] = measures.share(then) if unguarded else measures.retention(now, then)
+        elif detector.role == "class":
+            found[name] = measures.share([one.flags[name] for one in pictures if name in one.flags])
         elif detector.role == "instead":
             stood = [now.flags[name] for before, now in couples if before.shown and before.asks]
             if stood and not unguarded:
@@ -218,8 +221,9 @@ def _published(plan: Plan, arm: Arm, asking: list[Picture]) -> None:
         for one in arm.pictures:
             if one.chosen is not None:
                 chosen[plan.groups(one.place) or one.place].append(one.chosen)
-        ratios = [measures.deviation_ratio([found.count(name) for name in names]) for found in chosen.values()]
-        arm.deviation = statistics.fmean(ratios) if ratios else None
+        ratios = {key: measures.deviation_ratio([found.count(name) for name in names]) for key, found in chosen.items()}
+        arm.deviation = statistics.fmean(ratios.values()) if ratios else None
+        arm.group_deviations = {", ".join(key): ratio for key, ratio in ratios.items() if isinstance(key, tuple)}
 
 
 def pairs(arm: Arm, reference: Arm) -> list[tuple[Picture, Picture]]:

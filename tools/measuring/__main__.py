@@ -1,14 +1,10 @@
-"""`run.py measure NAME`: the tables of the help pages, on the model in the box."""
+"""`run.py measure NAME`: what `run.py evaluate` does not measure: other samplers, trained weights, shapes, the model in the box itself."""
 
 from ..choose import choose
 
 TABLES = {
     "roles": "tools.measuring.roles",
-    "gating": "tools.measuring.gating",
-    "intervention": "tools.measuring.intervention",
-    "directions": "tools.measuring.directions",
     "feedback": "tools.measuring.feedback",
-    "concepts": "tools.measuring.concepts",
     "memory": "tools.measuring.memory",
     "model": "tools.demo_world.measure",
 }
