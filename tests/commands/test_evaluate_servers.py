@@ -21,7 +21,7 @@ from tools.evaluating import servers
 from tools.evaluating.errors import PlanError, StoppedError
 from tools.evaluating.items import Builder, Item
 from tools.evaluating.plan import find
-from tools.serving.server import Refused
+from tools.serving.server import Refused, Server
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LAUNCH = [sys.executable, str(PROJECT / "tools" / "setup" / "launch.py"), "tools.evaluating"]
@@ -107,6 +107,8 @@ def test_the_same_figures_from_one_server_and_from_three_of_which_one_dies_and_t
     until(lambda: len(lines(three)) >= 4)
     process.kill()
     process.wait()
+    left = server.get("/queue")
+    assert len(left["queue_running"]) + len(left["queue_pending"]) <= 2, "what is lost: a run of each server's at most"
     before = lines(three)
     evaluate(monkeypatch, small, three, *addresses[2:])
     after = lines(three)
@@ -117,6 +119,32 @@ def test_the_same_figures_from_one_server_and_from_three_of_which_one_dies_and_t
     (three / "report.html").unlink()
     evaluate(monkeypatch, small, three, "--report")
     assert (three / "report.html").exists() and lines(three) == after
+
+
+def test_a_server_that_is_killed_loses_one_run_at_most(server, host_path, small, tmp_path):
+    with Server(Path(sys.executable), host_path, tmp_path / "doomed") as doomed:
+        builder = Builder(dataclasses.replace(plans.read(small), pictures=4), server.object_info())
+        items, done, begun = list(builder.items()), [], []
+        team = servers.Crew(builder, lambda: [server.url, doomed.url])
+
+        class Counted(servers.Worker):
+            def perform(self, item, graph, names):
+                begun.append((self.server.url, item.id))
+                return super().perform(item, graph, names)
+
+        def take(outcome):
+            done.append(outcome)
+            if outcome.line["server"] == doomed.url:
+                doomed.process.kill()
+
+        team._worker = Counted
+        assert not Counted(doomed.url).perform(items[0], builder.graph("off", 0, 0), {}).error, "it is warm"
+        begun.clear()
+        team.run(items, take)
+    assert sorted(one.item.id for one in done) == sorted(item.id for item in items), "every run once"
+    assert not any(one.error for one in done)
+    its = [one for one in done if one.line["server"] == doomed.url]
+    assert its and len([1 for url, _ in begun if url == doomed.url]) - len(its) <= 1
 
 
 def until(true, seconds: float = 120):
