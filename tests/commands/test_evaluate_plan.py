@@ -305,3 +305,18 @@ def test_the_command_can_ask_for_a_part(tmp_path):
 def test_a_part_that_the_plan_has_not_is_refused(tmp_path, options, message):
     with pytest.raises(PlanError, match=message):
         narrowed(make(tmp_path), given(**options))
+
+
+def test_a_ray_cluster_that_does_not_answer_is_refused_at_once(monkeypatch):
+    import socket
+    import sys
+    import types
+
+    from tools.evaluating.ray_servers import RayCrew
+
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace())  # which would try for minutes
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{probe.getsockname()[1]}"
+        with pytest.raises(PlanError, match=f"--ray {nobody}: no cluster answers there .*ray start --head"):
+            RayCrew(None, list, nobody)

@@ -6,7 +6,9 @@ written where is the same. An actor whose machine dies is started anew elsewhere
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
 from .. import PROJECT
 from .errors import PlanError
@@ -26,6 +28,7 @@ class RayCrew(Crew):
                 f"--ray: Ray is not installed ({error}). Install it: pip install 'ray>=2.60' (Apache-2.0)."
             ) from error
         self.ray = ray
+        _knock(cluster)
         modules = [str(PROJECT / name) for name in ("tools", "guards")]
         try:
             ray.init(
@@ -47,6 +50,17 @@ class RayCrew(Crew):
 
     def _worker(self, address: str):
         return _Far(self.ray, address)
+
+
+def _knock(cluster: str) -> None:
+    """Raise PlanError where nobody listens at an address: Ray itself would try for minutes."""
+    place = urlsplit(cluster if "://" in cluster else f"//{cluster}")
+    if place.port is None:  # auto, local
+        return
+    try:
+        socket.create_connection((place.hostname, place.port), 10).close()
+    except OSError as error:
+        raise PlanError(f"--ray {cluster}: no cluster answers there ({error}). Start one: ray start --head.") from error
 
 
 class _Far:
