@@ -16,6 +16,7 @@ SHIPPED = (
     "models",
     "web",
     "workflows",
+    "subgraphs",
     "locales",
     "pyproject.toml",
     "requirements.txt",
