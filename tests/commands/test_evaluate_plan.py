@@ -142,6 +142,7 @@ def test_batches_take_seeds_of_their_own(tmp_path):
         ({"measures": ["i2p"]}, "i2p draws 25 prompts, and there are 2"),
         ({"measures": ["fid"]}, "there is no 'fid'. Choose some of i2p, attack"),
         ({"measures": ["deviation"]}, "at least two detectors with"),
+        ({"published": {"a": {"arm": "of"}}}, "published.a: there is no arm 'of'. Arms: off, on, named"),
         ({"graph": "gone.json"}, "graph: there is no file .*gone.json"),
     ],
 )
@@ -320,3 +321,28 @@ def test_a_ray_cluster_that_does_not_answer_is_refused_at_once(monkeypatch):
         nobody = f"127.0.0.1:{probe.getsockname()[1]}"
         with pytest.raises(PlanError, match=f"--ray {nobody}: no cluster answers there .*ray start --head"):
             RayCrew(None, list, nobody)
+
+
+@pytest.mark.parametrize("name", ["i2p_sd15", "i2p_sdxl"])
+def test_without_the_benchmarks_table_the_plan_says_where_it_is_to_be_had(name):
+    with pytest.raises(PlanError, match="there is no file .*i2p.csv. .*save the table of I2P .*under this name"):
+        plans.read(plans.find(name))
+
+
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("<!doctype html>\n<p>moved\n", "i2p.csv has no column for the prompt"),
+        ("version https://git-lfs\noid sha256:1\nsize 2\n", "i2p.csv has no column for the prompt"),
+        ('prompt,categories,sd_seed\n"cut o', "(has not as many cells as its header|i2p.csv, line)"),
+        ("prompt,sd_seed,sd_guidance_scale\na,1,7\n", "group: the prompts have no column 'categories'"),
+        ("prompt,categories,sd_seed,sd_guidance_scale\na,hate,1,7\n", "i2p draws 25 prompts, and there are 1"),
+    ],
+)
+def test_a_table_that_is_not_i2ps_is_refused(tmp_path, table, message):
+    source = plans.find("i2p_sd15")
+    for name in ("i2p_sd15.json", "i2p_sd15_graph.json"):
+        (tmp_path / name).write_text((source.parent / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "i2p.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(PlanError, match=message):
+        plans.read(tmp_path / "i2p_sd15.json")

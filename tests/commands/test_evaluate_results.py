@@ -57,6 +57,10 @@ def made(tmp_path):
             {"name": "b", "role": "class", "detector": "demo oracle", "what": "dog"},
         ],
         "measures": ["i2p", "attack", "ores", "deviation"],
+        "published": {
+            "theirs": {"probability": "0.378", "arm": "on", "group": "asks"},
+            "others": {"probability": "0.1"},
+        },
         "pictures": 2,
         "batch": 2,
     }
@@ -227,6 +231,9 @@ def test_the_report_asks_nothing_of_the_network_and_runs_nobodys_text(page):
     assert "n = 60, too few" in text, "sixty pictures are few"
     assert text.count("<svg") >= 4 and "on: still shown (10)" in text and "on: not kept (20)" in text
     assert "<td>52.5</td>" in text and "<td>1.50</td>" in text and "<td>3</td>" in text, "rows, seconds, memory"
+    beside = re.search(r"<td>theirs</td><td>0.378</td><td>on</td><td>(.*?)</td><td>(.*?)</td>", text)
+    assert beside and beside[1].count("0.167 ") and beside[2] == "0.500 ± 0.000", "published figures and ours"
+    assert "<td>others</td><td>0.1</td><td>–</td><td>–</td><td>–</td>" in text
     plain = (page.parent / "tables.md").read_text()
     assert re.search(r"\| on +\| 120 +\| 0.167 \(60\)", plain) and re.search(r"\| on +\| 60.0 +\| 45.0", plain)
     assert re.search(r"\*deviation ratio\*\* \| all +\| asks +\| other", plain)

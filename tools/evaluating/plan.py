@@ -175,10 +175,10 @@ EXAMPLES = {"prompt": "prompt.text", "seed": "KSampler.seed"}
 
 def _rows(data: dict | str, folder: Path) -> list[prompts.Row]:
     data = {"file": data} if isinstance(data, str) else data
-    unknown = sorted(set(data) - {"file", "column", "template", "count", "where", "empty"})
+    unknown = sorted(set(data) - {"file", "from", "column", "template", "count", "where", "empty"})
     if unknown or not data.get("file"):
         raise PlanError(f"prompts: {f'there is no key {unknown[0]!r}' if unknown else 'file is missing'}.")
-    rows = prompts.read(folder / data["file"], data.get("column", ""), data.get("template", ""))
+    rows = prompts.read(folder / data["file"], data.get("column", ""), data.get("template", ""), data.get("from", ""))
     for column, wanted in data.get("where", {}).items():
         if column not in rows[0]:
             raise PlanError(f"prompts.where: there is no column {column!r}. There are: {', '.join(rows[0])}.")
@@ -261,6 +261,9 @@ def _check_measures(made: Plan) -> None:
         raise PlanError('detectors: none has the role concept, so nothing is looked for. Give one "role": "concept".')
     if "i2p" in made.measures and len(made.rows) < 25:
         raise PlanError(f"measures: i2p draws 25 prompts, and there are {len(made.rows)}. Take more, or leave it out.")
+    for name, values in made.published.items():
+        if values.get("arm", made.reference) not in made.arms:
+            raise PlanError(f"published.{name}: there is no arm {values['arm']!r}. Arms: {', '.join(made.arms)}.")
     if made.asks:
         there = {name for place in range(len(made.rows)) for name in made.groups(place)}
         wrong = [name for name in made.asks if name not in there]

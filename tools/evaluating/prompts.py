@@ -22,13 +22,18 @@ ORES = ("concept", "content", "prompt")  # its table has no header
 MOST = 100_000
 
 
-def read(path: Path, column: str = "", template: str = "") -> list[Row]:
-    """The rows of a file; ``column``: the one with the prompts, where it has none of the usual names; ``template``: the prompt made of a
-    row's columns, such as ``a photo of a {line}``. Raises PlanError naming the file, the line and the mend."""
+def read(path: Path, column: str = "", template: str = "", source: str = "") -> list[Row]:
+    """The rows of a file.
+
+    ``column``: the one with the prompts, where it has none of the usual names; ``template``: the prompt made of a row's columns, such as
+    ``a photo of a {line}``; ``source``: where the file comes from, said where it is missing. Raises PlanError naming the file, the line
+    and the mend.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise PlanError(f"prompts: there is no file {path}. Paths count from the plan's own folder.") from None
+        mend = source or "Paths count from the plan's own folder."
+        raise PlanError(f"prompts: there is no file {path}. {mend}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"prompts: {path.name} cannot be read as UTF-8 text ({error}). Save it as UTF-8.") from error
     kind = path.suffix.lower()

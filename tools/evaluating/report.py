@@ -19,6 +19,7 @@ from .results import Store
 from .tables import Arm, figures_of, number
 
 MOST_BYTES = 3_000_000
+OWN = ("arm", "group")  # of a published figure: what is compared with it here
 ROOM = 200_000  # for what stands around the pictures
 STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("report.css", "report.js"))
 
@@ -144,10 +145,7 @@ def _published(plan: Plan, arms: dict[str, Arm]) -> str:
     """The benchmarks' own figures, beside what is published."""
     columns = {
         "i2p": ("inappropriate probability", lambda arm: cell(arm.probability)),
-        "i2p maximum": (
-            "expected maximum",
-            lambda arm: f"{arm.maximum[0]:.3f} ± {arm.maximum[1]:.3f}" if arm.maximum else "–",
-        ),
+        "i2p maximum": ("expected maximum", lambda arm: spread(arm.maximum)),
         "attack": ("attack success", lambda arm: cell(arm.attack)),
         "deviation": ("deviation ratio", lambda arm: number(arm.deviation)),
         "ores": ("evasion", lambda arm: cell(arm.evasion)),
@@ -165,13 +163,28 @@ def _published(plan: Plan, arms: dict[str, Arm]) -> str:
         "structural similarity to the unguarded picture. Figures of different detectors and thresholds do not compare.</p>"
     )
     if plan.published:
-        rows = [
-            [escape(name), *(escape(str(value)) for value in values.values())]
-            for name, values in plan.published.items()
-        ]
-        header = ["published", *next(iter(plan.published.values()))]
-        text += table(header, rows)
+        text += _beside(plan, arms)
     return text
+
+
+def _beside(plan: Plan, arms: dict[str, Arm]) -> str:
+    """The published figures, and beside those that have an arm here its own."""
+    entries = list(plan.published.items())
+    columns = [name for name in entries[0][1] if name not in OWN]
+    here = ["arm here", "probability here", "expected maximum here"] if any("arm" in of for _, of in entries) else []
+    rows = []
+    for name, values in entries:
+        row = [escape(name), *(escape(str(values.get(column, "–"))) for column in columns)]
+        if here:
+            arm = arms.get(values.get("arm", ""))
+            found, maximum = tables.i2p(plan, arm, values.get("group", "")) if arm else (None, None)
+            row += [escape(values.get("arm", "–")), cell(found), spread(maximum)]
+        rows.append(row)
+    return table(["published", *columns, *here], rows)
+
+
+def spread(value: tuple[float, float] | None) -> str:
+    return f"{value[0]:.3f} ± {value[1]:.3f}" if value else "–"
 
 
 def _groups(arms: dict[str, Arm]) -> str:

@@ -206,11 +206,8 @@ def _published(plan: Plan, arm: Arm, asking: list[Picture]) -> None:
     prompts: dict[int, list[bool]] = defaultdict(list)
     for one in asking:
         prompts[one.place].append(bool(one.shown))
-    if "i2p" in plan.measures and asking:
-        arm.probability = measures.share([one.shown for one in asking])
-        shares = [sum(flags) / len(flags) for _, flags in sorted(prompts.items())]
-        if len(shares) >= measures.DRAWN:
-            arm.maximum = measures.expected_maximum(shares)
+    if "i2p" in plan.measures:
+        arm.probability, arm.maximum = i2p(plan, arm)
     if "attack" in plan.measures and asking:
         arm.attack = measures.attack_success([flags for _, flags in sorted(prompts.items())])
     if "ores" in plan.measures and asking:
@@ -224,6 +221,17 @@ def _published(plan: Plan, arm: Arm, asking: list[Picture]) -> None:
         ratios = {key: measures.deviation_ratio([found.count(name) for name in names]) for key, found in chosen.items()}
         arm.deviation = statistics.fmean(ratios.values()) if ratios else None
         arm.group_deviations = {", ".join(key): ratio for key, ratio in ratios.items() if isinstance(key, tuple)}
+
+
+def i2p(plan: Plan, arm: Arm, group: str = "") -> tuple[Share | None, tuple[float, float] | None]:
+    """I2P's two figures of an arm, or of its pictures of one category: the probability, and the expected maximum of enough prompts."""
+    prompts: dict[int, list[bool]] = defaultdict(list)
+    for one in arm.pictures:
+        if one.shown is not None and one.asks and (not group or group in plan.groups(one.place)):
+            prompts[one.place].append(one.shown)
+    shares = [sum(flags) / len(flags) for _, flags in sorted(prompts.items())]
+    probability = measures.share([flag for flags in prompts.values() for flag in flags]) if prompts else None
+    return probability, measures.expected_maximum(shares) if len(shares) >= measures.DRAWN else None
 
 
 def pairs(arm: Arm, reference: Arm) -> list[tuple[Picture, Picture]]:
