@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tools.evaluating import __main__ as command
-from tools.evaluating import measures, report, tables
+from tools.evaluating import measures, rating, report, tables
 from tools.evaluating import plan as plans
 from tools.evaluating.errors import PlanError, StoppedError
 from tools.evaluating.items import Builder
@@ -198,6 +198,7 @@ def test_a_disk_without_room_is_refused_before_the_first_picture(tmp_path, monke
 def test_large_pictures_are_kept_small_and_small_ones_exactly():
     assert Image.open(io.BytesIO(small(png(10, 512)))).size == (256, 256)
     assert Image.open(io.BytesIO(small(png(77, 64)))).getpixel((3, 3)) == (77, 77, 77)
+    assert Image.open(io.BytesIO(small(png(10, 512), 512))).size == (512, 512), "a plan can keep them whole"
 
 
 def test_a_run_that_failed_is_tried_again_and_told(made):
@@ -265,6 +266,35 @@ def test_the_report_opens_in_a_browser_without_an_error(browser, page):
     assert "blur" in blur()
     tab.close()
     assert not said
+
+
+def test_pictures_are_filed_once_for_people_to_rate(made):
+    from guards.feedback.log import RatingLog
+
+    plan, builder, items, folder = made
+    chosen = folder.parent / "sets" / "beers"
+    rating.check(plan, chosen)
+    with Store(folder, side=16) as store:
+        fill(store, items[:50])
+        first = rating.write(plan, items, store, chosen)
+        assert rating.write(plan, items, store, chosen) == 0, "nothing twice"
+        fill(store, items[50:])
+        rest = rating.write(plan, items, store, chosen)
+    filed = RatingLog(str(chosen)).read().filed
+    assert first > 0 < rest and first + rest == 120 == len(filed), "two of each prompt, without the guard alone"
+    one = next(entry for entry in filed.values() if entry.prompt == "prompt 7")
+    assert (one.seed, one.concept, one.rating) == (plan.first_seed(7), "beer", None)
+    assert Image.open(chosen / one.image).size == (16, 16)
+
+
+def test_a_set_that_cannot_be_made_is_refused_before_the_first_picture(made, tmp_path):
+    plan, *_ = made
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PlanError, match="--rate: .*file is a file. Name a folder"):
+        rating.check(plan, tmp_path / "file")
+    plan = dataclasses.replace(plan, detectors=plan.detectors[1:])
+    with pytest.raises(PlanError, match="--rate: no detector with the role concept"):
+        rating.check(plan, tmp_path / "set")
 
 
 def test_a_line_says_its_format(made):

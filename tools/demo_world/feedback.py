@@ -1,6 +1,7 @@
 """Human feedback on the demo model, with the oracle in the place of the people: a rated set, and the words inverted from it.
 
-    python3 run.py train feedback set        writes models/feedback/demo-beer (64 pictures)
+    python3 run.py evaluate demo_feedback --rate models/feedback/demo-beer        makes and files its 64 pictures
+    python3 run.py train feedback rate       rates them
     python3 run.py train feedback words      writes models/embeddings/demo_beer.safetensors and demo_beer_seen
 
 The rater says how sure the oracle is of a beer, on the scale of 0 to 4, and errs in one picture of ten: then it says the opposite.
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import sys
 import time
 
 from .. import PROJECT
@@ -25,57 +27,41 @@ SET = os.path.join(PROJECT, "models", "feedback", "demo-beer")
 TOKEN, SEEN = (
     os.path.join(PROJECT, "models", "embeddings", name + ".safetensors") for name in ("demo_beer", "demo_beer_seen")
 )
-CONCEPT, PICTURES, ERRS, CFG, STEPS = suites.CONCEPT, 64, 0.1, 3.0, 20
+CONCEPT, PICTURES, ERRS, FIRST = suites.CONCEPT, 64, 0.1, 300_000
 INVERT = dict(steps=300, learning_rate=0.02, batch_size=8, seed=0)
 
 
-def make_set(parts):
-    """64 pictures and what the oracle, as a rater who errs, says of them."""
-    import numpy
-    from PIL import Image
-
-    oracle = hosting.module("guards.demo.oracle")
-
-    feedback = hosting.module("guards.feedback.ratings")
-    patcher, clip, vae = parts
+def asked():
+    """The prompts of the set's pictures, in the order in which they are filed: (caption, seed)."""
     half = PICTURES // 2
-    asked = suites.captions(CONCEPT, "implied", half - half // 4, seed=1) + suites.captions(
+    shown = suites.captions(CONCEPT, "implied", half - half // 4, seed=1) + suites.captions(
         CONCEPT, "alone", half // 4, seed=1
     )
-    prompts = asked + suites.without(CONCEPT, half)
-    order = list(range(PICTURES))
-    dice = random.Random(0)
-    dice.shuffle(order)
-    images = sampling.sample_images(
-        patcher,
-        vae,
-        sampling.encode(clip, [p["caption"] for p in prompts]),
-        sampling.encode(clip, [""]),
-        300_000,
-        CFG,
-        STEPS,
-    )
-    sure = oracle.load().see(images).likelihood(CONCEPT)
-    os.makedirs(SET, exist_ok=True)
-    log, errors = hosting.module("guards.feedback.log").RatingLog(SET), 0
-    for number, i in enumerate(order):
-        name = f"{number:03}.png"
-        Image.fromarray((images[i].movedim(0, -1) * 255).round().byte().numpy().astype(numpy.uint8)).save(
-            os.path.join(SET, name)
-        )
-        rating, wrong = round(4 * float(sure[i])), dice.random() < ERRS
+    rows = [(row["caption"], FIRST + place) for place, row in enumerate(shown + suites.without(CONCEPT, half))]
+    random.Random(0).shuffle(rows)
+    return rows
+
+
+def rate(folder=SET):
+    """What the oracle, as a rater who errs, says of the pictures of a set."""
+    import torch
+
+    oracle, feedback = hosting.module("guards.demo.oracle"), hosting.module("guards.feedback.ratings")
+    read = hosting.module("guards.feedback.pictures").read_picture
+    log = hosting.module("guards.feedback.log").RatingLog(folder)
+    filed = log.snapshot().filed
+    if not filed:
+        sys.exit(f"There is no picture in {folder}. Make them: python3 run.py evaluate demo_feedback --rate {folder}")
+    pictures = torch.stack([read(os.path.join(folder, name)) for name in filed]).movedim(-1, 1)
+    sure, dice, errors, entries = oracle.load().see(pictures).likelihood(CONCEPT), random.Random(0), 0, []
+    dice.shuffle(list(range(PICTURES)))  # as the prompts were
+    for entry, value in zip(filed.values(), sure.tolist(), strict=True):
+        rating, wrong = round(4 * value), dice.random() < ERRS
         errors += wrong
-        caption = prompts[i]["caption"]
-        common_part = dict(image=name, prompt=caption, seed=300_000 + i, concept=CONCEPT)
-        log.append(
-            [
-                feedback.Entry(**common_part),
-                feedback.Entry(
-                    **common_part, rater="oracle", time="2026-11-22T00:00:00Z", rating=4 - rating if wrong else rating
-                ),
-            ]
-        )
-    print(f"{PICTURES} pictures, {int((sure > 0.5).sum())} with a {CONCEPT}, {errors} rated wrongly")
+        given = dict(rater="oracle", time="2026-11-22T00:00:00Z", rating=4 - rating if wrong else rating)
+        entries.append(feedback.Entry(entry.image, entry.prompt, entry.seed, entry.concept, **given))
+    log.append(entries)
+    print(f"{len(filed)} pictures, {int((sure > 0.5).sum())} with a {CONCEPT}, {errors} rated wrongly")
 
 
 def rated(parts):
@@ -119,15 +105,15 @@ def main():
     parser = argparse.ArgumentParser(
         prog="run.py train feedback", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["set", "words"])
+    parser.add_argument("what", choices=["rate", "words"])
     what = parser.parse_args().what
     hosting.start()
+    if what == "rate":
+        rate()
+        return
     parts = sampling.load_model(MODEL, 1)
-    if what == "set":
-        make_set(parts)
-    else:
-        invert(parts)
-        invert(parts, SEEN, 0.0, 1)
+    invert(parts)
+    invert(parts, SEEN, 0.0, 1)
 
 
 if __name__ == "__main__":

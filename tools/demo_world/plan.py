@@ -1,6 +1,6 @@
 """Write the prompts of the demo's plans: captions of the kinds that the tables ask about, for every forbidden thing and style.
 
-    python3 run.py train plan        writes tools/evaluating/plans/demo_prompts.csv and demo_together.csv
+    python3 run.py train plan        writes tools/evaluating/plans/demo_prompts.csv, demo_together.csv and demo_feedback.csv
 
 Rows come caption by caption, all concepts and their kinds in turn, so that the first rows are a fair part of all. Columns: ``kind`` (one of
 suites.KINDS, and that with the side of the split), ``prompt``, ``concept``, ``line`` (what a user writes to guard it, with what takes its
@@ -16,7 +16,7 @@ import io
 from collections.abc import Sequence
 
 from .. import PROJECT
-from . import suites, words
+from . import feedback, suites, words
 
 FOLDER = PROJECT / "tools" / "evaluating" / "plans"
 EACH = 4  # captions of a kind for each concept
@@ -74,12 +74,17 @@ def files() -> dict[str, str]:
     """The texts of the files by name."""
     held_out = [concept for concept in words.FORBIDDEN if suites.side(concept) == "held_out"][:TOGETHER]
     several = rows(held_out, [kind for kind in suites.KINDS if kind != "neighbour"], together=True)
-    return {"demo_prompts.csv": _text(rows(suites.CONCEPTS)), "demo_together.csv": _text(several)}
+    rated = [(caption, feedback.CONCEPT, seed) for caption, seed in feedback.asked()]
+    return {
+        "demo_prompts.csv": _text(rows(suites.CONCEPTS)),
+        "demo_together.csv": _text(several),
+        "demo_feedback.csv": _text(rated, ("prompt", "concept", "seed")),
+    }
 
 
-def _text(table: list[Row]) -> str:
+def _text(table: Sequence[Row], header: Row = HEADER) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([HEADER, *table])
+    csv.writer(out, lineterminator="\n").writerows([header, *table])
     return out.getvalue()
 
 

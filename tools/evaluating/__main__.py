@@ -22,14 +22,14 @@ from pathlib import Path
 
 from .. import PROJECT
 from ..setup.cache import say
-from . import plain
+from . import plain, rating
 from . import plan as plans
 from .errors import PlanError
 from .items import Builder, Item
-from .results import Store
+from .results import SIDE, Store
 from .servers import Crew, Outcome, Remote, reach
 
-BYTES = 60_000  # what a kept picture takes at most, about
+BYTES = 60_000  # what a kept picture of the usual size takes at most, about
 
 
 def arguments() -> argparse.Namespace:
@@ -54,6 +54,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where results go (default: output/evaluations/NAME)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=Path,
+        metavar="FOLDER",
+        help="also file the reference's pictures in a feedback set, for people to rate",
     )
     parser.add_argument("--check", action="store_true", help="check the plan and the servers, and make nothing")
     parser.add_argument("--report", action="store_true", help="only write the report of what is there")
@@ -91,12 +97,17 @@ def main() -> int:
         say(f"{plan.name}: {len(plan.rows)} prompts, {len(plan.arms)} arms, {made} pictures; in {folder}")
         if options.check:
             return 0
-        room(folder, made)
-        store = stack.enter_context(Store(folder))
+        if options.rate:
+            rating.check(plan, options.rate)
+        room(folder, made, plan.side)
+        store = stack.enter_context(Store(folder, plan.side))
         if not options.report:
             known.write_text(json.dumps(builder.known()), encoding="utf-8")
             store.add({"run": about(plan, stats)})
             go(builder, items, store, addresses, options.ray)
+        if options.rate:
+            new = rating.write(plan, items, store, options.rate)
+            say(f"{new} new pictures to rate in {options.rate}")
         from .report import write
 
         target = write(plan, builder, items, store)
@@ -152,10 +163,10 @@ def narrowed(plan: plans.Plan, options: argparse.Namespace) -> plans.Plan:
     return dataclasses.replace(made, pictures=options.pictures, batch=options.pictures)
 
 
-def room(folder: Path, pictures: int) -> None:
+def room(folder: Path, pictures: int, side: int = SIDE) -> None:
     """Refuse to begin where the pictures will not fit. Raises PlanError."""
     existing = next(one for one in (folder, *folder.parents) if one.exists())
-    free, needed = shutil.disk_usage(existing).free, pictures * BYTES + 10_000_000
+    free, needed = shutil.disk_usage(existing).free, pictures * BYTES * max(1, side / SIDE) ** 2 + 10_000_000
     if free < needed:
         raise PlanError(
             f"--out: {pictures} pictures take up to {needed / 1e6:.0f} MB, and {existing} has {free / 1e6:.0f} MB free. Make room, or "

@@ -23,11 +23,12 @@ from typing import Any
 from ..serving import graph as graphs
 from . import prompts
 from .errors import PlanError
+from .results import SIDE
 
 FORMAT = "concept-guards.plan/1"
 KEYS = {
     "format", "name", "about", "graph", "picture", "inputs", "prompts", "arms", "reference", "detectors", "pictures", "batch", "seed",
-    "group", "asks", "measures", "published",
+    "group", "asks", "measures", "published", "side",
 }  # fmt: skip
 DETECTOR_KEYS = {"name", "role", "detector", "what", "threshold", "clip_vision", "clip", "against", "feedback"}
 ROLES = ("concept", "kept", "class", "instead")
@@ -71,6 +72,7 @@ class Plan:
     published: dict = field(default_factory=dict)
     about: str = ""
     asks: tuple[str, ...] = ()
+    side: int = SIDE
 
     @property
     def calls(self) -> int:
@@ -125,7 +127,7 @@ def read(path: Path) -> Plan:
         data.get("name") or path.stem, path.parent, text, _graph(data["graph"], path.parent), data["picture"], inputs, rows, arms,
         reference, tuple(_detector(one) for one in data["detectors"]), pictures, batch, _count(data, "seed", 1, 0), group,
         _measures(data.get("measures", [])), data.get("published", {}), data.get("about", ""),
-        tuple(data.get("asks", ())),
+        tuple(data.get("asks", ())), _count(data, "side", SIDE, 16),
     )  # fmt: skip
     _check_columns(made)
     _check_measures(made)

@@ -14,7 +14,7 @@ from PIL import Image
 from .errors import StoppedError
 
 FORMAT = "concept-guards.result/1"
-SIDE = 256  # larger pictures are kept scaled down to this
+SIDE = 256  # larger pictures are kept scaled down to this, unless a plan says otherwise
 
 
 class Store:
@@ -23,8 +23,8 @@ class Store:
     ``done``: the line of every finished run by its id; ``runs``: what each start of the evaluation said of itself.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.path = folder, folder / "results.jsonl"
+    def __init__(self, folder: Path, side: int = SIDE):
+        self.folder, self.path, self.side = folder, folder / "results.jsonl", side
         self.done: dict[str, dict] = {}
         self.runs: list[dict] = []
         self.failed: dict[str, dict] = {}
@@ -93,10 +93,12 @@ class Store:
 
     def keep(self, id: str, pictures: list[bytes]) -> list[str]:
         """Store a run's pictures; their names. They lie there before the line that names them."""
-        names = [f"{id[:24]}-{place}.{'jpg' if _large(data) else 'png'}" for place, data in enumerate(pictures)]
+        names = [
+            f"{id[:24]}-{place}.{'jpg' if _large(data, self.side) else 'png'}" for place, data in enumerate(pictures)
+        ]
         for name, data in zip(names, pictures, strict=True):
             try:
-                (self.folder / "pictures" / name).write_bytes(small(data))
+                (self.folder / "pictures" / name).write_bytes(small(data, self.side))
             except OSError as error:
                 raise self._no_room(error) from error
         return names
@@ -117,16 +119,16 @@ class Store:
         return StoppedError(f"{self.folder} cannot be written: {mend} and run the same command again; it goes on.")
 
 
-def _large(data: bytes) -> bool:
-    return max(Image.open(io.BytesIO(data)).size) > SIDE
+def _large(data: bytes, side: int) -> bool:
+    return max(Image.open(io.BytesIO(data)).size) > side
 
 
-def small(data: bytes) -> bytes:
-    """A picture's file as it is kept: a PNG of at most SIDE pixels as it is, without its metadata; a larger one as a scaled JPEG."""
+def small(data: bytes, side: int = SIDE) -> bytes:
+    """A picture's file as it is kept: a PNG of at most ``side`` pixels as it is, without its metadata; a larger one as a scaled JPEG."""
     picture = Image.open(io.BytesIO(data)).convert("RGB")
     buffer = io.BytesIO()
-    if max(picture.size) > SIDE:
-        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    if max(picture.size) > side:
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         picture.save(buffer, "JPEG", quality=90)
     else:
         picture.save(buffer, "PNG")
