@@ -124,6 +124,23 @@ def test_both_runs_share_one_progress_bar(scene, monkeypatch):
     )  # some fall out: too many a second
 
 
+def test_both_sides_are_previewed(scene, monkeypatch):
+    import comfy.utils
+    import latent_preview
+
+    class Previewer:
+        def decode_latent_to_preview_image(self, kind, latent):
+            return kind, latent.shape
+
+    model, guarded, shared = scene
+    seen = []
+    monkeypatch.setattr(latent_preview, "get_previewer", lambda *_: Previewer())
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, _, preview, **__: seen.append((value, preview)))
+    compare(model, guarded, shared)
+    assert {value > SETTINGS["steps"] for value, _ in seen} == {False, True}
+    assert {kind for _, (kind, _) in seen} == {"JPEG"} and {shape[0] for _, (_, shape) in seen} == {2}
+
+
 def test_it_costs_what_its_two_runs_cost(scene):
     model, guarded, shared = scene
     rows = [models.Rows(one) for one in (model, guarded)]
