@@ -3,9 +3,11 @@
 from comfy_api.latest import io
 
 from ..guards.policy import host_guard, host_office
-from ..guards.policy.rules import explain
+from ..guards.policy.explaining import explain
 
-FINGERPRINT = "The policy that the graph was admitted under. The server fills it in."
+FINGERPRINT = (
+    "The policy that the graph was admitted under, and the language of whoever sent it. The server fills it in."
+)
 
 
 class GuardPolicyReport(io.ComfyNode):
@@ -33,7 +35,7 @@ class GuardPolicyReport(io.ComfyNode):
             lines = explain(policy, policy.show_concepts)
             report = "\n".join(filter(None, [*lines, policy.message, policy.contact and f"Ask: {policy.contact}."]))
         else:
-            report = fault.reason if fault else "No policy is in force on this server."
+            report = fault.reason() if fault else "No policy is in force on this server."
         return io.NodeOutput(report, policy is not None or fault is not None, ui={"text": (report,)})
 
 
@@ -56,9 +58,7 @@ class GuardPolicyModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, fingerprint, clip=None):
-        policy = host_office.in_force(fingerprint)
-        is_model = hasattr(model, "model_options") and hasattr(model, "clone")
-        return io.NodeOutput(host_guard.guard(model, clip, policy) if is_model else model)
+        return io.NodeOutput(host_guard.guard(model, clip, fingerprint))
 
 
 class GuardPolicyText(io.ComfyNode):
@@ -79,7 +79,7 @@ class GuardPolicyText(io.ComfyNode):
 
     @classmethod
     def execute(cls, text, fingerprint):
-        return io.NodeOutput(host_guard.read(text, host_office.in_force(fingerprint)))
+        return io.NodeOutput(host_guard.read(text, fingerprint))
 
 
 class GuardPolicyOutput(io.ComfyNode):
@@ -104,12 +104,7 @@ class GuardPolicyOutput(io.ComfyNode):
     def execute(cls, images=None, fingerprint="", refusal=""):
         if refusal:
             raise ValueError(refusal)
-        policy = host_office.in_force(fingerprint)
-        stopped = host_guard.look(images, policy)
-        if stopped is None:
-            return io.NodeOutput(images)
-        host_office.office.record("blocked", stopped, policy=policy)
-        return io.NodeOutput(block_execution=stopped.sentence(policy))
+        return io.NodeOutput(host_guard.look(images, fingerprint))
 
 
 NODES = [GuardPolicyReport, GuardPolicyModel, GuardPolicyText, GuardPolicyOutput]

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from guards.policy import audit, rules
+from guards.policy import audit, explaining, rules
 
 
 def check(path: Path) -> int:
@@ -22,9 +22,9 @@ def check(path: Path) -> int:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
     print(f"Policy {policy.fingerprint}\n")
-    print("\n".join(rules.explain(policy)))
+    print("\n".join(explaining.explain(policy)))
     print("\nWhat it cannot do:")
-    print("\n".join(f"- {limit}" for limit in rules.LIMITS))
+    print("\n".join(f"- {limit}" for limit in explaining.LIMITS))
     return 0
 
 
@@ -35,8 +35,9 @@ def verify(folder: Path) -> int:
         print(f"{folder}: there is no audit.jsonl.", file=sys.stderr)
         return 1
     try:
-        print(f"{audit.verify(paths)} decisions, unchanged since they were written.")
-        for day, counts in audit.tally(paths).items():
+        found = audit.survey(paths)
+        print(f"{found.decisions} decisions, unchanged since they were written.")
+        for day, counts in found.days.items():
             print(f"{day}  " + ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items())))
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)

@@ -8,7 +8,12 @@ const TEXTS = {
 };
 
 function language() {
-  return String(app.extensionManager?.setting?.get("Comfy.Locale") ?? navigator.language ?? "").startsWith("zh") ? TEXTS.zh : TEXTS.en;
+  return String(app.extensionManager?.setting?.get("Comfy.Locale") ?? navigator.language ?? "").startsWith("zh") ? "zh" : "en";
+}
+
+// The server says why it refuses in the page's language, which may be another one than the browser's.
+function tellLanguage() {
+  document.cookie = `concept_guards_language=${language()}; path=/; SameSite=Strict`;
 }
 
 function tooltip(policy, say) {
@@ -32,7 +37,10 @@ async function current() {
 const policy = await current();
 const extension = { name: "ConceptGuards.Policy" };
 if (policy.in_force) {
-  const say = language();
+  const say = TEXTS[language()];
+  tellLanguage();
+  extension.setup = tellLanguage; // the settings are there now
+  api.addEventListener("promptQueueing", tellLanguage);
   extension.topbarBadges = [{ text: say.badge, variant: policy.fault ? "error" : "info", icon: "pi pi-shield", tooltip: tooltip(policy, say) }];
 }
 app.registerExtension(extension);

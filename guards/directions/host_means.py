@@ -11,7 +11,7 @@ import comfy.model_management
 import comfy.samplers
 import torch
 
-from ..host import checks, compiled, rail
+from ..host import checks, compiled, looking, rail
 from ..training import host as training
 from ..training import loop
 from . import host_places as places
@@ -95,7 +95,7 @@ def discover(model, target, base, latents, settings, per_place=True, on_step=lam
     guider.set_cfg(1.0)
     start = torch.zeros(settings.batch_size, *latents.shape[1:])
     try:
-        with compiled.uncompiled(patcher):
+        with compiled.uncompiled(patcher), looking.no_picture():
             guider.sample(
                 start, torch.zeros_like(start), _Means(measure), torch.ones(2), disable_pbar=True, seed=settings.seed
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import comfy.samplers
 import torch
 
-from ..host import checks, compiled, rail
+from ..host import checks, compiled, looking, rail
 
 PICTURES = 2  # noises a text is looked at with
 SIDE = 32  # of the latents looked at: a quarter of a megapixel's side; the demo model says its own ...
@@ -60,7 +60,7 @@ def predict(model, conditionings, tick) -> list[torch.Tensor]:
     guider.inner_set_conds({str(number): conditioning for number, conditioning in enumerate(conditionings)})
     guider.set_cfg(1.0)
     sampler = _Look(len(conditionings), tick)
-    with compiled.uncompiled(patcher):
+    with compiled.uncompiled(patcher), looking.no_picture():
         guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=0)
     return sampler.seen
 

@@ -18,7 +18,7 @@ import tempfile
 from aiohttp import web
 
 from ..host import callers
-from ..host.callers import Refusal
+from ..host.callers import PRIVATE, Refusal
 from ..host.progress import running_server
 from . import archive as feedback_zip
 from . import host_sets as feedback_sets
@@ -28,11 +28,6 @@ from .ratings import ID, RATER, RATER_IN_BROWSERS, Entry, is_comparison, is_rati
 PREFIX = "/concept_guards/feedback"
 MOST_JSON = 4_096
 FIELDS = {"image", "rater", "rating", "id", "other"}
-PRIVATE = {
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-cache",
-}
 KEPT = {**PRIVATE, "Cache-Control": "private, max-age=600"}
 _thumbnails = asyncio.Semaphore(2)
 _importing = asyncio.Semaphore(1)
@@ -41,14 +36,11 @@ _importing = asyncio.Semaphore(1)
 def guarded(handler):
     """Let a handler see only calls that may be answered; answer refusals with JSON and one line in the log."""
 
+    @callers.only_here
     @functools.wraps(handler)
     async def answer(request):
         try:
-            callers.check(request)
             return await handler(request)
-        except Refusal as refusal:
-            callers.log(request, refusal)
-            return web.json_response({"error": refusal.reason}, status=refusal.status, headers=PRIVATE)
         except ConnectionError:  # the caller has gone
             raise
         except OSError as error:

@@ -4,6 +4,7 @@ The operator's word is a file in the host's user directory, ``concept_guards/set
 It is read at every call, so that no restart is needed. No route writes it.
 """
 
+import functools
 import ipaddress
 import json
 import logging
@@ -11,7 +12,13 @@ import os
 from urllib.parse import urlsplit
 
 import folder_paths
+from aiohttp import web
 
+PRIVATE = {  # of answers
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host")
 
 
@@ -82,3 +89,19 @@ def log(request, refusal: Refusal) -> None:
         refusal.reason,
         refusal.status,
     )
+
+
+def only_here(handler):
+    """Let a route's handler see only calls that ``check`` lets through; a Refusal, of the check or the handler, is answered with JSON and
+    one line in the log."""
+
+    @functools.wraps(handler)
+    async def answer(request) -> web.StreamResponse:
+        try:
+            check(request)
+            return await handler(request)
+        except Refusal as refusal:
+            log(request, refusal)
+            return web.json_response({"error": refusal.reason}, status=refusal.status, headers=PRIVATE)
+
+    return answer

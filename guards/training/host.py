@@ -18,7 +18,7 @@ from comfy.ldm.modules.attention import attention_pytorch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from .. import seeds
-from ..host import compiled, rail
+from ..host import compiled, looking, rail
 
 # Times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture).
 TRAINING_MEMORY = 6
@@ -299,7 +299,7 @@ def run(model, conditionings, latents, train, beside=()):
         guider.inner_set_conds({role: ordinary(conditioning) for role, conditioning in conditionings.items()})
         guider.set_cfg(1.0)
         shape = torch.zeros(latents.shape)
-        with compiled.uncompiled(patcher):
+        with compiled.uncompiled(patcher), looking.no_picture():
             guider.sample(
                 shape,
                 torch.zeros_like(shape),

@@ -6,7 +6,8 @@ import pytest
 
 from guards.policy import admission
 from guards.policy.admission import MODEL_NODE, OUTPUT_NODE, PREFIX, TEXT_NODE, Kind
-from guards.policy.rules import Concept, Policy, Refusal
+from guards.policy.rules import Concept, Policy
+from guards.policy.sayings import Refusal
 
 KINDS = {
     "Loader": Kind(("MODEL", "CLIP", "VAE")),
@@ -74,7 +75,7 @@ def test_a_harmless_graph_is_let_in():
 )
 def test_what_breaks_a_rule_is_refused_with_its_name_and_its_node(graph, rule, node):
     found = refused(graph)
-    assert (found.rule, found.node) == (rule, node) and found.reason.endswith(".")
+    assert (found.rule, found.node) == (rule, node) and found.reason().endswith(".")
 
 
 def test_lists_of_nodes_and_their_number():
@@ -99,7 +100,7 @@ def test_the_guard_stands_before_whatever_samples_and_nowhere_else():
     model = woven["5"]["inputs"]["model"][0]
     assert made[model] == {
         "class_type": MODEL_NODE,
-        "inputs": {"model": ["2", 0], "fingerprint": "f", "clip": ["2", 1]},
+        "inputs": {"model": ["2", 0], "fingerprint": "f en", "clip": ["2", 1]},
     }
     assert woven["2"]["inputs"]["model"] == ["1", 0]
     assert made[woven["7"]["inputs"]["images"][0]]["class_type"] == OUTPUT_NODE and len(made) == 2
@@ -144,7 +145,30 @@ def test_a_circle_is_refused():
     assert admission.guarded(graph, POLICY, KINDS.get).rule == "graph"
 
 
+def test_pictures_that_are_brought_along_are_looked_at_before_they_are_used():
+    graph = copy.deepcopy(GRAPH)
+    graph["8"] = {"class_type": "Upload", "inputs": {"image": "beach.png"}}
+    graph["9"] = {"class_type": "Encode image", "inputs": {"pixels": ["8", 0], "vae": ["1", 2]}}
+    graph["10"] = {"class_type": "Blend", "inputs": {"a": ["8", 0], "b": ["6", 0]}}
+    graph["11"] = {"class_type": "Blur", "inputs": {"image": ["10", 0]}}
+    kinds = {**KINDS, "Upload": Kind(("IMAGE", "MASK")), "Encode image": Kind(("LATENT",))}
+    kinds |= dict.fromkeys(("Blend", "Blur"), Kind(("IMAGE",)))
+    woven = admission.guarded(graph, POLICY, kinds.get)
+    gate = woven["9"]["inputs"]["pixels"][0]
+    assert woven[gate] == {"class_type": OUTPUT_NODE, "inputs": {"images": ["8", 0], "fingerprint": "f en"}}
+    assert woven["10"]["inputs"] == {"a": [gate, 0], "b": ["6", 0]}
+    assert woven["11"]["inputs"]["image"] == ["10", 0]  # what the graph has made is looked at where it leaves
+    off = Policy(1, (Concept("gun"),), fingerprint="f")
+    assert admission.guarded(graph, off, kinds.get)["9"]["inputs"]["pixels"] == ["8", 0]
+
+
+def test_the_nodes_that_are_put_in_know_the_users_language():
+    woven = admission.guarded(GRAPH, POLICY, KINDS.get, "zh")
+    stamps = {node["inputs"]["fingerprint"] for name, node in woven.items() if name.startswith(PREFIX)}
+    assert stamps == {"f zh"}
+
+
 def test_the_failing_graph_says_why():
-    graph = admission.failing(Refusal("cloud", "No."), POLICY)
+    graph = admission.failing("No. (rule: cloud)")
     assert [node["class_type"] for node in graph.values()] == [OUTPUT_NODE]
-    assert "rule: cloud" in graph[f"{PREFIX}1"]["inputs"]["refusal"]
+    assert graph[f"{PREFIX}1"]["inputs"]["refusal"] == "No. (rule: cloud)"

@@ -18,8 +18,8 @@ def filled(folder, count=5, **options):
 def test_a_whole_record_is_verified_and_counted(tmp_path):
     record = filled(tmp_path)
     record.record(action="refused", rule="cloud")
-    assert audit.verify(audit.files(str(tmp_path))) == 6
-    assert audit.tally(audit.files(str(tmp_path))) == {"1970-01-01": {"admitted": 5, "cloud": 1}}
+    assert audit.survey(audit.files(str(tmp_path))).decisions == 6
+    assert audit.survey(audit.files(str(tmp_path))).days == {"1970-01-01": {"admitted": 5, "cloud": 1}}
 
 
 @pytest.mark.parametrize("harm", ["change", "remove", "insert", "swap"])
@@ -35,7 +35,7 @@ def test_tampering_shows(tmp_path, harm):
         lines[2], lines[3] = lines[3], lines[2]
     (tmp_path / audit.NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match="audit.jsonl, line [34]"):
-        audit.verify(audit.files(str(tmp_path)))
+        audit.survey(audit.files(str(tmp_path)))
 
 
 def test_a_line_that_a_crash_left_half_is_cut_off_and_the_chain_goes_on(tmp_path):
@@ -43,16 +43,16 @@ def test_a_line_that_a_crash_left_half_is_cut_off_and_the_chain_goes_on(tmp_path
     with open(tmp_path / audit.NAME, "ab") as file:
         file.write(b'{"action": "adm')
     filled(tmp_path, 2)
-    assert audit.verify(audit.files(str(tmp_path))) == 7
+    assert audit.survey(audit.files(str(tmp_path))).decisions == 7
 
 
 def test_a_full_file_is_put_aside_and_the_chain_runs_through(tmp_path):
     filled(tmp_path, 12, full=600)
     paths = audit.files(str(tmp_path))
     assert len(paths) > 2 and paths[-1].endswith(audit.NAME)
-    assert audit.verify(paths) == 12 and audit.verify(paths[1:]) < 12
+    assert audit.survey(paths).decisions == 12 > audit.survey(paths[1:]).decisions
     with pytest.raises(ValueError):
-        audit.verify([paths[0], *paths[2:]])
+        audit.survey([paths[0], *paths[2:]])
 
 
 def test_threads_do_not_break_the_chain(tmp_path):
@@ -62,7 +62,7 @@ def test_threads_do_not_break_the_chain(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert audit.verify(audit.files(str(tmp_path))) == 80
+    assert audit.survey(audit.files(str(tmp_path))).decisions == 80
 
 
 def test_a_record_that_cannot_be_written_says_so_and_stays_whole(tmp_path):

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from guards.policy import audit, rules
+from guards.policy import audit, explaining
 from tools import PROJECT, policy
 
 
 def test_the_example_is_valid_and_explained(capsys):
     assert policy.check(PROJECT / "docs" / "policy.example.json") == 0
     said = capsys.readouterr().out
-    assert "gun, beer" in said and "blood" in said and all(limit in said for limit in rules.LIMITS)
+    assert "gun, beer" in said and "blood" in said and all(limit in said for limit in explaining.LIMITS)
 
 
 def test_a_wrong_file_is_named_with_its_fault(tmp_path, capsys):

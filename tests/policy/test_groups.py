@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from guards.policy import audit
-from guards.policy.rules import explain, parse
+from guards.policy.explaining import explain
+from guards.policy.rules import parse
 from tools.serving.server import Server
 from tools.testing.policies import graph, place, write
 

@@ -56,6 +56,6 @@ def test_a_decision_without_its_prompt_says_why_it_cannot_be_replayed(tmp_path):
     record = audit.Audit(str(tmp_path))
     record.record(action="admitted", graph="0")
     record.record(action="refused", rule="text", prompt={"1": {}})
-    newest = audit.newest(audit.files(str(tmp_path)), 1)
+    newest = audit.survey(audit.files(str(tmp_path)), 1).last
     assert [entry["replay"] for entry in newest] == [True]
     assert audit.find(audit.files(str(tmp_path)), newest[0]["before"])["action"] == "admitted"

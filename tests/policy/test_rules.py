@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from guards.policy.rules import LIMITS, Concept, Policy, Refusal, explain, parse
+from guards.policy.explaining import LIMITS, explain
+from guards.policy.rules import Concept, parse
 
 LEAST = {"version": 1, "concepts": ["gun"]}
 
@@ -83,6 +84,11 @@ def test_everything_that_can_be_said():
         ({"check_images": "block"}, "say who looks"),
         ({"checker": "nudenet"}, "say who looks"),
         ({"message": 3}, "give a text"),
+        ({"files": ["a"]}, "files: write"),
+        ({"files": {"lora": []}}, "no kind 'lora'"),
+        ({"files": {"loras": "a.safetensors"}}, "files, loras: give a list"),
+        ({"check_images": "block", "checker": "clip", "clip_vision": "a"}, "text_encoder: name the file"),
+        ({"clip_vision": "a"}, "clip_vision: name the file"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_mend(change, words):
@@ -111,8 +117,12 @@ def test_the_fingerprint_follows_the_rules_and_not_the_layout():
     assert read().fingerprint != read(strictness="strict").fingerprint != read(concepts=["gun", "knife"]).fingerprint
 
 
-def test_the_sentence_has_reason_message_contact_and_rule():
-    refusal = Refusal("cloud", "No cloud here.", "7", "Cloudy")
-    policy = Policy(1, (Concept("gun"),), message="This is a class.", contact="room 12")
-    assert refusal.sentence(policy) == "No cloud here. This is a class. Ask: room 12. (rule: cloud)"
-    assert refusal.sentence(None) == "No cloud here. (rule: cloud)"
+def test_files_that_may_be_used():
+    policy = read(files={"loras": ["style.safetensors"], "embeddings": [], "_why": "a note"})
+    assert policy.files == (("embeddings", ()), ("loras", ("style.safetensors",)))
+    assert {"No embeddings may be used.", "Of loras, only style.safetensors may be used."} <= {*explain(policy)}
+
+
+def test_the_checker_clip_names_its_files():
+    clip = dict(check_images="block", checker="clip", clip_vision="vit.safetensors", text_encoder="clip_l.safetensors")
+    assert any("clip (vit.safetensors, clip_l.safetensors)" in line for line in explain(read(**clip)))

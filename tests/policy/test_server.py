@@ -43,7 +43,7 @@ def test_a_harmless_graph_runs_guarded_and_is_written_down(ruled):
     result = ruled.run(graph())
     assert result.status == "success" and len(result.images) == 1, result.error
     assert decisions(ruled)[-1]["action"] == "admitted"
-    assert audit.verify(audit.files(str(place(ruled.folder)))) == len(decisions(ruled))
+    assert audit.survey(audit.files(str(place(ruled.folder)))).decisions == len(decisions(ruled))
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,29 @@ def test_a_file_that_is_broken_gone_or_changed_never_lets_a_picture_through(rule
     finally:
         write(ruled.folder, POLICY)
     assert ruled.run(graph(seed=2)).status == "success"
+
+
+def test_users_are_told_in_their_language_at_the_door_and_while_it_runs(ruled):
+    chinese = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
+    refused = requests.post(f"{ruled.url}/prompt", json={"prompt": graph("a zorp")}, headers=chinese, timeout=10)
+    error = refused.json()["error"]
+    assert "要求生成“zorp”" in error["message"] and "This is a class." in error["message"]
+    assert refused.json()["node_errors"]["2"]["errors"][0]["message"] == error["message"]
+    page = requests.post(
+        f"{ruled.url}/prompt", json={"prompt": graph("a zorp")}, cookies={"concept_guards_language": "zh"}, timeout=10
+    )
+    assert page.json()["error"]["message"] == error["message"]
+    short = requests.post(f"{ruled.url}/prompt", json={"prompt": graph(steps=1)}, headers=chinese, timeout=10)
+    ended = ruled.wait(short.json()["prompt_id"])
+    assert ended.status == "error" and "这里至少需要 2 步" in ended.error
+    tripped = ruled.run(graph(sampler="EvilDirect"))  # whose run it is cannot be known
+    assert "cannot be guarded" in tripped.error and "无法防护" in tripped.error
+
+
+def test_a_guard_of_the_users_own_may_look_at_the_model(ruled):
+    made = graph("a candy", model=["8", 0])
+    made["8"] = {
+        "class_type": "GuardConcepts",
+        "inputs": {"model": ["1", 0], "clip": ["1", 1], "concepts": "knife", "strictness": "balanced"},
+    }
+    assert ruled.run(made).status == "success"

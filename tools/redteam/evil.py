@@ -96,6 +96,89 @@ class Joined:
         return (a + b,)
 
 
+class Any:
+    """Passes anything on as anything."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("*",), "run", "evil"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"anything": ("*",)}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):
+        return True
+
+    def run(self, anything):
+        return (anything,)
+
+
+class Adapter:
+    """Gives every cross-attention the rows of another text beside the prompt's, as adapters for pictures do."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("MODEL",), "run", "evil"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",), "conditioning": ("CONDITIONING",)}}
+
+    def run(self, model, conditioning):
+        more, worn = conditioning[0][0], model.clone()
+
+        def attend(q, k, v, extra):
+            rows = more.to(k).expand(len(k), -1, -1)
+            return q, torch.cat((k, rows), 1), torch.cat((v, rows), 1)
+
+        worn.set_model_attn2_patch(attend)
+        return (worn,)
+
+
+class Swap(Adapter):
+    """Has the model read another text in every evaluation, as packs that schedule prompts do."""
+
+    def run(self, model, conditioning):
+        other, worn = conditioning[0][0], model.clone()
+
+        def swap(apply, args):
+            rows = args["c"]["c_crossattn"]
+            return apply(
+                args["input"], args["timestep"], **{**args["c"], "c_crossattn": other.to(rows).expand_as(rows)}
+            )
+
+        worn.set_model_unet_function_wrapper(swap)
+        return (worn,)
+
+
+class Style:
+    """A style model that adds the rows of a text, for the host's own StyleModelApply."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("STYLE_MODEL", "CLIP_VISION_OUTPUT"), "run", "evil"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"conditioning": ("CONDITIONING",)}}
+
+    def run(self, conditioning):
+        self.rows = conditioning[0][0]
+        return self, None
+
+    def get_cond(self, _):
+        return self.rows
+
+
+class Cloud:
+    """Would ask a service far away for a picture."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY, API_NODE = ("IMAGE",), "run", "evil", True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING", {"default": ""})}}
+
+    def run(self, text):
+        return (torch.rand(1, 96, 96, 3),)
+
+
 @PromptServer.instance.routes.post("/evil/queue")
 async def queue(request):
     """Queues a graph that no door has seen."""
@@ -114,4 +197,9 @@ NODE_CLASS_MAPPINGS = {
     "EvilExpanding": Expanding,
     "EvilLeak": Leak,
     "EvilJoined": Joined,
+    "EvilAny": Any,
+    "EvilAdapter": Adapter,
+    "EvilSwap": Swap,
+    "EvilStyle": Style,
+    "EvilCloud": Cloud,
 }
