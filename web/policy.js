@@ -3,8 +3,8 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 const TEXTS = {
-  en: { badge: "Policy", forbids: "Kept out of pictures here", fault: "Nothing may run", ask: "Ask" },
-  zh: { badge: "策略", forbids: "此处的图片中不会出现", fault: "目前无法运行", ask: "请询问" },
+  en: { badge: "Policy", refused: "Not allowed here", forbids: "Kept out of pictures here", fault: "Nothing may run", ask: "Ask" },
+  zh: { badge: "策略", refused: "这里不允许", forbids: "此处的图片中不会出现", fault: "目前无法运行", ask: "请询问" },
 };
 
 function language() {
@@ -41,6 +41,9 @@ if (policy.in_force) {
   tellLanguage();
   extension.setup = tellLanguage; // the settings are there now
   api.addEventListener("promptQueueing", tellLanguage);
+  api.addEventListener("concept_guards_policy_refused", ({ detail }) =>
+    app.extensionManager.toast.add({ severity: "error", summary: TEXTS[language()].refused, detail: detail.message, life: 20000 }),
+  );
   extension.topbarBadges = [{ text: say.badge, variant: policy.fault ? "error" : "info", icon: "pi pi-shield", tooltip: tooltip(policy, say) }];
 }
 app.registerExtension(extension);

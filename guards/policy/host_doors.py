@@ -33,6 +33,7 @@ DOORS = ("/prompt", "/api/prompt")
 ROUTE = "/concept_guards/policy"
 PAGE = Path(__file__).parents[2] / "web" / "record.html"
 LAST = 200  # decisions that the page lists
+REFUSED = "concept_guards_policy_refused"  # the event that web/policy.js shows
 COOKIE = "concept_guards_language"  # set by web/policy.js to the language of the page
 
 
@@ -115,7 +116,8 @@ def answer(refusal: Refusal, caller: Caller) -> web.Response:
         "details": f"node {refusal.node}, {refusal.class_type}" if refusal.node else "",
         "extra_info": {"rule": refusal.rule, "node": refusal.node},
     }
-    on_node = {"errors": [error], "dependent_outputs": [], "class_type": refusal.class_type}
+    told = {**error, "details": error["message"]}  # what pages show on a node of errors that they do not know
+    on_node = {"errors": [told], "dependent_outputs": [], "class_type": refusal.class_type}
     return web.json_response(
         {"error": error, "node_errors": {refusal.node: on_node} if refusal.node else {}}, status=400
     )
@@ -131,6 +133,7 @@ def middleware(server):
         caller = caller_of(request)
         if caller.is_free:
             return await handler(request)
+        client = ""
         try:
             said = await request.json()
             graph = said.get("prompt") if isinstance(said, dict) else None
@@ -143,6 +146,8 @@ def middleware(server):
             logging.exception("concept-guards: a prompt could not be judged")
             refusal = Refusal("graph", "unread", values={"fault": type(error).__name__})
         if refusal is not None:
+            if client:  # pages show no more of it than that there was one
+                server.send_sync(REFUSED, {"message": sentence(refusal, caller.policy, caller.language)}, client)
             return answer(refusal, caller)
         known = _caller.set(caller)
         try:
