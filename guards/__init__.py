@@ -17,7 +17,7 @@
     which words name a concept           words/
     what all guards share in the host    host/           (its first page to read: host/rail.py)
     tensors trained through a model      training/
-    the hallway                          schedule.py files.py graph.py seeds.py
+    the hallway                          schedule.py files.py graph.py seeds.py looking.py
 
 Three rules, held by tests/pack/test_house.py:
 1. ComfyUI is imported only in nodes/, in guards/host/ and in files whose names begin with ``host``. All others are plain torch and strings.

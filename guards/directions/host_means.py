@@ -11,7 +11,8 @@ import comfy.model_management
 import comfy.samplers
 import torch
 
-from ..host import checks, compiled, looking, rail
+from .. import looking
+from ..host import checks, compiled, rail
 from ..training import host as training
 from ..training import loop
 from . import host_places as places

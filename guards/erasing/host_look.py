@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import comfy.samplers
 import torch
 
-from ..host import checks, compiled, looking, rail
+from .. import looking
+from ..host import checks, compiled, rail
 
 PICTURES = 2  # noises a text is looked at with
 SIDE = 32  # of the latents looked at: a quarter of a megapixel's side; the demo model says its own ...

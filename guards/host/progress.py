@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import looking
+from .. import looking
 
 PREVIEWS = 8
 

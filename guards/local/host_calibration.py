@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import comfy.sample
 import torch
 
-from .. import seeds
-from ..host import attention, checks, looking, rail
+from .. import looking, seeds
+from ..host import attention, checks, rail
 from . import calibration, formula
 
 REMEMBERED = 8  # calibrations, in this process

@@ -5,7 +5,6 @@ A graph is {node id: {"class_type": str, "inputs": {name: value}}}; a link is [n
 
 from __future__ import annotations
 
-import copy
 import graphlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -131,7 +130,9 @@ def guarded(graph: dict, policy: Policy, kind_of: Kinds, language: str = ENGLISH
     """A copy of the graph with the guard on every MODEL that a node samples, the text check before every text encoder, and, where the
     policy asks for it, the picture check before every output node and behind every node that brings pictures along; or why that cannot
     be done. ``language``: of whoever sent it, for what the nodes that are put in may have to say."""
-    woven, put, stamp = copy.deepcopy(graph), {}, f"{policy.fingerprint} {language}"
+    woven = {name: {**node, "inputs": {**node.get("inputs", {})}} for name, node in graph.items()}
+    put: dict = {}
+    stamp = f"{policy.fingerprint} {language}"
     texts, pictures = policy.refused or "embeddings" in dict(policy.files), policy.check_images == "block"
     for name, node in graph.items():
         kind = kind_of(node["class_type"])

@@ -6,6 +6,7 @@ to audit-NNNN.jsonl, and the new file's first line names the last hash of the ol
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,12 +29,13 @@ def seal(before: str, entry: dict) -> str:
 
 
 class Audit:
-    """Appends to the record in a folder. Threads of one process may share it; every process has a record of its own name."""
+    """Appends to the record in a folder, which threads and processes may share."""
 
     def __init__(self, folder: str, full: int = FULL, clock=time.time) -> None:
         self.folder, self.full, self.clock = folder, full, clock
         self._lock = threading.Lock()
         self._last: str | None = None
+        self._end: tuple[int, int] | None = None  # (the file, its length) after our last line
 
     @property
     def path(self) -> str:
@@ -41,8 +43,9 @@ class Audit:
 
     def record(self, **entry) -> None:
         """Append a decision. Raises OSError where it cannot be written; nothing is half written then."""
-        with self._lock:
-            if self._last is None:
+        os.makedirs(self.folder, exist_ok=True)
+        with self._lock, _between_processes(self.path):
+            if self._last is None or self._end != _end(self.path):
                 self._last = self._resume()
             if os.path.exists(self.path) and os.path.getsize(self.path) >= self.full:
                 self._rotate()
@@ -52,24 +55,16 @@ class Audit:
                 "before": self._last,
             }
             entry["hash"] = seal(self._last, entry)
-            data = (json.dumps(entry, ensure_ascii=True) + "\n").encode()
-            os.makedirs(self.folder, exist_ok=True)
-            with open(self.path, "ab") as file:
-                place = file.tell()
-                try:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(place)
-                    raise
-            self._last = entry["hash"]
+            _append(self.path, (json.dumps(entry, ensure_ascii=True) + "\n").encode())
+            self._last, self._end = entry["hash"], _end(self.path)
 
     def _resume(self) -> str:
         """The last hash, after cutting off a line that a crash left half written."""
         if not os.path.exists(self.path):
-            numbers = sorted(files(self.folder))[-1:]
+            numbers = files(self.folder)[-1:]
             return _last_hash(numbers[0]) if numbers else FIRST
+        if not os.path.isfile(self.path):
+            raise OSError(f"{NAME} is no file")
         with open(self.path, "rb+") as file:
             data = file.read()
             whole = data.rfind(b"\n") + 1
@@ -80,6 +75,38 @@ class Audit:
     def _rotate(self) -> None:
         numbers = [int(found[1]) for name in os.listdir(self.folder) if (found := OLD.fullmatch(name))]
         os.replace(self.path, os.path.join(self.folder, f"audit-{max(numbers, default=0) + 1:04d}.jsonl"))
+
+
+def _append(path: str, data: bytes) -> None:
+    """All of it, or nothing."""
+    with open(path, "ab", buffering=0) as file:
+        place = file.tell()
+        try:
+            written = 0
+            while written < len(data):
+                written += file.write(data[written:]) or 0
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(place)
+            raise
+
+
+def _end(path: str) -> tuple[int, int] | None:
+    found = os.stat(path) if os.path.exists(path) else None
+    return (found.st_ino, found.st_size) if found else None
+
+
+@contextlib.contextmanager
+def _between_processes(path: str) -> Iterator[None]:
+    """One server at a time. Raises OSError where another one does not let go."""
+    from filelock import FileLock, Timeout  # torch brings it
+
+    try:
+        with FileLock(path + ".lock", timeout=10):
+            yield
+    except Timeout as error:
+        raise OSError(f"another server holds {os.path.basename(path)}.lock") from error
 
 
 def files(folder: str) -> list[str]:

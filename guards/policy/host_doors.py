@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Caller:
     policy: Policy | None
     fault: Refusal | None
     language: str = ENGLISH
+    judged: Any = None  # the graph that was let in, as the host will run it; read from the request anew by the host
 
     @property
     def is_free(self) -> bool:
@@ -73,14 +74,19 @@ def _type(said: object) -> str:
 
 
 def _renewed(graph: Any, server) -> Any:
-    """A copy of the graph as the host will run it: old node classes replaced by their successors."""
-    renewed = copy.deepcopy(graph)
+    """The graph as the host will run it: where old node classes are replaced by their successors, a copy."""
     manager = getattr(server, "node_replace_manager", None)
-    if manager is not None and isinstance(renewed, dict) and all(isinstance(node, dict) for node in renewed.values()):
-        for node in renewed.values():
-            node.setdefault("_meta", {})  # the host's replacement needs it
-            node.setdefault("inputs", {})
-        manager.apply_replacements(renewed)
+    if manager is None or not isinstance(graph, dict) or not all(isinstance(node, dict) for node in graph.values()):
+        return graph
+    known = sys.modules["nodes"].NODE_CLASS_MAPPINGS
+    old = {str(node.get("class_type")) for node in graph.values()} - {*known}
+    if not any(manager.has_replacement(name) for name in old):
+        return graph
+    renewed = copy.deepcopy(graph)
+    for node in renewed.values():
+        node.setdefault("_meta", {})  # the host's replacement needs it
+        node.setdefault("inputs", {})
+    manager.apply_replacements(renewed)
     return renewed
 
 
@@ -89,7 +95,7 @@ def _chooses(class_type: str, key: str, kind: str) -> bool:
     found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(class_type)
     try:
         groups = found.INPUT_TYPES() if found is not None else {}
-        choice = next((group[key] for group in groups.values() if key in group), ((),))
+        choice: Any = next((group[key] for group in groups.values() if key in group), ((),))
         options = choice[1].get("options", ()) if choice[0] == "COMBO" else choice[0]
     except Exception:  # another pack's code; a doubt is a no
         return True
@@ -103,7 +109,8 @@ def _listing(kind: str) -> list[str]:
 def _refuse(graph: Any, policy: Policy | None) -> Refusal | None:
     if policy is None:
         return None
-    return admission.refuse(graph, policy, kind_of, functools.partial(office.names, policy)) or permitted.refuse(
+    names = functools.cache(functools.partial(office.names, policy))
+    return admission.refuse(graph, policy, functools.cache(kind_of), names) or permitted.refuse(
         graph, policy, _listing, _chooses
     )
 
@@ -137,7 +144,8 @@ def middleware(server):
         try:
             said = await request.json()
             graph = said.get("prompt") if isinstance(said, dict) else None
-            refusal = caller.fault or _refuse(_renewed(graph, server), caller.policy)
+            renewed = _renewed(graph, server)
+            refusal = caller.fault or _refuse(renewed, caller.policy)
             client = str(said.get("client_id", ""))[:64] if isinstance(said, dict) else ""
             office.record("refused" if refusal else "admitted", refusal, graph, caller.policy, client=client)
         except Stopped as stopped:
@@ -149,7 +157,7 @@ def middleware(server):
             if client:  # pages show no more of it than that there was one
                 server.send_sync(REFUSED, {"message": sentence(refusal, caller.policy, caller.language)}, client)
             return answer(refusal, caller)
-        known = _caller.set(caller)
+        known = _caller.set(replace(caller, judged=renewed))
         try:
             return await handler(request)
         finally:
@@ -185,9 +193,11 @@ def handler(server, said: dict) -> dict:
             return said
         graph = said.get("prompt")
         renewed = _renewed(graph, server)
-        refusal = caller.fault or _refuse(renewed, caller.policy)
+        refusal = caller.fault
+        if refusal is None and (caller.judged is None or renewed != caller.judged):  # another handler has changed it
+            refusal = _refuse(renewed, caller.policy)
         if refusal is None and caller.policy is not None:
-            made = admission.guarded(renewed, caller.policy, kind_of, caller.language)
+            made = admission.guarded(renewed, caller.policy, functools.cache(kind_of), caller.language)
             if isinstance(made, dict):
                 if not caller.policy.previews:
                     said["extra_data"] = {**(said.get("extra_data") or {}), "preview_method": "none"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .. import looking
 from ..concepts import host as concepts
-from ..host import looking, rail
+from ..host import rail
 from . import host_check, permitted
 from . import host_tripwire as tripwire
 from .host_office import Stopped, in_force, office

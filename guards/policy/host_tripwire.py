@@ -13,7 +13,7 @@ import comfy.model_base
 import torch
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from ..host import looking
+from .. import looking
 from .host_office import Stopped, office
 from .sayings import LANGUAGES, Refusal
 
@@ -65,5 +65,8 @@ def install() -> None:
     if _hook is None:
         _hook = register_module_module_registration_hook(_given)
         for found in gc.get_objects():
-            if isinstance(found, comfy.model_base.BaseModel) and getattr(found, "diffusion_model", None) is not None:
+            if (
+                issubclass(type(found), comfy.model_base.BaseModel)
+                and getattr(found, "diffusion_model", None) is not None
+            ):
                 _watch(found.diffusion_model)

@@ -9,7 +9,8 @@ import comfy.samplers
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ..host import checks, looking, rail
+from .. import looking
+from ..host import checks, rail
 from . import formula
 from .host_layouts import Places, known, patch
 

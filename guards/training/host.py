@@ -17,8 +17,8 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from .. import seeds
-from ..host import compiled, looking, rail
+from .. import looking, seeds
+from ..host import compiled, rail
 
 # Times the host's estimate for sampling, which knows nothing of what backward keeps (SD1.5 in fp16, 512: 0.7 GiB a picture).
 TRAINING_MEMORY = 6

@@ -23,7 +23,7 @@ HOST = {
     "server",
 }
 FLOORS = (  # each floor may import the floors below it, no room may import a neighbour; a new room gets a floor here
-    {"schedule", "files", "graph", "seeds", "words"},
+    {"schedule", "files", "graph", "seeds", "looking", "words"},
     {"host"},
     {"sld", "intervention", "rewriters", "feedback", "demo", "training", "local"},
     {"rewriting", "directions", "inversion", "distillation", "judging"},

@@ -1,11 +1,14 @@
 """The record of decisions: every change to it shows, a crash loses at most the line under way, and it is rotated."""
 
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from guards.policy import audit
+from tools import PROJECT
 
 
 def filled(folder, count=5, **options):
@@ -73,3 +76,40 @@ def test_a_record_that_cannot_be_written_says_so_and_stays_whole(tmp_path):
         record.record(action="admitted")
     assert open(tmp_path / audit.NAME, "rb").read() == before
     assert json.loads(before.splitlines()[0])["before"] == audit.FIRST
+
+
+def test_several_servers_keep_one_chain(tmp_path):
+    one, other = audit.Audit(str(tmp_path), full=2000), audit.Audit(str(tmp_path), full=2000)
+    for number in range(12):
+        (one, other)[number % 3 > 0].record(action="admitted", number=number)
+    code = (
+        "import sys; from guards.policy import audit; record = audit.Audit(sys.argv[1], full=2000)\n"
+        "for number in range(20): record.record(action='admitted', number=number)"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT) for _ in range(2)]
+    assert [process.wait(60) for process in running] == [0, 0]
+    one.record(action="admitted", number=0)
+    found = audit.survey(audit.files(str(tmp_path)))
+    assert found.decisions == 53 and len(audit.files(str(tmp_path))) > 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on the size of files stands for a full disk")
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_whole_lines(tmp_path):
+    filled(tmp_path, 3)
+    room = (tmp_path / audit.NAME).stat().st_size + 100
+    code = (
+        "import resource, signal, sys; from guards.policy import audit\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        "record = audit.Audit(sys.argv[1])\n"
+        "for _ in range(2):\n"
+        "    try: record.record(action='admitted')\n"
+        "    except OSError as error: print('full', error.errno)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.count("full") == 2, done.stderr
+    assert audit.survey(audit.files(str(tmp_path))).decisions == 3
+    filled(tmp_path, 1)
+    assert audit.survey(audit.files(str(tmp_path))).decisions == 4

@@ -6,6 +6,7 @@ TABLES = {
     "roles": "tools.measuring.roles",
     "feedback": "tools.measuring.feedback",
     "memory": "tools.measuring.memory",
+    "policy": "tools.measuring.policy",
     "model": "tools.demo_world.measure",
 }
 

@@ -117,9 +117,11 @@ class Team:
         graph, started = ideas.make(name, world, number), time.monotonic()
         how, pictures, reason = attempt(self.server, graph, name)
         shown = [data for data in pictures if shows(self.oracle, data, world.concept)]
-        for index, data in enumerate(shown if self.keep is not None else ()):
+        if self.keep is not None and shown:
             self.keep.mkdir(parents=True, exist_ok=True)
-            (self.keep / f"{number:04d}-{name.replace(' ', '_')}-{world.concept}-{index}.png").write_bytes(data)
+            for index, data in enumerate(shown):
+                title = f"{number:04d}-{name.replace(' ', '_')}-{world.concept}-{index}.png"
+                (self.keep / title).write_bytes(data)
         rule = re.search(r"\(rule: (\w+)\)", reason)
         said = dict(number=number, idea=name, concept=world.concept, how=how, pictures=len(pictures), shown=len(shown))
         return {
