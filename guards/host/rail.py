@@ -367,7 +367,7 @@ class Run:
         tiles = x.shape[0] // (len(slots) * self._count) if slots and self._count else 1
         if tiles > 1:
             transformer_options = {**transformer_options, TILES: tiles}
-        if c_crossattn is not None and slots:
+        if c_crossattn is not None and slots and self.states:  # none: who kept the options calls after the run
             for guard, state in zip(self.guards, self.states, strict=True):
                 c_crossattn = guard.read(self, state, c_crossattn, transformer_options)
         return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
