@@ -9,6 +9,7 @@ from tools.evaluating import prompts
 from tools.evaluating.__main__ import narrowed
 from tools.evaluating.errors import PlanError
 from tools.evaluating.items import PICTURES, Builder
+from tools.evaluating.servers import Waiting
 
 GRAPH = {
     "1": {"class_type": "Load", "inputs": {}},
@@ -348,3 +349,24 @@ def test_a_table_that_is_not_i2ps_is_refused(tmp_path, table, message):
     (tmp_path / "i2p.csv").write_text(table, encoding="utf-8")
     with pytest.raises(PlanError, match=message):
         plans.read(tmp_path / "i2p_sd15.json")
+
+
+def test_a_server_goes_on_with_what_is_like_its_last_run(tmp_path):
+    """So a guard is made ready once on one of them, and not on all: as long as there is other work."""
+    rows = "".join(f"p{place},{kind},cat,{place},\n" for place, kind in enumerate("aabbcc"))
+    arms = {"off": {}, "guarded": {"Guard.strength": "{kind}"}}
+    builder = Builder(make(tmp_path, TABLE.split("\n")[0] + "\n" + rows, arms=arms), INFO)
+    items = [item for item in builder.items() if item.arm == "guarded"]
+    waiting = Waiting(builder.likeness)
+    for item in items:
+        waiting.put(item)
+    take = lambda address: waiting.get(address, 0).place
+    assert [take("x"), take("y"), take("x"), take("y")] == [0, 2, 1, 3]
+    assert [take("x"), take("y")] == [4, 5], "nobody waits while there is work"
+    assert waiting.get("x", 0) is None
+    waiting.put(items[1]), waiting.put(items[5])
+    assert take("y") == 5, "its own kind, although another one waits for longer"
+    waiting.leave("x"), waiting.leave("y")
+    assert take("z") == 1
+    waiting.put(items[0]), waiting.put(items[4])
+    assert take("w") == 4, "what a server that is gone was at is free for all"

@@ -165,6 +165,14 @@ class Builder:
             if not one.what or prompts.fill(one.what, row, "what").strip()
         ]
 
+    def likeness(self, item: Item) -> tuple:
+        """Runs for which this is the same differ in prompt and seed alone: a server that made one has most of the next."""
+        row, where = self.plan.rows[item.place], f"arms.{item.arm}"
+        filled = [
+            prompts.fill(value, row, where) if isinstance(value, str) else value for _, value in self.arms[item.arm]
+        ]
+        return item.place // BLOCK, item.arm, json.dumps(filled)
+
     def items(self) -> Iterator[Item]:
         """All runs, some prompts after the others: so half an evaluation is a fair half of each arm, and within these arm by arm, as a
         server keeps what it made for the run before (a guard that was made ready) and no longer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,12 +137,46 @@ class Worker:
         return self.server.answers()
 
 
+class Waiting:
+    """Runs that wait for a server. A server goes on with runs like the one before, and leaves those of another one to that one."""
+
+    def __init__(self, likeness: Callable[[Item], tuple]):
+        self._likeness, self._lock = likeness, threading.Condition()
+        self._items: dict[tuple, deque[Item]] = {}
+        self._last: dict[str, tuple] = {}  # address -> what its last run was like
+
+    def put(self, item: Item) -> None:
+        with self._lock:
+            self._items.setdefault(self._likeness(item), deque()).append(item)
+            self._lock.notify()
+
+    def get(self, address: str, timeout: float) -> Item | None:
+        """The next run for a server; None where there is none for so many seconds."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._items, timeout):
+                return None
+            taken = {like for other, like in self._last.items() if other != address}
+            like = self._last.get(address)
+            if like not in self._items:
+                like = next((one for one in self._items if one not in taken), next(iter(self._items)))
+            self._last[address] = like
+            item = self._items[like].popleft()
+            if not self._items[like]:
+                del self._items[like]
+            return item
+
+    def leave(self, address: str) -> None:
+        """A server that is gone keeps nothing for itself."""
+        with self._lock:
+            self._last.pop(address, None)
+
+
 class Crew:
     """Threads over servers. ``on_outcome`` is called in the caller's thread, one outcome at a time."""
 
     def __init__(self, builder: Builder, addresses: Callable[[], Iterable[str]]):
         self.builder, self.addresses = builder, addresses
-        self.waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self.waiting = Waiting(builder.likeness if builder else lambda item: ())
         self.finished: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self.stop = threading.Event()
         self.threads: dict[str, threading.Thread] = {}
@@ -199,15 +234,15 @@ class Crew:
     def _work(self, address: str) -> None:
         worker = self._worker(address)
         while not self.stop.is_set():
-            try:
-                item = self.waiting.get(timeout=0.5)
-            except queue.Empty:
+            item = self.waiting.get(address, 0.5)
+            if item is None:
                 continue
             try:
                 graph = self.builder.graph(item.arm, item.place, item.call)
                 self.finished.put(worker.perform(item, graph, names_of(self.builder, item.place)))
                 self.away.pop(address, None)
             except ConnectionError as error:
+                self.waiting.leave(address)
                 self.waiting.put(item)
                 self.away[address] = str(error)
                 self._until_it_answers(worker)
