@@ -7,5 +7,6 @@ servers.py     runs on servers, by threads;  ray_servers.py: the same over a Ray
 results.py     one line a run, appended and on the disk before the next; goes on where it stopped
 measures.py    the field's figures, from plain numbers
 tables.py      results -> figures of each arm
-plots.py, report.py     figures -> one HTML file
+plots.py, report.py     figures -> one HTML file;  plain.py: the same as Markdown
+rating.py      pictures -> a feedback set for people to rate
 """
