@@ -96,3 +96,14 @@ class BannedWords:
                 for token, score in allowed:
                     scores[row, token] = score
         return scores
+
+
+class EachRow:
+    """A logits processor that has one for each row, in order."""
+
+    def __init__(self, processors: Sequence[BannedWords]):
+        self.processors = processors
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        rows = [process(input_ids[row : row + 1], scores[row : row + 1]) for row, process in enumerate(self.processors)]
+        return torch.cat(rows)

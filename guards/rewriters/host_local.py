@@ -24,8 +24,9 @@ import torch
 from .. import seeds
 from ..host import progress
 from . import gguf_header
+from . import host_beginnings as beginnings
 from . import host_local_folder as llm_folder
-from .decoding import BannedWords, alternating, plain_conversation, without_markup
+from .decoding import BannedWords, EachRow, alternating, plain_conversation, without_markup
 from .protocol import Answer, RewriterError, verdict
 
 LARGE = 2e9  # bytes of weights in float32 from which they are kept smaller
@@ -46,7 +47,7 @@ class Loaded:
 
     def __init__(self, path):
         self.tokenizer, model = _read(path, make_room(path))
-        self.limit = _context(model.config)
+        self.limit, self.beginnings = _context(model.config), beginnings.Beginnings()
         self.special = sorted(
             {*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}, key=len, reverse=True
         )
@@ -59,7 +60,7 @@ class Loaded:
         management.current_loaded_models[:] = [
             entry for entry in management.current_loaded_models if entry.model is not self.patcher
         ]
-        self.patcher = self.tokenizer = None
+        self.patcher = self.tokenizer = self.beginnings = None
 
 
 def _dtype(device, count):
@@ -212,15 +213,16 @@ def free():
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def prompt_ids(loaded, messages):
-    """The conversation as token ids (1, n), by the tokenizer's chat template; markup inside a message is no markup."""
+def prompt_ids(loaded, messages, opened=True):
+    """The conversation as token ids (1, n), by the tokenizer's chat template; markup inside a message is no markup. ``opened``: with the
+    opening of an answer behind it."""
     messages = [{**m, "content": without_markup(m["content"], loaded.special)} for m in messages]
     tokenizer = loaded.tokenizer
     if not tokenizer.chat_template:
         return tokenizer(plain_conversation(messages), return_tensors="pt")["input_ids"]
     from jinja2.exceptions import TemplateError
 
-    options = dict(add_generation_prompt=True, return_tensors="pt", return_dict=True, enable_thinking=False)
+    options = dict(add_generation_prompt=opened, return_tensors="pt", return_dict=True, enable_thinking=False)
     try:
         return tokenizer.apply_chat_template(messages, **options)["input_ids"]
     except TemplateError:  # Gemma 1 and 2 know no system role
@@ -249,37 +251,58 @@ def _stoppable(model):
 
 def generate(loaded, messages, max_length, temperature, seed, banned):
     """One Answer. Greedy at temperature 0, else sampled from ``seed``; the global random state is as before afterwards."""
+    return generate_all(loaded, [messages], max_length, temperature, seed, [banned])[0]
+
+
+def generate_all(loaded, conversations, max_length, temperature, seed, banned):
+    """An Answer to each of some conversations, all at once. ``banned``: words for each."""
     management.load_models_gpu([loaded.patcher], force_full_load=True)
     model, device = loaded.patcher.model.language_model, loaded.patcher.load_device
-    ids = prompt_ids(loaded, messages)
-    asked = ids.shape[1]
-    if asked + max_length > loaded.limit:
+    asked = [prompt_ids(loaded, messages) for messages in conversations]
+    longest = max(ids.shape[1] for ids in asked)
+    if longest + max_length > loaded.limit:
         raise RewriterError(
-            f"the conversation is {asked} tokens long and the answer may take {max_length}, but this model looks back "
+            f"the conversation is {longest} tokens long and the answer may take {max_length}, but this model looks back "
             f"{loaded.limit} at most. Shorten the query, lower max_length, or use a model with a longer context."
         )
-    processors = (
-        [BannedWords(banned, lambda tokens: loaded.tokenizer.decode(tokens, skip_special_tokens=True), asked)]
-        if banned
-        else []
-    )
+    decode = lambda tokens: loaded.tokenizer.decode(tokens, skip_special_tokens=True)
     sampling = (
         dict(do_sample=True, temperature=temperature, top_k=64, top_p=0.95)
         if temperature > 0
         else dict(do_sample=False, temperature=None, top_k=None, top_p=None)
     )
     management.throw_exception_if_processing_interrupted()
+    banning = [EachRow([BannedWords(words, decode, longest) for words in banned])] if any(banned) else []
     with torch.inference_mode(), _seeded(seed, device), _stoppable(model):
         out = model.generate(
-            ids.to(device),
-            attention_mask=torch.ones_like(ids).to(device),
+            **_begun(loaded, model, conversations, [ids.to(device) for ids in asked]),
             max_new_tokens=max_length,
             pad_token_id=_pad(loaded.tokenizer),
-            logits_processor=processors,
+            logits_processor=banning,
             **sampling,
         )
-    made = out[0, asked:]
-    return Answer(loaded.tokenizer.decode(made, skip_special_tokens=True).strip(), asked, len(made))
+    ends = _ends(model, loaded.tokenizer)
+    made = [_until(row, ends) for row in out[:, longest:].tolist()]
+    return [Answer(decode(row).strip(), ids.shape[1], len(row)) for row, ids in zip(made, asked)]
+
+
+def _begun(loaded, model, conversations, asked):
+    """What `generate` takes for conversations of the token ids ``asked``."""
+    part_ids = lambda part: prompt_ids(loaded, part, opened=False)
+    found = [beginnings.places(ids, messages, part_ids) for ids, messages in zip(asked, conversations)]
+    return loaded.beginnings.inputs(model, asked, found, _pad(loaded.tokenizer))
+
+
+def _ends(model, tokenizer):
+    """The tokens that end an answer."""
+    ends = model.generation_config.eos_token_id
+    return {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+
+
+def _until(row, ends):
+    """A row of made tokens up to its end, that included: what follows only fills up."""
+    end = next((place for place, token in enumerate(row) if token in ends), len(row) - 1)
+    return row[: end + 1]
 
 
 def first_words(loaded, messages, most=64):
@@ -294,8 +317,7 @@ def first_words(loaded, messages, most=64):
     management.throw_exception_if_processing_interrupted()
     with torch.inference_mode(), _stoppable(model):
         out = model.generate(
-            ids.to(device),
-            attention_mask=torch.ones_like(ids).to(device),
+            **_begun(loaded, model, [messages], [ids.to(device)]),
             max_new_tokens=1,
             pad_token_id=_pad(loaded.tokenizer),
             do_sample=False,
@@ -354,6 +376,12 @@ class LocalRewriter:
         temperature = self.temperature if temperature is None else temperature
         with self._told():
             return generate(load(self.path), messages, self.max_length, temperature, seed, tuple(banned))
+
+    async def chat_all(self, conversations, *, seed=0, banned=()):
+        """See `protocol.CrowdRewriter`."""
+        with self._told():
+            banned = banned or [()] * len(conversations)
+            return generate_all(load(self.path), conversations, self.max_length, 0.0, seed, banned)
 
     async def judge(self, messages, *, seed=0):
         """See `protocol.JudgingRewriter`. A model that begins with something else than yes or no is asked for its words."""

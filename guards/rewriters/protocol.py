@@ -95,6 +95,17 @@ class JudgingRewriter(ChatRewriter, Protocol):
 
 
 @runtime_checkable
+class CrowdRewriter(ChatRewriter, Protocol):
+    """A ChatRewriter that answers several conversations at once in less time than one after the other."""
+
+    async def chat_all(
+        self, conversations: Sequence[Sequence[dict]], *, seed: int = 0, banned: Sequence[Sequence[str]] = ()
+    ) -> list[Answer]:
+        """The likeliest answer (temperature 0) to each. ``banned``: words for each. Raises as `chat` does."""
+        ...
+
+
+@runtime_checkable
 class BoundedRewriter(ChatRewriter, Protocol):
     """A ChatRewriter, a dataclass, that bounds its answers: `dataclasses.replace` gives one with another bound."""
 

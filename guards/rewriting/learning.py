@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .. import seeds
-from ..rewriters.protocol import BoundedRewriter, ChatRewriter
+from ..rewriters.protocol import BoundedRewriter, ChatRewriter, CrowdRewriter
 from ..words.forms import STOP_WORDS
 from ..words.watch import fold, tokens, watch
 from .answers import caption, fault, plain, without_thinking
@@ -26,6 +26,7 @@ from .samples import Sample
 
 LONGEST = 4000  # characters of an instruction
 WRITING = 512  # tokens that writing an instruction may take, where the rewriter's own limit is lower
+CROWD = 8  # captions that are rewritten at once
 WARMTH = 0.7  # temperature at which instructions are written
 TASK = (
     "A language model is given an image caption and one or more concepts. It rewrites the caption so that the concepts are no longer "
@@ -160,13 +161,27 @@ class Learner:
     async def rewrites(self, instruction: str, samples: Sequence[Sample]) -> list[str]:
         """What the model makes of each sample's caption, cleaned."""
         made = []
-        for sample in samples:
-            answer = await self.rewriter.chat(
-                conversation(instruction, sample.caption, list(sample.concepts)), seed=self.seed
-            )
-            self.answered()
-            made.append(caption(answer.text))
+        for start in range(0, len(samples), CROWD):
+            asked = [
+                conversation(instruction, sample.caption, list(sample.concepts))
+                for sample in samples[start : start + CROWD]
+            ]
+            for answer in await self._answers(asked):
+                made.append(caption(answer.text))
         return made
+
+    async def _answers(self, conversations):
+        """An answer to each: all at once where the rewriter can and draws nothing."""
+        if isinstance(self.rewriter, CrowdRewriter) and self.rewriter.temperature == 0:
+            answers = await self.rewriter.chat_all(conversations, seed=self.seed)
+            for _ in answers:
+                self.answered()
+            return answers
+        answers = []
+        for messages in conversations:
+            answers.append(await self.rewriter.chat(messages, seed=self.seed))
+            self.answered()
+        return answers
 
     async def score(self, instruction: str) -> Score:
         """The instruction's Score on the held-out samples."""

@@ -153,3 +153,23 @@ def test_a_caption_that_implies_its_concept_is_judged_by_what_its_references_lea
     gone, kept = instruction.judge(sample, "The cafe raises its cups")
     assert gone and kept == 1.0
     assert instruction.implying(samples.Sample("a barn", ("cow",), ("a barn",))) == set()
+
+
+def test_a_rewriter_that_can_is_asked_for_several_captions_at_once():
+    class Crowd(llms.Scripted):
+        async def chat_all(self, conversations, *, seed=0, banned=()):
+            self.asked.append(len(conversations))
+            return [await self.chat(messages, seed=seed) for messages in conversations]
+
+    alone, crowd, counted = llms.Scripted(model), Crowd(model), []
+    one_by_one = collect(instruction.Learner(alone, TEACHING * 2, HELD, epochs=1, batch_size=12))
+    answered = lambda: counted.append(1)
+    assert (
+        collect(instruction.Learner(crowd, TEACHING * 2, HELD, epochs=1, batch_size=12, answered=answered))
+        == one_by_one
+    )
+    assert [n for n in crowd.asked if isinstance(n, int)] == [2, 8, 4, 2, 4, 2]
+    assert len(counted) == len(alone.asked)
+    warm = Crowd(model, temperature=0.5)
+    collect(instruction.Learner(warm, TEACHING, HELD, epochs=1))
+    assert not [n for n in warm.asked if isinstance(n, int)], "what is drawn is drawn one after the other, by its seed"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -74,6 +75,25 @@ def test_a_clean_query_costs_one_call_for_twenty_concepts_and_nothing_the_second
     run(back_end, "a blue house", ", ".join(names), seen=seen)
     run(back_end, "a red house", ", ".join([*names, "concept20"]), seen=seen, memory=known(*names, "concept20"))
     assert len(back_end.questions) == 3, "another query is another question; the first twenty of twenty-one are known"
+
+
+def test_other_words_of_a_concept_are_kept_out_of_a_rewrite_too():
+    back_end = Judge({PARTY: 0.9}, "Same: lager\nShows: pub", "a party in the garden with lager", MILK)
+    outcome = run(back_end, PARTY, memory=synonyms.Memory())
+    assert outcome.text == MILK and outcome.details[0]["refused"] == 'it still holds "lager" (beer)'
+
+
+def test_a_query_seen_before_takes_under_five_milliseconds_for_twenty_concepts():
+    names = ", ".join(f"concept number{number}" for number in range(20))
+    query = "a red house beside a lake, three boats and a wooden pier in the evening sun, oil painting, very detailed"
+    back_end, seen, taken = Judge({}), notice.Memory(), []
+    run(back_end, query, names, seen=seen)
+    for _ in range(20):
+        start = time.perf_counter()
+        run(back_end, query, names, seen=seen)
+        taken.append(time.perf_counter() - start)
+    assert len(back_end.questions) == 1 and not back_end.asked
+    assert min(taken) < 0.005, f"{min(taken) * 1e3:.1f} ms"
 
 
 def test_a_rewrite_whose_picture_would_still_show_it_has_failed():
