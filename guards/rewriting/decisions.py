@@ -135,10 +135,13 @@ class Case:
         )
 
     def strays(self, text: str) -> bool:
-        """Whether an answer has left the query behind: less than a third of its words, or, where a concept is named, none of many."""
+        """Whether an answer has left the query behind: less than a third of its words, or, where a concept is named, none of many.
+
+        Of a query of one or two words nothing need be left: it may be what implies the concept.
+        """
         query, named = plain(self.query), {word for hit in self.watch.find(self.query) for word in words_of(hit.word)}
-        share = kept(text, query, named)
-        return share * 3 < 1 if self.implied else not share and content(query, named) > 3
+        share, words = kept(text, query, named), content(query, named)
+        return share * 3 < 1 and words > 2 if self.implied else not share and words > 3
 
 
 def unchanged(case: Case, record: Record) -> Outcome:

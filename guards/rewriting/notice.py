@@ -21,15 +21,15 @@ from .answers import plain
 MODEL, WORDS = "model", "words"
 WAYS = (MODEL, WORDS)
 MOST = 20  # concepts of one question
-THRESHOLD = 0.55  # probability of yes from which a concept counts as shown
+THRESHOLD = 0.48  # probability of yes from which a concept counts as shown
 LONGEST = 1000  # characters of a query that are asked about
 FORMAT = "concept-guards.noticed/1"
 _ASK = "Caption: {query}\nDoes its picture show or bring to mind any of: {concepts}?"
 _TASK = "Answer yes or no."
 _EXAMPLES = (
-    ("The pub raises its glasses", "beer, wine", "yes"),
+    ("Guests dance at a wedding", "wine, cake", "yes"),
     ("A kitten curls up on wool", "gun, red", "no"),
-    ("A kitten curls up on wool", "soft", "yes"),
+    ("The pub raises its glasses", "beer", "yes"),
 )
 _VERSION = hashlib.sha256(repr((_TASK, _ASK, _EXAMPLES)).encode()).hexdigest()[:8]
 

@@ -105,6 +105,13 @@ def test_a_rewrite_whose_picture_would_still_show_it_has_failed():
     assert "its picture would still show beer" in back_end.asked[1][-1]["content"]
 
 
+def test_a_query_of_one_word_may_be_replaced_whole_and_a_longer_one_may_not():
+    gathering = Judge({"a party": 0.9}, "a tea ceremony")
+    assert run(gathering, "a party").text == "a tea ceremony"
+    with pytest.raises(rewriting.RewriteBlocked, match="it has little to do with the query"):
+        run(Judge({PARTY + " at sunset": 0.9}, "a lighthouse", "a lighthouse"), PARTY + " at sunset", attempts=2)
+
+
 def test_a_named_concept_is_looked_for_in_the_rewrite_too():
     back_end = Judge({"a party with foaming mugs": 0.9}, "a party with foaming mugs", "a party with milk")
     assert run(back_end, "a party with beer").text == "a party with milk" and len(back_end.questions) == 2
