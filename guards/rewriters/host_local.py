@@ -24,9 +24,8 @@ import torch
 from .. import seeds
 from ..host import progress
 from . import gguf_header
-from . import host_beginnings as beginnings
 from . import host_local_folder as llm_folder
-from .decoding import BannedWords, EachRow, alternating, plain_conversation, without_markup
+from .decoding import BannedWords, Beginnings, EachRow, alternating, beginnings, plain_conversation, without_markup
 from .protocol import Answer, RewriterError, verdict
 
 LARGE = 2e9  # bytes of weights in float32 from which they are kept smaller
@@ -47,7 +46,7 @@ class Loaded:
 
     def __init__(self, path):
         self.tokenizer, model = _read(path, make_room(path))
-        self.limit, self.beginnings = _context(model.config), beginnings.Beginnings()
+        self.limit, self.beginnings = _context(model.config), Beginnings()
         self.special = sorted(
             {*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()}, key=len, reverse=True
         )
@@ -289,7 +288,7 @@ def generate_all(loaded, conversations, max_length, temperature, seed, banned):
 def _begun(loaded, model, conversations, asked):
     """What `generate` takes for conversations of the token ids ``asked``."""
     part_ids = lambda part: prompt_ids(loaded, part, opened=False)
-    found = [beginnings.places(ids, messages, part_ids) for ids, messages in zip(asked, conversations)]
+    found = [beginnings(ids, messages, part_ids) for ids, messages in zip(asked, conversations)]
     return loaded.beginnings.inputs(model, asked, found, _pad(loaded.tokenizer))
 
 

@@ -40,7 +40,7 @@ def test_an_instruction_is_read_once_and_changes_no_answer(tiny, monkeypatch):
     longer = [length for _, length in read if length > 1]
     assert longer == [instruction, *(length - instruction for length in whole)], "the instruction, then each query"
     assert answers(rewriter, conversations[::-1]) == first[::-1], "what was asked before does not matter"
-    monkeypatch.setattr(local.beginnings, "places", lambda *_: [])
+    monkeypatch.setattr(local, "beginnings", lambda *_: [])
     read.clear()
     assert answers(rewriter, conversations) == first
     assert [length for _, length in read if length > 1] == whole
@@ -70,7 +70,7 @@ def test_several_are_answered_at_once_as_each_alone(tiny):
 
 def test_few_beginnings_are_kept(tiny):
     rewriter, loaded, _ = tiny
-    most = hosting.module("guards.rewriters.host_beginnings").MOST
+    most = hosting.module("guards.rewriters.decoding").MOST_BEGINNINGS
     for number in range(most + 2):
         llms.run(rewriter.chat([{"role": "system", "content": "cat " * (number + 1)}, asked("the house")[1]]))
     assert len(loaded.beginnings._known) == most
