@@ -4,8 +4,8 @@
 
 A thumbnail is square, as the template browser shows it: above what the graph makes without its guard, below with it, in the
 same order. A graph for the user's own checkpoint is run on the demo model instead, and its thumbnail says so. Graphs with a language
-model use that of the tests, and learn from a few samples only; *notice_and_rewrite* needs `python3 run.py fetch qwen-1.5b`. A graph that
-has no nodes called before and after shows what it makes, under the name of the node that shows it.
+model use that of the tests, and learn from a few samples only. A graph that has no nodes called before and after shows what it makes,
+under the name of the node that shows it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from pathlib import Path
 
 from .. import PROJECT
 from ..serving import graph as graphs
-from ..setup import fetch_model
 from ..setup.cache import SetupError, say
 from ..setup.language_model import language_model
 
 SIDE, STRIP, COLUMNS, GAP = 512, 28, 4, 4
 MOST_BYTES = 60_000
-LANGUAGE, FEW = ("rewrite_with_local_llm", "learn_instruction", "notice_and_rewrite"), "few.jsonl"
+LANGUAGE, FEW = ("rewrite_with_local_llm", "learn_instruction"), "few.jsonl"
 STAND_IN = {
     "EmptyLatentImage": {"width": 96, "height": 96, "batch_size": 8},
     "GuardForbiddenConcepts": {"preset": "custom", "concepts": "beer"},
@@ -51,19 +50,19 @@ def main() -> int:
         prepared_server(Path(folder)) as server,
     ):
         if any(name in LANGUAGE for name in names):
-            provide(Path(folder) / "models", better="notice_and_rewrite" in names)
+            provide(Path(folder) / "models")
         for name in names:
             path = make(server, PROJECT / "workflows" / f"{name}.json")
             say(f"{path.relative_to(PROJECT)}: {path.stat().st_size / 1000:.0f} kB")
     return 0
 
 
-def provide(models: Path, better: bool) -> None:
-    """The tests' language model, a few of the included samples, so that learning takes minutes, and a ``better`` model."""
+def provide(models: Path) -> None:
+    """The tests' language model, and a few of the included samples, so that learning takes minutes."""
     for folder in "LLM", "concept_guards_samples":
         (models / folder).mkdir(parents=True, exist_ok=True)
-    for model in (language_model(), *([fetch_model.place_of("qwen-1.5b")] if better else ())):
-        shutil.copyfile(model, models / "LLM" / model.name)
+    model = language_model()
+    shutil.copyfile(model, models / "LLM" / model.name)
     lines = (PROJECT / "models" / "rewrite_samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (models / "concept_guards_samples" / FEW).write_text("".join([*lines[:3], lines[-1]]), encoding="utf-8")
 
