@@ -128,6 +128,7 @@ class Case:
         return (
             fault(text, self.query)
             or self.left(text)
+            or ("it is the input caption as it was" if self.noticed and _same(text, self.query) else "")
             or ("it repeats the instruction" if echoes(text, instruction, self.query) else "")
             or ("it goes round in circles" if loops(text, self.query) else "")
             or ("it talks to its reader, as advertisements do" if advertises(text, self.query) else "")
@@ -163,7 +164,7 @@ def unchanged(case: Case, record: Record) -> Outcome:
 
 def rewritten(case: Case, record: Record, text: str) -> Outcome:
     """An acceptable rewrite goes on."""
-    if text == case.query or text.casefold().strip(" .") == case.query.casefold().strip(" ."):
+    if _same(text, case.query):
         return unchanged(case, record)
     tries = len(record.attempts)
     at = f" at attempt {tries} of {case.most_attempts}" if tries > 1 else ""
@@ -266,6 +267,10 @@ def _row(number: int, attempt: Attempt) -> dict:
         row["answer_tokens"] = attempt.answer.answer_tokens
         row["seconds"] = round(attempt.seconds, 3)
     return row
+
+
+def _same(text: str, query: str) -> bool:
+    return text.casefold().strip(" .") == query.casefold().strip(" .")
 
 
 def _named(hits: Sequence[Hit], before: str) -> str:

@@ -89,9 +89,9 @@ def test_a_query_seen_before_takes_under_five_milliseconds_for_twenty_concepts()
     back_end, seen, taken = Judge({}), notice.Memory(), []
     run(back_end, query, names, seen=seen)
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()  # other programs' time does not count
         run(back_end, query, names, seen=seen)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     assert len(back_end.questions) == 1 and not back_end.asked
     assert min(taken) < 0.005, f"{min(taken) * 1e3:.1f} ms"
 
@@ -103,6 +103,15 @@ def test_a_rewrite_whose_picture_would_still_show_it_has_failed():
     assert outcome.text == MILK
     assert outcome.details[0]["refused"] == "its picture would still show beer (probability 0.80)"
     assert "its picture would still show beer" in back_end.asked[1][-1]["content"]
+
+
+def test_a_caption_that_comes_back_as_it_was_has_failed_and_is_not_asked_about_again():
+    back_end = Judge({PARTY: 0.9}, PARTY.capitalize() + ".", MILK)
+    assert run(back_end, PARTY).text == MILK and len(back_end.questions) == 2
+    assert "That cannot be used: it is the input caption as it was." in back_end.asked[1][-1]["content"]
+    stubborn = Judge({PARTY: 0.9, PARTY + ".": 0.89}, PARTY + ".", PARTY + ".")
+    outcome = run(stubborn, PARTY, attempts=2, on_failure="strip")
+    assert outcome.summary["decision"] == "unchanged" and outcome.sentence.startswith("Warning: unchanged")
 
 
 def test_a_query_of_one_word_may_be_replaced_whole_and_a_longer_one_may_not():
