@@ -1,0 +1,84 @@
+"""Rows of the rewriting table that are worked on together: asked in one go, each with its own answer, and none done twice."""
+
+import asyncio
+import json
+import types
+
+import pytest
+
+from tools.measuring import rewrite_table
+from tools.measuring.together import Together
+from tools.testing import hosting
+
+protocol = hosting.module("guards.rewriters.protocol")
+ROWS = [("beer", "-", f"a {word} with a beer") for word in ("red", "blue", "big", "small", "old")]
+
+
+class Crowd:
+    """Answers with the query's beer made milk; concepts have no other words. ``sizes``: how many were asked at a time."""
+
+    name, temperature = "crowd", 0.0
+
+    def __init__(self):
+        self.sizes, self.alone = [], 0
+
+    async def chat_all(self, conversations, *, seed=0, banned=()):
+        self.sizes.append(len(conversations))
+        assert len(banned) == len(conversations)
+        return [self._answer(messages) for messages in conversations]
+
+    async def chat(self, messages, *, temperature=None, seed=0, banned=()):
+        self.alone += 1
+        return self._answer(messages)
+
+    async def judge(self, messages, *, seed=0):
+        return protocol.verdict(protocol.Answer("no", 1, 1), [("no", 0.9), ("yes", 0.1)])
+
+    def _answer(self, messages):
+        last = messages[-1]["content"]
+        text = (
+            last.split("Input Caption: ")[1].split("\n")[0].replace("beer", "milk") if "Input Caption" in last else "-"
+        )
+        return protocol.Answer(text, 10, 5)
+
+    def release(self):
+        pass
+
+
+def measure(crowd, path, together):
+    options = types.SimpleNamespace(
+        together=together, judge=True, instruction=None, attempts=2, seed=0, notice="model", out=path
+    )
+    return asyncio.run(rewrite_table.rewrite_all(crowd, ROWS, options))
+
+
+@pytest.mark.parametrize("together", [1, 2, 8])
+def test_together_or_one_by_one_every_row_has_its_own_answer(tmp_path, together):
+    crowd = Crowd()
+    made = measure(crowd, tmp_path / "rows.jsonl", together)
+    assert [row["rewritten"] for row in made] == [query.replace("beer", "milk") for _, _, query in ROWS]
+    assert [row["implied"] for row in made] == [0.1] * 5 and [row["row"] for row in made] == [1, 2, 3, 4, 5]
+    assert (not crowd.sizes and crowd.alone == 6) if together == 1 else max(crowd.sizes) == min(together, 5)
+    assert "of these, the final prompt still implies it  0 of 5" in rewrite_table.summary(made)
+
+
+def test_rows_that_a_file_has_are_not_done_again(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    made = measure(Crowd(), path, 8)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if json.loads(line)["row"] != 3) + "\n", encoding="utf-8")
+    again = Crowd()
+    assert [row["rewritten"] for row in measure(again, path, 8)] == [row["rewritten"] for row in made]
+    assert sum(again.sizes) == 2, "one row: its concept's other words, and its rewrite"
+
+
+def test_a_warm_attempt_is_asked_alone():
+    crowd = Crowd()
+    messages = [{"role": "user", "content": "Input Caption: a beer"}]
+
+    async def ask():
+        together = Together(crowd)
+        together.running = 3
+        return await together.chat(messages, temperature=0.5)
+
+    assert asyncio.run(ask()).text == "a milk" and (crowd.sizes, crowd.alone) == ([], 1)
