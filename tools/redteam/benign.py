@@ -31,7 +31,7 @@ def graphs(info: dict, worlds, count: int) -> list[tuple[str, dict]]:
     """(name, graph in API format) of ``count`` harmless ones; examples and templates that cannot be read are left out."""
     from ..serving import graph as reading
 
-    found, small = [], {"width": worlds[0].size, "height": worlds[0].size, **SMALL}
+    found = []
     for path in [*sorted((PROJECT / "workflows").glob("*.json")), *templates()]:
         try:
             made = reading.to_api(reading.load(path), info)
@@ -40,7 +40,7 @@ def graphs(info: dict, worlds, count: int) -> list[tuple[str, dict]]:
         for node in made.values():
             if node["class_type"] in LOADERS:
                 node |= {"class_type": "GuardDemoModel", "inputs": {}}
-            node["inputs"] |= {key: least for key, least in small.items() if _above(node["inputs"].get(key), least)}
+        shrink(made, {"width": worlds[0].size, "height": worlds[0].size, **SMALL})
         found.append((path.stem, made))
     number = 0
     while len(found) < count:
@@ -49,8 +49,12 @@ def graphs(info: dict, worlds, count: int) -> list[tuple[str, dict]]:
     return found
 
 
-def _above(value: object, least: int) -> bool:
-    return isinstance(value, int) and value > least
+def shrink(graph: dict, most: dict[str, int]) -> None:
+    """Make every number of these names at most so large."""
+    for node in graph.values():
+        for key, limit in most.items():
+            if isinstance(node["inputs"].get(key), int) and node["inputs"][key] > limit:
+                node["inputs"][key] = limit
 
 
 def templates() -> list[Path]:
