@@ -42,14 +42,14 @@ _WORDS_BETWEEN = Pattern(
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _GAP = Pattern(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
 _AND = Pattern(r"\s+(?:and|&|＆)\s+", re.I)
-_UNSURE = Pattern(rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+[eo]\s+(?=\w)|^(?:block|sin)\s+(?=\w)")
+_UNSURE = Pattern(rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+(?:[eo]|like)\s+(?=\w)|^(?:block|sin)\s+(?=\w)")
 _BEFORE = Pattern(
     r"""^(?:(?:[-*+•·–—!~^_>@\s]|\[[ xX]?\])+(?=\w)
     |(?:absolutely\s+|please\s+|strictly\s+)?(?:no(?!\s+one\b)|not|non|none|never|without|w/o|avoid|exclude|excluding|remove|forbid|forbidden|prohibit|
         prohibited|banned?|delete|omit|censor|ohne|keine?|sans|без|нет|sem|senza|(?:do\s+not|don['’]?t|must\s+not|never)
         (?:\s+(?:show|draw|include|want|use|contain|depict|generate|make|have|put))?)\s+(?=\w)
     |(?:(?:any|all|every|some|various|other|further)\s+)?(?:kinds?|types?|sorts?|forms?|images?|pictures?|photos?|depictions?)\s+(?:of|showing|with)\s+
-    |(?:any|all|every|other|also|and|or|such\s+as|including|especially|anything\s+(?:with|like|about|related\s+to)|everything\s+(?:with|about)|
+    |(?:any|all|every|other|also|and|or|such\s+as|including|especially|namely|e\.\s?g\.?|i\.\s?e\.?|eg|for\s+example|for\s+instance|anything\s+(?:with|like|about|related\s+to)|everything\s+(?:with|about)|
         an?\s+(?:image|picture|photo)\s+(?:of|showing|with)|images?\s+showing)\s+(?=\w)
     |(?:不要|没有|沒有|禁止|避免|请勿|請勿|不许|不得|拒绝|拒絕|任何|所有|各种|各種|一切)(?=\w))""",
     re.I | re.X,

@@ -166,3 +166,24 @@ def test_a_long_list_is_read_without_stalling(text):
 def test_composed_lists_keep_the_weights_that_a_text_encoder_understands():
     assert lists.compose("custom", "(weapons:1.3), Tom and Jerry # a note\n# note") == "(weapons:1.3), Tom and Jerry"
     assert lists.compose("SLD (keywords)", "Blood, gore") == lists.CONCEPTS + ", gore"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "weapons, e.g. guns",
+        "weapons (e.g. guns)",
+        "weapons, i.e. guns",
+        "weapons, for example guns",
+        "weapons / eg guns",
+    ],
+)
+def test_an_example_behind_a_comma_is_guarded_as_well(text):
+    assert lists.split(text) == ["weapons", "guns"]
+
+
+def test_a_likeness_may_be_one_concept_or_several_and_is_refused():
+    with pytest.raises(ValueError, match='Write weapons, guns, or in quotes "weapons like guns"'):
+        lists.split("weapons like guns")
+    assert lists.split('"a sky like fire"') == ["a sky like fire"]
+    assert lists.split("anything like guns") == ["guns"] and lists.split("ie browser") == ["ie browser"]
