@@ -121,6 +121,7 @@ def test_the_figures_of_results_with_known_answers(made):
     assert on["instead"][:2] == [30, 60] == on["groups"]["asks"]["instead"][:2], "of those that showed it, one in two"
     assert off["instead"] is None and "instead" not in on["groups"]["other"]
     assert on["same"][:2] == [60, 120] and on["groups"]["other"]["same"][:2] == [30, 60]
+    assert on["groups"]["asks"]["a"][:2] == [30, 60] == on["groups"]["asks"]["b"][:2], "a picture is of one class"
     assert (off["rows"], on["rows"]) == (40, 52.5) and on["group_rows"] == {"asks": 60, "other": 45}
     assert on["probability"] == on["shown"] and on["evasion"][:2] == [50, 60]
     assert off["attack"][:2] == [30, 30] and on["attack"][:2] == [10, 30]

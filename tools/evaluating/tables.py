@@ -190,7 +190,7 @@ def _shares(plan: Plan, arm: Arm, pictures: list[Picture], known: dict, unguarde
             now, then = [one.flags[name] for _, one in couples], [one.flags[name] for one, _ in couples]
             found[f"{name} kept"] = measures.share(then) if unguarded else measures.retention(now, then)
         elif detector.role == "class":
-            found[name] = measures.share([one.flags[name] for one in pictures if name in one.flags])
+            found[name] = measures.share([one.chosen == name for one in pictures if one.chosen is not None])
         elif detector.role == "instead":
             stood = [now.flags[name] for before, now in couples if before.shown and before.asks]
             if stood and not unguarded:
