@@ -1,4 +1,4 @@
-"""Draw the pack's icon, web/icon.png: a shield that lets the circle through and keeps the star out. `python -m tools.pictures.icon`"""
+"""Draw the pack's icon, web/icon.png: a shield in which the beer is struck out and the milk stands. `python -m tools.pictures.icon`"""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import math
 from PIL import Image, ImageDraw
 
 from .. import PROJECT
+from ..demo_world import draw as world
+from ..demo_world.render import CELL, COLUMNS, PATH
 
 SIZE, SCALE = 400, 4  # drawn four times as large, then reduced: smooth edges
-INK, SHIELD, RIM, STAR, CIRCLE = (24, 28, 44), (58, 92, 214), (235, 240, 255), (255, 106, 92), (126, 231, 178)
+INK, SHIELD, RIM, STROKE = (24, 28, 44), (58, 92, 214), (235, 240, 255), (255, 92, 80)
 
 
 def shield(inset: float) -> list[tuple[float, float]]:
@@ -23,13 +25,12 @@ def shield(inset: float) -> list[tuple[float, float]]:
     return [(200 - half, top), (200 + half, top), *arc, *[(400 - x, y) for x, y in reversed(arc)]]
 
 
-def star(x: float, y: float, radius: float) -> list[tuple[float, float]]:
-    """A five-pointed star."""
-    return [
-        (x + r * math.sin(i * math.pi / 5), y - r * math.cos(i * math.pi / 5))
-        for i in range(10)
-        for r in [radius if i % 2 == 0 else radius * 0.45]
-    ]
+def thing(name: str, side: int) -> Image.Image:
+    """A thing of the demo world, a square with ``side`` pixels a side, transparent around it."""
+    number = world.INDEX[name]
+    at = (number % COLUMNS) * CELL, (number // COLUMNS) * CELL
+    cell = Image.open(PATH).convert("RGBA").crop((*at, at[0] + CELL, at[1] + CELL))
+    return cell.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def draw() -> Image.Image:
@@ -42,9 +43,10 @@ def draw() -> Image.Image:
     pen.rounded_rectangle([0, 0, SIZE * SCALE - 1, SIZE * SCALE - 1], 72 * SCALE, fill=INK)
     pen.polygon(scaled(shield(0)), fill=RIM)
     pen.polygon(scaled(shield(14)), fill=SHIELD)
-    pen.ellipse(scaled([(212, 168), (296, 252)]), fill=CIRCLE)
-    pen.polygon(scaled(star(146, 214, 50)), fill=STAR)
-    pen.line(scaled([(94, 262), (198, 158)]), fill=RIM, width=15 * SCALE)
+    for name, x, y in (("beer", 84, 118), ("milk", 204, 138)):
+        one = thing(name, 116 * SCALE)
+        image.alpha_composite(one, (x * SCALE, y * SCALE))
+    pen.line(scaled([(90, 240), (196, 112)]), fill=STROKE, width=14 * SCALE)
     return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
