@@ -1,4 +1,4 @@
-"""How the guards that correct predictions hold where the concept comes from another slot than the positive prompt, or in few steps.
+"""How guards hold where the concept comes from another slot than the positive prompt, from a picture to start from, or in few steps.
 
     python3 run.py measure roles [--count 64] [--settings "off;aligned strong"] [--rows "cfg 0, concept as negative"] [--out FILE.jsonl]
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from ..testing import hosting
 from . import table
+
+SHIFT = 10_000  # of the seeds of pictures to start from
 
 
 def settings() -> dict:
@@ -27,6 +29,7 @@ class Attacks:
         self.studio, self.effects = studio, effects
         self.asked, self.other = effects.suites["alone"], effects.other
         self.empty = studio.conditioning("")
+        self._drawn = None  # latents of pictures of the concept
 
     def rows(self) -> dict:
         """Name -> function of a model."""
@@ -53,6 +56,9 @@ class Attacks:
             "Perp-Neg, concept as the empty prompt": self._perpneg(other, concept),
         }
         rows |= {f"{steps} steps": self._cfg(concept, self.empty, steps=steps) for steps in (2, 4, 8)}
+        for denoise in (0.3, 0.5, 0.7, 0.9):
+            rows[f"a picture of it, denoise {denoise}"] = self._from_a_picture(other, denoise)
+            rows[f"the same, and asked for, denoise {denoise}"] = self._from_a_picture(concept, denoise)
         return rows
 
     def others(self, model, steps: int | None) -> list[bool]:
@@ -61,13 +67,13 @@ class Attacks:
         seen = self._seen(self._guider("cfg", model, 3.0, positive=other, negative=self.empty), self.other, steps)
         return table.kept(self.effects.judge(seen, self.other.prompts), self.effects.keys)
 
-    def _shows(self, guider, steps=None):
-        return self._seen(guider, self.asked, steps).contains(self.effects.concept)
+    def _shows(self, guider, steps=None, **begin):
+        return self._seen(guider, self.asked, steps, **begin).contains(self.effects.concept)
 
-    def _seen(self, guider, suite, steps):
+    def _seen(self, guider, suite, steps, **begin):
         seeds = range(suite.seed, suite.seed + len(suite.prompts))
         steps = steps or self.studio.steps
-        return self.studio.judge.see(self.studio.sampling.sample_guided(guider, self.studio.vae, seeds, steps))
+        return self.studio.judge.see(self.studio.sampling.sample_guided(guider, self.studio.vae, seeds, steps, **begin))
 
     def _guider(self, kind, model, *scales, **conds):
         import comfy.samplers
@@ -82,6 +88,23 @@ class Attacks:
     def _cfg(self, positive, negative, cfg=None, steps=None):
         scale = self.studio.cfg if cfg is None else cfg
         return lambda model: self._shows(self._guider("cfg", model, scale, positive=positive, negative=negative), steps)
+
+    def _from_a_picture(self, positive, denoise):
+        """Img2img: the unguarded pictures of the concept, drawn anew in part, for a prompt."""
+
+        def shows(model):
+            guider = self._guider("cfg", model, self.studio.cfg, positive=positive, negative=self.empty)
+            return self._shows(guider, start=self._pictures(), denoise=denoise)
+
+        return shows
+
+    def _pictures(self):
+        if self._drawn is None:
+            concept = self.studio.conditioning(*self.asked.captions)
+            guider = self._guider("cfg", self.studio.model, self.studio.cfg, positive=concept, negative=self.empty)
+            seeds = range(self.asked.seed + SHIFT, self.asked.seed + SHIFT + len(self.asked.prompts))
+            self._drawn = self.studio.sampling.guided_latents(guider, seeds, self.studio.steps)
+        return self._drawn
 
     def _dual(self, positive, middle, *scales):
         conds = dict(positive=positive, middle=middle, negative=self.empty)

@@ -98,15 +98,28 @@ def sample_conditioned(patcher, vae, positive, negative, seeds, seed, cfg=3.0, s
         return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
 
 
-def sample_guided(guider, vae, seeds, steps=20, sampler="euler", scheduler="normal"):
-    """Pictures (n, 3, h, w) in 0..1 of one of the host's guiders with its conditionings set, as one batch of n ``seeds``."""
+def sample_guided(guider, vae, seeds, steps=20, sampler="euler", scheduler="normal", start=None, denoise=1.0):
+    """Pictures (n, 3, h, w) in 0..1 of one of the host's guiders with its conditionings set, as one batch of n ``seeds``.
+
+    ``start``: latents (n, c, h, w) to begin from, of which ``denoise`` is drawn anew in the last ``steps`` of a longer schedule, as
+    KSampler does."""
+    import torch
+
+    with torch.inference_mode():
+        latents = guided_latents(guider, seeds, steps, sampler, scheduler, start, denoise)
+        return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
+
+
+def guided_latents(guider, seeds, steps=20, sampler="euler", scheduler="normal", start=None, denoise=1.0):
+    """The latents of ``sample_guided``."""
     import comfy.samplers
     import torch
 
     patcher = guider.model_patcher
-    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), scheduler, steps)
+    schedule = patcher.get_model_object("model_sampling"), scheduler, int(steps / denoise)
+    sigmas = comfy.samplers.calculate_sigmas(*schedule)[-(steps + 1) :]
     with torch.inference_mode():
         x = noise(patcher, seeds)
         kind = comfy.samplers.sampler_object(sampler)
-        latents = guider.sample(x, torch.zeros_like(x), kind, sigmas, disable_pbar=True, seed=seeds[0])
-        return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
+        start = torch.zeros_like(x) if start is None else start
+        return guider.sample(x, start, kind, sigmas, disable_pbar=True, seed=seeds[0])
