@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 
 import pytest
@@ -88,10 +89,15 @@ def test_a_query_seen_before_takes_under_five_milliseconds_for_twenty_concepts()
     query = "a red house beside a lake, three boats and a wooden pier in the evening sun, oil painting, very detailed"
     back_end, seen, taken = Judge({}), notice.Memory(), []
     run(back_end, query, names, seen=seen)
-    for _ in range(20):
-        start = time.process_time()  # other programs' time does not count
-        run(back_end, query, names, seen=seen)
-        taken.append(time.process_time() - start)
+    tracer = sys.gettrace()  # a whole run counts the lines that pure tests run, which takes as long again
+    sys.settrace(None)
+    try:
+        for _ in range(20):
+            start = time.process_time()  # other programs' time does not count
+            run(back_end, query, names, seen=seen)
+            taken.append(time.process_time() - start)
+    finally:
+        sys.settrace(tracer)
     assert len(back_end.questions) == 1 and not back_end.asked
     assert min(taken) < 0.005, f"{min(taken) * 1e3:.1f} ms"
 
