@@ -61,6 +61,7 @@ def pytest_collection_modifyitems(config, items):
         stage = _stages[item.nodeid] = stage_of(item)
         if stage in ("pure", "host", "server", "browser"):
             item.add_marker(stage)
+    refuse_mixed_files(items)
     items.sort(key=lambda item: order.index(_stages[item.nodeid]))
     asked_for = config.getoption("markexpr")
     for long, command in (("exact", "exact"), ("soak", "test -m soak")):
@@ -69,6 +70,17 @@ def pytest_collection_modifyitems(config, items):
             for item in items:
                 if item.get_closest_marker(long):
                     item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def refuse_mixed_files(items: list[pytest.Item]) -> None:
+    """A browser leaves its event loop in the process, and several processes get whole files: it would not come last. (Pure tests have a
+    pass of their own.) Raises UsageError naming a file that has both."""
+    found: dict[Path, set[str]] = {}
+    for item in items:
+        found.setdefault(item.path, set()).add(_stages[item.nodeid])
+    mixed = [str(path) for path, stages in found.items() if "browser" in stages and stages - {"browser", "pure"}]
+    if mixed:
+        raise pytest.UsageError(f"browser tests need a file of their own: {', '.join(mixed)}")
 
 
 def pytest_runtest_logstart(nodeid, location):
