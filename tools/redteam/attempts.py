@@ -46,7 +46,8 @@ def policied(folder: Path, policy: dict | None):
 
 
 def attempt(server, graph: dict, idea: str = "") -> tuple[str, list[bytes], str]:
-    """("refused", "stopped" or "ran", its pictures, the reason)."""
+    """("refused", "stopped" or "ran", its pictures, the reason). Pictures come in the order of their nodes' ids: which node runs first may
+    change under a policy."""
     from ..serving.server import Refused
 
     if idea == "memory freed":
@@ -56,7 +57,7 @@ def attempt(server, graph: dict, idea: str = "") -> tuple[str, list[bytes], str]
     except Refused as refused:
         return "refused", [], str((refused.reply.get("error") or {}).get("message", refused))
     result = server.wait(prompt)
-    pictures = [picture.data for picture in result.images]
+    pictures = [picture.data for picture in sorted(result.images, key=lambda picture: picture.node)]
     return ("ran", pictures, "") if result.status == "success" else ("stopped", pictures, result.error)
 
 
