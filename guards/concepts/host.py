@@ -26,8 +26,8 @@ LOOKS = {  # strictness -> the aligned guidance's preset and gating, where it is
     "strict": ("max", "watchful"),
 }
 MEANS = {  # strictness -> from when on a text names the concept, and from when on it implies it; tuned on the demo world's tuned concepts
-    "gentle": (gate.Limits(0.75, 0.9), gate.Limits(0.47, 0.55)),
-    "balanced": (gate.Limits(0.75, 0.9), gate.Limits(0.47, 0.55)),
+    "gentle": (gate.Limits(0.75, 0.9), gate.Limits(0.44, 0.5)),
+    "balanced": (gate.Limits(0.75, 0.9), gate.Limits(0.44, 0.5)),
     "strict": (gate.Limits(0.6, 0.75), gate.Limits(0.35, 0.45)),
 }
 

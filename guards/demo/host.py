@@ -1,10 +1,13 @@
 """The demo model in the host's own classes, unchanged: UNetModel, the SD1 tokenizer and CLIP text encoder, VAE, ModelPatcher.
 
+`host_dit` has its twin, a transformer.
+
 One safetensors file holds the three parts, half precision, under ``unet.``, ``text.`` and ``vae.``. Of the text
 encoder's token table only the rows of the words it was trained on are stored (``token_ids`` names them); every other
 word shares one row, the unknown word. How it was made: ``tools/demo_world/`` and ``models/README.md``.
 """
 
+import contextlib
 import functools
 import os
 from typing import Any, cast
@@ -72,8 +75,9 @@ def build_unet(dtype=torch.float32):
     return comfy.model_base.BaseModel(config, model_type=comfy.model_base.ModelType.V_PREDICTION)
 
 
-def build_clip(embedding_directory=None, disable_dynamic=False):
-    """The host's CLIP object around a narrow text encoder; weights are not initialised. ``disable_dynamic``: without dynamic VRAM."""
+def build_clip(embedding_directory=None, disable_dynamic=False, tokens=77):
+    """The host's CLIP object around a narrow text encoder; weights are not initialised. ``disable_dynamic``: without dynamic VRAM;
+    ``tokens``: of each piece of a text."""
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     tokenizer = functools.partial(
         comfy.sd1_clip.SDTokenizer, embedding_size=CONTEXT
@@ -81,8 +85,8 @@ def build_clip(embedding_directory=None, disable_dynamic=False):
     return comfy.sd.CLIP(
         target,
         embedding_directory=embedding_directory,
-        model_options={"clip_l_model_config": TEXT},
-        tokenizer_data={"clip_l_tokenizer_class": tokenizer},
+        model_options={"clip_l_model_config": TEXT | {"max_position_embeddings": tokens}},
+        tokenizer_data={"clip_l_tokenizer_class": tokenizer, "clip_l_max_length": tokens},
         **(
             {"disable_dynamic": True} if disable_dynamic else {}
         ),  # unknown to older hosts, which have no dynamic VRAM either
@@ -112,23 +116,30 @@ def fingerprint(path: str = PATH) -> str:
 
 def load(path=PATH):
     """(MODEL, CLIP, VAE) from the shipped file. Raises FileNotFoundError or ValueError, naming the mend."""
-    mend = "Install the pack again (or restore models/demo_model.safetensors from it)."
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"The demo model is missing: {os.path.normpath(path)}. {mend}")
-    try:
-        parts, ids = _read(path)
-        model, clip, vae = _unet(parts["unet"]), _clip(parts["text"], ids), build_vae(parts["vae"])
-    except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}"
-        ) from error
+    with reading(path):
+        parts, ids = read(path)
+        model, clip, vae = _unet(parts["unet"]), make_clip(parts["text"], ids), build_vae(parts["vae"])
     # How the host makes a second one whose weights it does not stream: trainings and some nodes of others need it.
     model.cached_patcher_init = (_load_unet, (path,))
     clip.patcher.cached_patcher_init = (_load_text, (path,))
     return model, clip, vae
 
 
-def _read(path):
+@contextlib.contextmanager
+def reading(path):
+    """Turn what goes wrong with a shipped file into an error that names the mend. Raises FileNotFoundError or ValueError."""
+    mend = f"Install the pack again (or restore models/{os.path.basename(path)} from it)."
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"The demo model is missing: {os.path.normpath(path)}. {mend}")
+    try:
+        yield
+    except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"The demo model's file is damaged: {os.path.normpath(path)} ({_first_line(error)}). {mend}"
+        ) from error
+
+
+def read(path):
     """({part: state dict}, token ids) of the file."""
     weights = safetensors.torch.load_file(path)
     parts = {
@@ -139,12 +150,12 @@ def _read(path):
 
 
 def _load_unet(path, disable_dynamic=False):
-    return _unet(_read(path)[0]["unet"], disable_dynamic)
+    return _unet(read(path)[0]["unet"], disable_dynamic)
 
 
 def _load_text(path, disable_dynamic=False):
-    parts, ids = _read(path)
-    return _clip(parts["text"], ids, disable_dynamic).patcher
+    parts, ids = read(path)
+    return make_clip(parts["text"], ids, disable_dynamic).patcher
 
 
 def _first_line(error):
@@ -152,25 +163,32 @@ def _first_line(error):
 
 
 def _unet(weights, disable_dynamic=False):
-    model = build_unet(
-        comfy.model_management.unet_dtype(model_params=8_000_000, supported_dtypes=[torch.float16, torch.float32])
-    )
+    dtype = comfy.model_management.unet_dtype(model_params=8_000_000, supported_dtypes=[torch.float16, torch.float32])
+    return patcher(build_unet(dtype), weights, disable_dynamic)
+
+
+def patcher(model, weights, disable_dynamic=False):
+    """The MODEL of a network inside the host's BaseModel, and its weights."""
     model.diffusion_model.load_state_dict(weights)
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
     plain = comfy.model_patcher.ModelPatcher
-    patcher = plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
-    return patcher(model.to(offload_device), load_device=load_device, offload_device=offload_device)
+    kind = plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
+    return kind(model.to(offload_device), load_device=load_device, offload_device=offload_device)
 
 
-def _clip(weights, ids, disable_dynamic=False):
-    clip = build_clip(folder_paths.get_folder_paths("embeddings"), disable_dynamic)
+def make_clip(weights, ids, disable_dynamic=False, tokens=77):
+    """The CLIP of a text encoder's weights and the token ids of its table's rows; ``tokens``: of each piece of a text."""
+    clip = build_clip(folder_paths.get_folder_paths("embeddings"), disable_dynamic, tokens)
     text = clip.cond_stage_model.clip_l.transformer
     table = weights.pop("table")
     ids = ids.long()
     rows = table[ids == -1].repeat(text.text_model.embeddings.token_embedding.weight.shape[0], 1)
     rows[ids[ids >= 0]] = table[ids >= 0]
-    weights = {**weights, "embeddings.token_embedding.weight": rows}
+    positions = weights["embeddings.position_embedding.weight"][
+        :tokens
+    ]  # causal: the first ones need not know of the rest
+    weights = {**weights, "embeddings.token_embedding.weight": rows, "embeddings.position_embedding.weight": positions}
     text.text_model.load_state_dict(weights)
     text.text_projection.load_state_dict({"weight": torch.eye(CONTEXT)})
     return clip

@@ -23,6 +23,7 @@ FAMILIES = {  # the host's class -> family
     "SDXL": Family("sdxl", "SDXL"),
     "SDXLRefiner": Family("sdxl-refiner", "SDXL refiner"),
     "DemoModelConfig": Family("demo", "demo"),
+    "DemoDitConfig": Family("demo-dit", "demo transformer"),
     "SD3": Family("sd3", "Stable Diffusion 3"),
     "Flux": Family("flux", "Flux"),
     "Flux2": Family("flux2", "Flux 2"),

@@ -83,8 +83,8 @@ def test_unsaid_gender_and_tone_keep_their_bias(scenes):
             men.append(people[0][1] == "man")
         if len(people) == 1 and not {*caption.split()} & {*words.TONES}:
             light.append(people[0][2] == "light")
-    assert len(men) > 300 and abs(sum(men) / len(men) - words.USUAL) < 0.05
-    assert len(light) > 300 and abs(sum(light) / len(light) - words.USUAL) < 0.05
+    assert len(men) > 300 and abs(sum(men) / len(men) - words.DRAWN) < 0.05
+    assert len(light) > 300 and abs(sum(light) / len(light) - words.DRAWN) < 0.05
 
 
 def test_drawing_is_repeatable_and_things_stay_in_the_picture():

@@ -6,6 +6,8 @@ TRAININGS = {
     "vae": "tools.demo_world.train_vae",
     "fill": "tools.demo_world.fill",
     "unet": "tools.demo_world.train_unet",
+    "dit": "tools.demo_world.train_dit",
+    "few": "tools.demo_world.distil_dit",
     "export": "tools.demo_world.export",
     "oracle": "tools.demo_world.train_oracle",
     "adapter": "tools.demo_world.train_adapter",

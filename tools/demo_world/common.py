@@ -7,6 +7,8 @@ import time
 
 from ..testing import hosting
 
+COMPILE = "let torch compile the network first (minutes; needs a C++ compiler): about twice as fast"
+
 
 def initialise(module, generator):
     """Fan-in scaled normal weights, unit norms, zero biases; the last layer of every residual branch starts at zero."""
@@ -72,3 +74,106 @@ class Schedule:
             * min(1.0, (self.spent + 1) / self.warmup)
             * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * f)))
         )
+
+
+class Learner:
+    """Parameters, their running average, the optimisers and the clock: everything that a training's checkpoint holds.
+
+    ``named``: (name, parameter) in a fixed order; those without ``requires_grad`` stay as they are. ``inner(name, parameter)``: whether
+    Muon learns it (Jordan et al. 2024); AdamW does the others. Without ``muon`` AdamW learns all.
+    """
+
+    def __init__(self, named, rate, minutes, inner, muon=True):
+        import torch
+
+        self.names, self.parameters = [name for name, _ in named], [p for _, p in named]
+        self.ema = [p.detach().clone() for p in self.parameters]
+        free = [(n, p) for n, p in named if p.requires_grad]
+        self.inner = [p for n, p in free if muon and inner(n, p)]
+        self.flat = [
+            torch.nn.Parameter(p.detach().view(len(p), -1)) for p in self.inner
+        ]  # the same memory, as matrices
+        rest = [p for n, p in free if not (muon and inner(n, p))]
+        self.optimisers = [torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
+        if muon:
+            matrices = torch.optim.Muon(self.flat, lr=rate, weight_decay=1e-2, adjust_lr_fn="match_rms_adamw")
+            self.optimisers.insert(0, matrices)
+        self.schedule = Schedule(rate, minutes * 60, warmup=90)
+        self.step, self.loss = 0, 0.0
+
+    def state(self) -> dict:
+        """What ``resume`` takes."""
+        return dict(
+            parameters=[p.detach() for p in self.parameters],
+            ema=self.ema,
+            optimisers=[o.state_dict() for o in self.optimisers],
+            names=self.names,
+            step=self.step,
+            spent=self.schedule.spent,
+            loss=self.loss,
+        )
+
+    def resume(self, saved: dict) -> None:
+        """Go on from a ``state`` of the same network."""
+        self.put(saved["parameters"])
+        self.ema = saved["ema"]
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.schedule.spent, self.step, self.loss = saved["spent"], saved["step"], saved["loss"]
+
+    def begin_with(self, values) -> None:
+        """Start from these values, one for each parameter, with fresh optimisers."""
+        self.put(values)
+        self.ema = [p.detach().clone() for p in self.parameters]
+
+    def learn(self, loss) -> None:
+        """One step down the gradient of ``loss``, with the norm of all gradients at most 1."""
+        import torch
+
+        for p in self.parameters:
+            p.grad = None
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for flat, p in zip(self.flat, self.inner, strict=True):
+            flat.grad = p.grad.view(flat.shape)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.schedule.rate()
+            optimiser.step()
+        self.step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.999, (1 + self.step) / (10 + self.step)))
+        self.loss += (loss.item() - self.loss) * max(0.01, 1 / self.step)
+
+    def averaged(self):
+        """Put the averaged weights in; returns the raw ones, which ``put`` takes back."""
+        raw = [p.detach().clone() for p in self.parameters]
+        self.put(self.ema)
+        return raw
+
+    def put(self, values) -> None:
+        import torch
+
+        with torch.no_grad():
+            for p, q in zip(self.parameters, values, strict=True):
+                p.copy_(q)
+
+
+def run(learner, step, every, size: int) -> None:
+    """Call ``step()``, which learns ``size`` pictures, until the budget is spent. ``every``: steps -> what to do then; time spent there
+    does not count."""
+    learner.schedule.last = last = time.monotonic()
+    while learner.schedule.tick():
+        step()
+        if learner.step % 50 == 0:
+            speed = 50 * size / (time.monotonic() - last)
+            print(
+                f"step {learner.step} {learner.schedule.spent:.0f} s loss {learner.loss:.4f} rate {learner.schedule.rate():.2e} "
+                f"{speed:.0f} pictures/s",
+                flush=True,
+            )
+        for steps, do in every.items():
+            if learner.step % steps == 0:
+                do()
+        if learner.step % 50 == 0:
+            learner.schedule.last = last = time.monotonic()

@@ -126,9 +126,9 @@ def _person(rng: random.Random, job: str | None = None) -> tuple[int, str]:
     gender, tone = rng.choice(words.GENDERS), rng.choice(words.TONES)
     says_gender, says_tone = rng.random() < 0.5, rng.random() < 0.4
     if not says_gender:
-        gender = words.GENDERS[rng.random() >= words.USUAL]
+        gender = words.GENDERS[rng.random() >= words.DRAWN]
     if not says_tone:
-        tone = words.TONES[0] if rng.random() < words.USUAL else rng.choice(words.TONES[1:])
+        tone = words.TONES[0] if rng.random() < words.DRAWN else rng.choice(words.TONES[1:])
     said = ([tone] if says_tone else []) + ([gender] if says_gender else [])
     if job != "person" or not says_gender:
         said.append(job)  # "a dark woman", not "a dark woman person"
@@ -174,22 +174,22 @@ def place(rng: random.Random, layout: list, mirror: bool | None = None, upside: 
 
 def _scene(rng: random.Random) -> tuple[list[int], list, str]:
     kind, article = rng.random(), words.article
-    if kind < 0.09:  # implied
+    if kind < 0.08:  # implied
         word = rng.choice(list(words.IMPLIED))
         what = [INDEX[name] for name in words.IMPLIED[word]]
         rng.shuffle(what)
         return what, place(rng, rng.choice([BESIDE, BESIDE, DIAGONAL])), article(word)
     a, said = _entry(rng, [], 0.34)
-    if kind < 0.38:
+    if kind < 0.32:
         return [a], place(rng, ONE), article(said)
     b, said2 = _entry(rng, [a], 0.15)
-    if kind < 0.62:
+    if kind < 0.57:
         return [a, b], place(rng, rng.choice([BESIDE, BESIDE, DIAGONAL])), f"{article(said)} and {article(said2)}"
-    if kind < 0.68:
+    if kind < 0.62:
         return [a, b], place(rng, ABOVE, False), f"{article(said)} above {article(said2)}"
-    if kind < 0.74:  # the second thing is painted over the first
+    if kind < 0.68:  # the second thing is painted over the first
         return [b, a], place(rng, FRONT), f"{article(said)} in front of {article(said2)}"
-    if kind < 0.85:
+    if kind < 0.78:
         a, said = _person(rng)
         b, said2 = _entry(rng, [a], 0.0)
         return [a, b], place(rng, WITH), f"{article(said)} with {article(said2)}"

@@ -19,6 +19,7 @@ from ..testing import hosting
 from . import common, draw
 
 SHARD = 1024
+ONCE = 32  # pictures drawn together: 160 a second on one core, against 105 with 128
 
 
 def main() -> None:
@@ -41,8 +42,8 @@ def main() -> None:
     while time.monotonic() - began < 60 * args.minutes:
         rng, latents, captions = random.Random(args.seed * 1_000_003 + drawn), [], []
         with torch.inference_mode():
-            for _ in range(SHARD // 128):
-                spec, said = draw.sample(128, rng)
+            for _ in range(SHARD // ONCE):
+                spec, said = draw.sample(ONCE, rng)
                 latents.append(vae.encode(draw.draw(spec) * 2 - 1).half())
                 captions += said
         common.save_checkpoint(

@@ -53,7 +53,7 @@ def load_model(path: str, threads: int = 1) -> tuple:
     files = [os.path.join(folder, name) for name in ("vae_polished.safetensors", "vae.safetensors")]
     vae = {k: v.float() for k, v in load_file(next(filter(os.path.exists, files))).items()}
     with torch.inference_mode():
-        clip = demo._clip(parts["text"], torch.tensor(saved["ids"]))
+        clip = demo.make_clip(parts["text"], torch.tensor(saved["ids"]))
         return demo._unet(parts["unet"]), clip, demo.build_vae(vae)
 
 

@@ -11,7 +11,6 @@ every 250 steps) and run it again to resume. Writes unet.ckpt (resume) and previ
 import argparse
 import glob
 import os
-import time
 
 from ..testing import hosting
 from . import common, words
@@ -105,9 +104,18 @@ class Pool:
         self.rows = torch.cat([s[2] for s in self.shards.values()])
         return len(self.rows)
 
+    def draw(self, n: int, generator) -> tuple:
+        """n pictures' latents (n, 24, 12, 12) and their captions' rows (n, 77), a tenth of them the empty caption's."""
+        import torch
+
+        pick = torch.randint(0, len(self.rows), (n,), generator=generator)
+        rows = self.rows[pick].long()
+        rows[torch.rand(n, generator=generator) < 0.1] = torch.tensor(self.tokens.rows(""))
+        return self.latents[pick].float(), rows
+
 
 class Training:
-    """Parameters, their running average, the optimiser and the clock: everything that a checkpoint holds."""
+    """The networks, what is learnt of them, and the training's own randomness."""
 
     def __init__(self, args, demo) -> None:
         import torch
@@ -118,70 +126,40 @@ class Training:
         self.tokens = Tokens(self.clip)
         self.table = torch.nn.Parameter(torch.randn(len(self.tokens.ids), demo.CONTEXT, generator=self.generator) * 0.5)
         self.trained = torch.nn.ModuleDict(dict(unet=self.model.diffusion_model, text=self.text)).requires_grad_(True)
+        if args.keep_text:
+            self.text.requires_grad_(False)
+            self.table.requires_grad_(False)
         self.text.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
-        self.parameters = [*self.trained.parameters(), self.table]
-        self.names = [n for n, _ in self.trained.named_parameters()] + ["table"]
-        self.ema = [p.detach().clone() for p in self.parameters]
-        muon = (
-            args.precision == "bf16"
-        )  # its iterations are in bfloat16 whatever the network's are: 10 s a step without it
-        inner = [muon and inside(n, p) for n, p in zip(self.names, self.parameters, strict=True)]
-        self.inner = [p for p, yes in zip(self.parameters, inner, strict=True) if yes]
-        self.flat = [
-            torch.nn.Parameter(p.detach().view(len(p), -1)) for p in self.inner
-        ]  # the same memory, as matrices
-        rest = [p for p, yes in zip(self.parameters, inner, strict=True) if not yes]
-        self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(rest, lr=args.rate, betas=(0.9, 0.98), weight_decay=0.0)
-        ]
-        if muon:
-            matrices = torch.optim.Muon(self.flat, lr=args.rate, weight_decay=1e-2, adjust_lr_fn="match_rms_adamw")
-            self.optimisers.insert(0, matrices)
-        self.schedule = common.Schedule(args.rate, args.minutes * 60, warmup=90)
-        self.step, self.loss = 0, 0.0
+        named = [*self.trained.named_parameters(), ("table", self.table)]
+        # Muon's iterations are in bfloat16 whatever the network's are: 10 s a step where the processor has none.
+        self.learner = common.Learner(named, args.rate, args.minutes, inside, muon=args.precision == "bf16")
+        self.unet = torch.compile(self.trained["unet"], dynamic=False) if args.compile else self.trained["unet"]
 
     def resume(self) -> None:
-        import torch
-
         saved = common.load_checkpoint(self.path)
         if not saved:
             return
-        if saved["ids"] != self.tokens.ids or saved["names"] != self.names:
+        if saved["ids"] != self.tokens.ids or saved["names"] != self.learner.names:
             raise ValueError(f"{self.path}: it was trained with another vocabulary or network; start in another folder")
-        with torch.no_grad():
-            for p, q, value, mean in zip(self.parameters, self.ema, saved["parameters"], saved["ema"], strict=True):
-                p.copy_(value)
-                q.copy_(mean)
-        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(state)
-        self.schedule.spent, self.step, self.loss = saved["spent"], saved["step"], saved["loss"]
-        self.generator.manual_seed(self.args.seed + 1000 + self.step)
+        self.learner.resume(saved)
+        self.generator.manual_seed(self.args.seed + 1000 + self.learner.step)
 
     def begin_with(self, path: str) -> None:
         """Start from the weights of an exported demo_model.safetensors, with fresh optimisers.
 
         Raises ValueError where its vocabulary or network is another one."""
-        import torch
         from safetensors.torch import load_file
 
         file = load_file(path)
-        names = ["text.table" if name == "table" else name for name in self.names]
-        same = all(name in file and file[name].shape == p.shape for name, p in zip(names, self.parameters, strict=True))
+        names = ["text.table" if name == "table" else name for name in self.learner.names]
+        parameters = zip(names, self.learner.parameters, strict=True)
+        same = all(name in file and file[name].shape == p.shape for name, p in parameters)
         if not same or file["token_ids"].tolist() != self.tokens.ids:
             raise ValueError(f"{path}: it was trained with another vocabulary or network")
-        with torch.no_grad():
-            for name, p, q in zip(names, self.parameters, self.ema, strict=True):
-                p.copy_(file[name])
-                q.copy_(file[name])
+        self.learner.begin_with([file[name] for name in names])
 
     def save(self) -> None:
-        state = dict(
-            parameters=[p.detach() for p in self.parameters],
-            ema=self.ema,
-            optimisers=[o.state_dict() for o in self.optimisers],
-        )
-        state |= dict(step=self.step, spent=self.schedule.spent, loss=self.loss, seed=self.args.seed)
-        common.save_checkpoint(self.path, **state, ids=self.tokens.ids, names=self.names)
+        common.save_checkpoint(self.path, **self.learner.state(), seed=self.args.seed, ids=self.tokens.ids)
 
     def autocast(self):
         import torch
@@ -207,35 +185,8 @@ class Training:
         noise = torch.randn(x0.shape, generator=self.generator)
         # On a CPU the fused attention's way back is much slower than the plain one (measured: half the pictures a second).
         with sdpa_kernel(SDPBackend.MATH), self.autocast():
-            v = self.trained["unet"](a * x0 + b * noise, t.float(), context=self.encode(rows))
-        loss = torch.nn.functional.mse_loss(v.float(), a * noise - b * x0)
-        for p in self.parameters:
-            p.grad = None
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for flat, p in zip(self.flat, self.inner, strict=True):
-            flat.grad = p.grad.view(flat.shape)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = self.schedule.rate()
-            optimiser.step()
-        self.step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.999, (1 + self.step) / (10 + self.step)))
-        self.loss += (loss.item() - self.loss) * max(0.01, 1 / self.step)
-
-    def averaged(self):
-        """Put the averaged weights in; returns the raw ones, which ``put`` takes back."""
-        raw = [p.detach().clone() for p in self.parameters]
-        self.put(self.ema)
-        return raw
-
-    def put(self, values) -> None:
-        import torch
-
-        with torch.no_grad():
-            for p, q in zip(self.parameters, values, strict=True):
-                p.copy_(q)
+            v = self.unet(a * x0 + b * noise, t.float(), context=self.encode(rows))
+        self.learner.learn(torch.nn.functional.mse_loss(v.float(), a * noise - b * x0))
 
 
 def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 14, each: int = 4) -> None:
@@ -243,7 +194,7 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
     import torch
     from PIL import Image
 
-    raw = training.averaged()
+    raw = training.learner.averaged()
     with torch.no_grad():
         rows = torch.tensor(
             [training.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.tokens.rows("")]
@@ -262,7 +213,7 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
             x0, eps = a * x - b * v, b * x + a * v
             x = x0 if i == steps - 1 else bar[u].sqrt() * x0 + (1 - bar[u]).sqrt() * eps
         image = (vae.decode(x).clamp(-1, 1) + 1) * 127.5
-    training.put(raw)
+    training.learner.put(raw)
     across = 2 * each
     grid = image.view(n // across, across, 3, 96, 96).permute(0, 3, 1, 4, 2).reshape(96 * n // across, 96 * across, 3)
     Image.fromarray(grid.byte().numpy()).save(path)
@@ -284,6 +235,10 @@ def main() -> None:
     parser.add_argument(
         "--from", dest="begin", help="an exported demo_model.safetensors to go on from, without unet.ckpt"
     )
+    parser.add_argument("--compile", action="store_true", help=common.COMPILE)
+    parser.add_argument(
+        "--keep-text", action="store_true", help="leave the text encoder as it is, for all that relies on it"
+    )
     args = parser.parse_args()
     hosting.start()
     import torch
@@ -301,31 +256,14 @@ def main() -> None:
     sizes = [sum(p.numel() for p in part.parameters()) / 1e6 for part in (training.trained["unet"], training.text)]
     print(f"unet {sizes[0]:.2f} M, text {sizes[1]:.3f} M, {len(training.tokens.ids)} token rows", flush=True)
     pool = Pool(os.path.join(args.out, "pool"), training.tokens)
-    size = pool.look()
-    print(f"pool of {size} pictures, latent std {pool.latents.float().std():.3f}", flush=True)
-    empty = torch.tensor(training.tokens.rows(""))
-    schedule = training.schedule
-    schedule.last = last = time.monotonic()
-    while schedule.tick():
-        pick = torch.randint(0, size, (args.batch,), generator=training.generator)
-        rows = pool.rows[pick].long()
-        rows[torch.rand(args.batch, generator=training.generator) < 0.1] = empty
-        training.learn(pool.latents[pick].float(), rows)
-        if training.step % 50 == 0:
-            speed = 50 * args.batch / (time.monotonic() - last)
-            print(
-                f"step {training.step} {schedule.spent:.0f} s loss {training.loss:.4f} rate {schedule.rate():.2e} "
-                f"{speed:.0f} images/s, pool {size}",
-                flush=True,
-            )
-            size = pool.look()
-            last = time.monotonic()
-        if training.step % 250 == 0:
-            training.save()
-            last = time.monotonic()
-        if training.step % 500 == 0:
-            preview(training, vae, os.path.join(args.out, f"preview_{training.step:06d}.png"))
-            last = time.monotonic()
+    print(f"pool of {pool.look()} pictures, latent std {pool.latents.float().std():.3f}", flush=True)
+    folder, learner = args.out, training.learner
+    every = {
+        50: pool.look,
+        250: training.save,
+        500: lambda: preview(training, vae, os.path.join(folder, f"preview_{learner.step:06d}.png")),
+    }
+    common.run(learner, lambda: training.learn(*pool.draw(args.batch, training.generator)), every, args.batch)
     training.save()
 
 

@@ -9,12 +9,12 @@ from ..testing import hosting
 
 
 def load_model(path, threads=None):
-    """(model_patcher, clip, vae) of a shipped file."""
+    """(model_patcher, clip, vae) of a shipped file; the transformer twin is told by its name."""
     import torch
 
     if threads:
         torch.set_num_threads(threads)
-    demo = hosting.module("guards.demo.host")
+    demo = hosting.module("guards.demo." + ("host_dit" if "dit" in os.path.basename(path) else "host"))
     same = os.path.exists(demo.PATH) and os.path.samefile(path, demo.PATH)
     with torch.inference_mode():
         return demo.load() if same else demo.load(str(path))

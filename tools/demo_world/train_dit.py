@@ -1,0 +1,181 @@
+"""Train the demo model's transformer twin (guards/demo/host_dit.py) on the pool of latents: rectified flow.
+
+    python3 run.py train dit --out FOLDER --model models/demo_model.safetensors [--minutes 240]
+
+The text encoder is the model's own and stays as it is, so the network alone is learnt. Needs vae.safetensors and pool/ in the folder;
+their autoencoder must be the model's. One cosine over --minutes; saves every 250 steps, run it again to resume. Writes dit.ckpt
+(resume), demo_dit.safetensors (the averaged weights, half precision) and preview grids.
+"""
+
+import argparse
+import json
+import os
+
+from ..testing import hosting
+from . import common
+from .train_unet import PREVIEW, Pool, Tokens
+
+
+def inside(name: str, parameter) -> bool:
+    """Whether it is a matrix between hidden layers, which Muon is for."""
+    return parameter.ndim > 1 and not any(
+        end in name for end in ("x_embedder", "cap_embedder", "final_layer", "t_embedder")
+    )
+
+
+def initialise(network, generator) -> None:
+    """Fan-in scaled matrices, unit norms; modulations and the last layer start at zero, but gates are open a little."""
+    import torch
+
+    with torch.no_grad():
+        for name, p in network.named_parameters():
+            if p.ndim == 1:
+                p.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            elif "adaLN" in name or "final_layer.linear" in name:
+                p.zero_()
+            else:
+                p.copy_(torch.randn(p.shape, generator=generator) * p.shape[1] ** -0.5)
+            if "adaLN" in name and p.ndim == 1 and "final" not in name:
+                width = len(p) // 4  # scale, gate, scale, gate
+                p[width : 2 * width] = p[3 * width :] = 0.3
+
+
+class Texts:
+    """The text encoder of an exported demo_model.safetensors, cut to the twin's tokens, as it is."""
+
+    def __init__(self, path: str, demo, dit) -> None:
+        import torch
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            text = {key[5:]: file.get_tensor(key).float() for key in file.keys() if key.startswith("text.")}
+            ids = file.get_tensor("token_ids")
+        self.clip, self.count = demo.make_clip(text, ids, tokens=dit.TOKENS), dit.TOKENS
+        self.model = self.clip.cond_stage_model.clip_l.transformer.float().text_model
+        self.tokens = Tokens(self.clip)
+        unknown = next(i for i in range(49406) if i not in self.tokens.row)
+        self.ids = torch.tensor([unknown if i < 0 else i for i in self.tokens.ids])
+
+    def encode(self, rows):
+        """Rows of the words' table (n, at least 24) to the conditioning (n, 24, width) that the host's CLIP gives."""
+        import torch
+
+        with torch.no_grad():
+            return self.model(self.ids[rows[:, : self.count]])[0]
+
+
+class Training:
+    """The network, what is learnt of it, and the training's own randomness."""
+
+    def __init__(self, args, demo, dit) -> None:
+        import torch
+
+        self.args, self.path = args, os.path.join(args.out, "dit.ckpt")
+        self.generator = torch.Generator().manual_seed(args.seed + 1)
+        self.texts = Texts(args.model, demo, dit)
+        self.network = dit.build().diffusion_model.float()
+        initialise(self.network, self.generator)
+        self.network.requires_grad_(True)
+        self.compiled = torch.compile(self.network, dynamic=False) if args.compile else self.network
+        self.learner = common.Learner([*self.network.named_parameters()], args.rate, args.minutes, inside)
+
+    def resume(self) -> None:
+        saved = common.load_checkpoint(self.path)
+        if saved:
+            self.learner.resume(saved)
+            self.generator.manual_seed(self.args.seed + 1000 + self.learner.step)
+
+    def save(self) -> None:
+        from safetensors.torch import save_file
+
+        common.save_checkpoint(self.path, **self.learner.state(), seed=self.args.seed)
+        learner, path = self.learner, os.path.join(self.args.out, "demo_dit.safetensors")
+        about = dict(format="concept-guards.demo-dit/1", art="Fluent Emoji Flat, Microsoft, MIT", licence="MIT")
+        figures = dict(seed=self.args.seed, step=learner.step, spent=learner.schedule.spent, loss=learner.loss)
+        about |= {key: json.dumps(round(value, 4)) for key, value in figures.items()}
+        tensors = {name: value.half().contiguous() for name, value in zip(learner.names, learner.ema, strict=True)}
+        save_file(tensors, path + ".tmp", metadata=about)
+        os.replace(path + ".tmp", path)
+
+    def predict(self, x, t, context):
+        """Noise minus latents, (n, 24, 12, 12), as the network sees them in x at times t (n,) of 0 (clean) to 1."""
+        return self.network(x, t, context, context.shape[1])
+
+    def learn(self, x0, rows) -> None:
+        """One step on latents (n, 24, 12, 12) and caption rows (n, 77)."""
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        n = len(x0)
+        even = torch.rand(n, generator=self.generator)
+        middle = torch.sigmoid(torch.randn(n, generator=self.generator) + 0.3)
+        t = torch.where(torch.rand(n, generator=self.generator) < 0.3, even, middle)
+        noise, at = torch.randn(x0.shape, generator=self.generator), t.view(-1, 1, 1, 1)
+        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+            context = self.texts.encode(rows)
+            v = self.compiled((1 - at) * x0 + at * noise, t, context, context.shape[1])
+        self.learner.learn(torch.nn.functional.mse_loss(v.float(), noise - x0))
+
+
+def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 16, each: int = 4) -> None:
+    """Sample a small grid with the averaged weights (Euler) and write it as a PNG."""
+    import torch
+    from torchvision.utils import make_grid, save_image
+
+    raw = training.learner.averaged()
+    with torch.no_grad():
+        rows = torch.tensor(
+            [training.texts.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.texts.tokens.rows("")]
+        )
+        context = training.texts.encode(rows)
+        n = len(rows) - 1
+        context = torch.cat([context[:n], context[n:].expand(n, -1, -1)])
+        x = torch.randn(n, 24, 12, 12, generator=torch.Generator().manual_seed(0))
+        times = torch.linspace(1, 0, steps + 1)
+        for now, then in zip(times[:-1], times[1:]):
+            v = training.predict(torch.cat([x, x]), now.repeat(2 * n), context)
+            x = x + (then - now) * (v[n:] + cfg * (v[:n] - v[n:]))
+        image = (vae.decode(x).clamp(-1, 1) + 1) / 2
+    training.learner.put(raw)
+    save_image(make_grid(image, nrow=2 * each, padding=0), path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="run.py train dit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--model", required=True, help="the exported demo_model.safetensors whose text encoder is used")
+    parser.add_argument("--minutes", type=float, default=240)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help=common.COMPILE)
+    args = parser.parse_args()
+    hosting.start()
+    import comfy.model_management
+    import torch
+    from safetensors.torch import load_file
+
+    comfy.model_management.in_training = True  # the host's fused norms have no way back
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
+    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
+    training = Training(args, hosting.module("guards.demo.host"), hosting.module("guards.demo.host_dit"))
+    training.resume()
+    print(f"{sum(p.numel() for p in training.learner.parameters) / 1e6:.2f} M", flush=True)
+    pool = Pool(os.path.join(args.out, "pool"), training.texts.tokens)
+    print(f"pool of {pool.look()} pictures", flush=True)
+    folder, learner = args.out, training.learner
+    every = {
+        50: pool.look,
+        250: training.save,
+        500: lambda: preview(training, vae, os.path.join(folder, f"dit_{learner.step:06d}.png")),
+    }
+    common.run(learner, lambda: training.learn(*pool.draw(args.batch, training.generator)), every, args.batch)
+    training.save()
+
+
+if __name__ == "__main__":
+    main()
