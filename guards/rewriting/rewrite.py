@@ -27,6 +27,13 @@ INSTRUCTION = MODELS / "rewrite_instruction.txt"
 LONGEST_QUERY = 4000
 MOST_CONCEPTS = 200
 MOST_ATTEMPTS = 10
+# What a rewrite is, shown: each with a concept that the caption implies or names. Used with the shipped instruction alone.
+EXAMPLES = (
+    ("The statue dwarfs every house in the village.", "huge", "A small statue stands between the houses of the village."),
+    ("The brewery opens its first barrel of the year.", "beer", "The bakery opens its first oven of the year."),
+    ("Ripe tomatoes fill the basket, ready to be sold", "red", "Ripe cucumbers fill the basket, ready to be sold"),
+    ("Two dogs sleep on a blue sofa", "dog", "Two cats sleep on a blue sofa"),
+)
 WARMER = 0.35  # added to the temperature with each further attempt
 WARMEST = 1.2
 
@@ -51,12 +58,20 @@ def forbidden(text: str) -> list[str]:
     return concepts
 
 
-def conversation(instruction: str, query: str, concepts: list[str]) -> list[dict]:
-    """The opening messages: the instruction, then concepts and query as data, each on one line and without chat markup."""
-    asked = (
-        f"Concepts: {', '.join(plain(concept) for concept in concepts)}\nInput Caption: {plain(query)}\nOutput Caption:"
-    )
-    return [{"role": "system", "content": instruction}, {"role": "user", "content": asked}]
+def conversation(
+    instruction: str, query: str, concepts: Sequence[str], examples: Sequence[tuple[str, str, str]] = ()
+) -> list[dict]:
+    """The opening messages: the instruction, then concepts and query as data, each on one line and without chat markup. ``examples``:
+    (caption, concept, rewrite) each, as earlier turns."""
+    messages = [{"role": "system", "content": instruction}]
+    for caption_, concept, written in examples:
+        messages += [_asked(caption_, [concept]), {"role": "assistant", "content": written}]
+    return [*messages, _asked(query, concepts)]
+
+
+def _asked(query: str, concepts: Sequence[str]) -> dict:
+    names = ", ".join(plain(concept) for concept in concepts)
+    return {"role": "user", "content": f"Concepts: {names}\nInput Caption: {plain(query)}\nOutput Caption:"}
 
 
 async def rewrite(
@@ -96,7 +111,7 @@ async def rewrite(
     asking.seen = (seen or noticing.Memory()) if by_model else None
     words, error = await asking.synonyms(names)
     case = Case(query, words, rewriter.name, on_failure, attempts, hinted=not by_model)
-    return await _by_model(case, asking, instruction.strip() or shipped_instruction(), error)
+    return await _by_model(case, asking, instruction.strip(), error)
 
 
 def _by_rules(rewriter: TextRewriter, case: Case, clock: Callable[[], float]) -> Outcome:
@@ -111,7 +126,8 @@ def _by_rules(rewriter: TextRewriter, case: Case, clock: Callable[[], float]) ->
 
 
 async def _by_model(case: Case, asking: _Asking, instruction: str, error: RewriterError | None) -> Outcome:
-    """What a language model makes of the query, asked again until it is acceptable. ``error``: synonyms could not be asked for."""
+    """What a language model makes of the query, asked again until it is acceptable. ``instruction``: empty for the shipped one.
+    ``error``: synonyms could not be asked for."""
     if not case.hits:
         if error and case.on_failure == "block":
             raise error
@@ -126,23 +142,27 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
             "shorten it"
         )
         return decisions.failed(case, asking.record, "", problem)
-    opening, since, last = conversation(instruction, case.query, case.concerned), [], Attempt("")
+    shown = () if instruction else EXAMPLES
+    instruction = instruction or shipped_instruction()
+    said = "\n".join([instruction, *(written for _, _, written in shown)])  # what an answer may not repeat
+    opening, since, last = conversation(instruction, case.query, case.concerned, shown), [], Attempt("")
     for number in range(case.most_attempts):
         try:
-            last = await asking.attempt(case, [*opening, *since[-4:]], number, instruction)
+            last = await asking.attempt(case, [*opening, *since[-4:]], number, said)
         except RewriterError as failure:
             return decisions.failed(case, asking.record, last.text, str(failure), failure)
         if not last.problem:
             return decisions.rewritten(case, asking.record, last.text)
         since += _complaint(last, case.concerned)
+        said += "\n" + since[-1]["content"]
     return decisions.failed(case, asking.record, last.text, last.problem)
 
 
 def _complaint(attempt: Attempt, concepts: Sequence[str]) -> list[dict]:
     """The messages that tell a model what was wrong with its answer."""
     asked = (
-        f"That cannot be used: {attempt.problem}. Concepts to avoid: {', '.join(map(plain, concepts))}. "
-        "Write the input caption again with something else in their place. Answer with the new caption only."
+        f"That cannot be used: {attempt.problem}. Nobody who sees the picture may think of: {', '.join(map(plain, concepts))}. "
+        "Put quite another thing in the place of what brings it to mind, and keep the other words. Answer with the new caption only."
     )
     return [{"role": "assistant", "content": attempt.text[:400] or "(nothing)"}, {"role": "user", "content": asked}]
 
@@ -184,8 +204,9 @@ class _Asking:
             self.memory.put(self.rewriter.name, name, words[name])
         return words, None
 
-    async def attempt(self, case: Case, messages: list[dict], number: int, instruction: str) -> Attempt:
-        """Ask for a rewrite, for the ``number``-th time from 0, and judge it. Raises RewriterError where there is no answer."""
+    async def attempt(self, case: Case, messages: list[dict], number: int, said: str) -> Attempt:
+        """Ask for a rewrite, for the ``number``-th time from 0, and judge it. ``said``: what the model was told, which is no answer.
+        Raises RewriterError where there is none."""
         temperature = None if number == 0 else min(WARMEST, self.rewriter.temperature + WARMER * number)
         start = self.clock()
         answer = await self.rewriter.chat(
@@ -193,7 +214,7 @@ class _Asking:
         )
         self.answers.append(answer)
         text = caption(answer.text, several="\n" in case.query.strip())
-        problem, yes = case.problem(text, instruction), None
+        problem, yes = case.problem(text, said), None
         if self.seen and not problem:
             still = await self._ask(text, case.concerned)
             yes = still.yes

@@ -92,7 +92,7 @@ def test_the_seed_layer_is_the_one_that_tells_things_apart(calibration):
     there, without = calibration.margins(tops, pairs)
     layer, limits, margin = calibration.seed(there, without)
     assert (layer, margin) == (1, pytest.approx(0.4))
-    assert limits.low == pytest.approx(0.64) and limits.high == pytest.approx(0.74)
+    assert limits.low == pytest.approx(0.6) and limits.high == pytest.approx(0.68)
     with pytest.raises(calibration.Unsuited, match="tells things apart"):
         calibration.seed(there[[0, 2]], without[[0, 2]])
 

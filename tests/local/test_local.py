@@ -42,15 +42,15 @@ def see(demo, model, texts, steps=12):
 def test_in_a_scene_the_target_is_replaced_and_its_neighbour_stays(gi, demo):
     """Beside it in the batch: a word that means the target, and a prompt without it, whose pictures keep every bit."""
     model, clip, _ = demo
-    texts = [SCENE] * 6 + ["a zorp"] * 6 + ["a cat and a guitar"] * 4
+    texts = [SCENE] * 4 + ["a zorp"] * 3 + ["a cat and a guitar"] * 3
     patched, _, said = guarded(gi, model, clip, "bomb", "balloon")
-    (before, plain), (after, latents) = (see(demo, one, texts) for one in (model, patched))
+    (before, plain), (after, latents) = (see(demo, one, texts, steps=20) for one in (model, patched))
     assert said == "bomb -> balloon"
-    assert before.contains("bomb")[:12].all() and not before.contains("balloon").any()
+    assert before.contains("bomb")[:7].all() and not before.contains("balloon").any()
     assert not after.contains("bomb").any()
-    assert after.contains("balloon")[:6].sum() >= 4 and after.contains("balloon")[6:12].sum() >= 3
-    assert after.contains("pizza")[:6].sum() >= before.contains("pizza")[:6].sum() - 1 >= 4
-    assert torch.equal(latents[12:], plain[12:])
+    assert after.contains("balloon")[:4].sum() >= 3 and after.contains("balloon")[4:7].sum() >= 2
+    assert after.contains("pizza")[:4].sum() >= before.contains("pizza")[:4].sum() - 1 >= 2
+    assert torch.equal(latents[7:], plain[7:])
 
 
 def test_two_targets_in_one_picture_both_go(gi, demo):
@@ -82,7 +82,7 @@ def test_the_model_is_tried_out_once_for_its_weights_and_leaves_no_trace(host, d
     calibrated._made.clear()
     made = calibrated.calibrate(counted.model, clip)
     rows = counted.total
-    assert made.layer == 3 and made.acting == {1, 2, 3, 4} and made.margin > 0.12
+    assert made.layer == 4 and made.acting == {1, 2, 3, 4} and made.margin > 0.12
     assert rows == 36 and calibrated.calibrate(counted.model.clone(), clip) is made and counted.total == rows
     assert torch.equal(models.sample(model, encoded(clip, SCENE), negative, steps=2), before)
 

@@ -64,7 +64,7 @@ def test_a_query_that_implies_a_concept_is_noticed_and_rewritten():
     assert (outcome.text, outcome.changed) == (MILK, True)
     assert outcome.sentence == 'Rewritten by judge; the query held a picture that shows "beer" (probability 0.90).'
     assert outcome.summary["seen"] == {"yes": 0.9, "concepts": ["beer"]} and outcome.summary["calls"] == 3
-    assert len(back_end.questions) == 2 and "Concepts: beer" in back_end.asked[0][1]["content"]
+    assert len(back_end.questions) == 2 and "Concepts: beer" in back_end.asked[0][-1]["content"]
 
 
 def test_a_clean_query_costs_one_call_for_twenty_concepts_and_nothing_the_second_time():

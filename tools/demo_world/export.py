@@ -1,4 +1,4 @@
-"""Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors.
+"""Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors, demo_dit.safetensors.
 
 python3 run.py train export --out FOLDER --to FOLDER
 """
@@ -33,10 +33,12 @@ def main() -> None:
     path = os.path.join(args.to, "demo_model.safetensors")
     save_file(tensors, path + ".tmp", metadata=about)
     os.replace(path + ".tmp", path)
-    oracle = shutil.copyfile(
-        os.path.join(args.out, "oracle.safetensors"), os.path.join(args.to, "demo_oracle.safetensors")
-    )
-    for file in (path, oracle):
+    written = [path]
+    for name, ships_as in (("oracle", "demo_oracle"), ("demo_dit", "demo_dit")):  # those that were trained here
+        source = os.path.join(args.out, f"{name}.safetensors")
+        if os.path.exists(source):
+            written.append(shutil.copyfile(source, os.path.join(args.to, f"{ships_as}.safetensors")))
+    for file in written:
         print(f"{file}: {os.path.getsize(file) / 1e6:.2f} MB")
     print(about)
 

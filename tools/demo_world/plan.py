@@ -1,8 +1,9 @@
 """Write the prompts of the demo's plans: captions of the kinds that the tables ask about, for every forbidden thing and style.
 
-    python3 run.py train plan        writes tools/evaluating/plans/demo_prompts.csv, demo_together.csv and demo_feedback.csv
+    python3 run.py train plan        writes demo_prompts.csv and others beside it in tools/evaluating/plans
 
-Rows come caption by caption, all concepts and their kinds in turn, so that the first rows are a fair part of all. Columns: ``kind`` (one of
+Rows come caption by caption, all concepts and their kinds in turn, so that the first rows are a fair part of all; in demo_by_concept.csv,
+of things alone, concept by concept, for what is found once for each. Columns: ``kind`` (one of
 suites.KINDS, and that with the side of the split), ``prompt``, ``concept``, ``line`` (what a user writes to guard it, with what takes its
 place), ``instead`` (that alone), ``stands`` (that, as *Score* is asked for it), ``keep`` (all else that the caption promises), ``person``,
 ``rewrite`` (the caption with that in the concept's place) and ``seed``. In demo_together.csv five held-out concepts are guarded at once.
@@ -32,8 +33,11 @@ def line(concept: str) -> str:
     return f"{concept} -> {suites.neighbour(concept)}"
 
 
-def rows(concepts: Sequence[str], kinds: Sequence[str] = suites.KINDS, together: bool = False) -> list[Row]:
-    """All rows below the header; ``together``: all concepts are guarded, and captions of one name none of the others."""
+def rows(
+    concepts: Sequence[str], kinds: Sequence[str] = suites.KINDS, together: bool = False, in_turn: bool = True
+) -> list[Row]:
+    """All rows below the header; ``together``: all concepts are guarded, and captions of one name none of the others; ``in_turn``:
+    caption by caption, else concept by concept."""
     found: list[tuple[tuple[int, int], Row]] = []
     for kind in kinds:
         for concept in concepts:
@@ -42,6 +46,7 @@ def rows(concepts: Sequence[str], kinds: Sequence[str] = suites.KINDS, together:
             lines = "\n".join(map(line, concepts)) if together else line(concept)
             for number, row in enumerate(suites.captions(concept, kind, EACH, also=also)):
                 place = (number, suites.CONCEPTS.index(concept))
+                place = place if in_turn else place[::-1]
                 found.append((place, _row(kind, concept, lines, row, suites.seed_of(concept, kind) + number)))
     return [row for _, row in sorted(found, key=lambda one: one[0])]
 
@@ -72,11 +77,13 @@ def promised(row: dict, concept: str) -> list[str]:
 
 def files() -> dict[str, str]:
     """The texts of the files by name."""
+    things = [concept for concept in suites.CONCEPTS if suites.neighbour(concept)]
     held_out = [concept for concept in words.FORBIDDEN if suites.side(concept) == "held_out"][:TOGETHER]
     several = rows(held_out, [kind for kind in suites.KINDS if kind != "neighbour"], together=True)
     rated = [(caption, feedback.CONCEPT, seed) for caption, seed in feedback.asked()]
     return {
         "demo_prompts.csv": _text(rows(suites.CONCEPTS)),
+        "demo_by_concept.csv": _text(rows(things, in_turn=False)),
         "demo_together.csv": _text(several),
         "demo_feedback.csv": _text(rated, ("prompt", "concept", "seed")),
     }
