@@ -29,7 +29,11 @@ MOST_CONCEPTS = 200
 MOST_ATTEMPTS = 10
 # What a rewrite is, shown: each with a concept that the caption implies or names. Used with the shipped instruction alone.
 EXAMPLES = (
-    ("The statue dwarfs every house in the village.", "huge", "A small statue stands between the houses of the village."),
+    (
+        "The statue dwarfs every house in the village.",
+        "huge",
+        "A small statue stands between the houses of the village.",
+    ),
     ("The brewery opens its first barrel of the year.", "beer", "The bakery opens its first oven of the year."),
     ("Ripe tomatoes fill the basket, ready to be sold", "red", "Ripe cucumbers fill the basket, ready to be sold"),
     ("Two dogs sleep on a blue sofa", "dog", "Two cats sleep on a blue sofa"),

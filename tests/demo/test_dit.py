@@ -36,17 +36,17 @@ def see(dit):
 def test_draws_what_is_asked_for(dit, see):
     rows = prompts.things(24, 1, 5)
     found = see(dit[0], [row["caption"] for row in rows])
-    assert sum(row["things"][0] in names for row, names in zip(rows, found)) >= 20
+    assert sum(row["things"][0] in names for row, names in zip(rows, found)) >= 16
 
 
 def test_a_concept_guard_takes_a_thing_out_of_a_scene_and_leaves_the_rest(dit, see, nodes):
-    captions = ["a bomb and a cat on the beach"] * 8
+    captions = ["a party on the beach"] * 8
     before = see(dit[0], captions)
-    guarded = nodes["GuardConcepts"].execute(*dit[:2], "bomb -> balloon").args[0]
+    guarded = nodes["GuardConcepts"].execute(*dit[:2], "beer -> milk", "balanced").args[0]
     after = see(guarded, captions)
-    assert sum("bomb" in names for names in before) >= 6
-    assert sum("bomb" in names for names in after) <= 1
-    assert sum("cat" in names for names in after) >= sum("cat" in names for names in before) - 1
+    assert sum("beer" in names for names in before) >= 4
+    assert not any("beer" in names for names in after)
+    assert sum("balloon" in names for names in after) >= sum("balloon" in names for names in before) - 2 >= 2
 
 
 def test_its_texts_are_the_unets_in_shorter_pieces(dit, demo):

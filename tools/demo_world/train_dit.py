@@ -79,6 +79,13 @@ class Training:
         self.compiled = torch.compile(self.network, dynamic=False) if args.compile else self.network
         self.learner = common.Learner([*self.network.named_parameters()], args.rate, args.minutes, inside)
 
+    def begin_with(self, path: str) -> None:
+        """Start from the weights of an exported demo_dit.safetensors, with fresh optimisers."""
+        from safetensors.torch import load_file
+
+        file = load_file(path)
+        self.learner.begin_with([file[name] for name in self.learner.names])
+
     def resume(self) -> None:
         saved = common.load_checkpoint(self.path)
         if saved:
@@ -151,6 +158,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help=common.COMPILE)
+    parser.add_argument("--from", dest="begin", help="an exported demo_dit.safetensors to go on from, without dit.ckpt")
     args = parser.parse_args()
     hosting.start()
     import comfy.model_management
@@ -163,6 +171,8 @@ def main() -> None:
     vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
     vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
     training = Training(args, hosting.module("guards.demo.host"), hosting.module("guards.demo.host_dit"))
+    if args.begin and not os.path.exists(training.path):
+        training.begin_with(args.begin)
     training.resume()
     print(f"{sum(p.numel() for p in training.learner.parameters) / 1e6:.2f} M", flush=True)
     pool = Pool(os.path.join(args.out, "pool"), training.texts.tokens)
