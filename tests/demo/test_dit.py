@@ -39,10 +39,10 @@ def test_draws_what_is_asked_for(dit, see):
     assert sum(row["things"][0] in names for row, names in zip(rows, found)) >= 16
 
 
-def test_a_concept_guard_takes_a_thing_out_of_a_scene_and_leaves_the_rest(dit, see, nodes):
+def test_a_concept_guard_takes_a_thing_out_of_a_scene_and_leaves_the_rest(dit, see):
     captions = ["a party on the beach"] * 8
     before = see(dit[0], captions)
-    guarded = nodes["GuardConcepts"].execute(*dit[:2], "beer -> milk", "balanced").args[0]
+    guarded, _ = hosting.module("guards.concepts.host").guard(*dit[:2], "beer -> milk", "balanced")
     after = see(guarded, captions)
     assert sum("beer" in names for names in before) >= 4
     assert not any("beer" in names for names in after)

@@ -1,4 +1,4 @@
-"""Put the trained parts into the files that the pack ships (half precision): demo_model.safetensors, demo_oracle.safetensors, demo_dit.safetensors.
+"""Put the trained parts into the files that the pack ships (half precision): demo_model, demo_oracle and demo_dit.safetensors.
 
 python3 run.py train export --out FOLDER --to FOLDER
 """
