@@ -213,6 +213,7 @@ def test_every_arm_of_the_demos_plans_runs(server, name):
     plan = plans.read(plans.find(name))
     plan = dataclasses.replace(plan, pictures=1, batch=1)
     plan.graph["7"]["inputs"]["steps"] = 1
+    plan.graph["24"]["inputs"].update(images=2, steps=2, sample_steps=2)
     builder = Builder(plan, server.object_info())
     place = max(range(len(plan.rows)), key=lambda place: len(builder.looking(place)))
     remote = servers.Remote(server.url)
