@@ -15,6 +15,7 @@ FOLDERS = {  # in models/ -> the endings that the host lists (none: all), and wh
     "concept_guards_samples": (set(), ""),
     "embeddings": ({".safetensors"}, "embeddings"),
     "LLM": (set(), ""),
+    "loras": ({".safetensors"}, "loras"),
 }
 
 

@@ -25,9 +25,11 @@ def see(dit):
     _, clip, vae = dit
     oracle = hosting.module("guards.demo.oracle").load()
 
-    def look(model, captions, cfg=3.0, steps=20):
+    def look(model, captions, cfg=3.0, steps=20, scheduler="normal"):
         texts, empty = sampling.encode(clip, captions), sampling.encode(clip, [""])
-        found = oracle.see(sampling.sample_images(model, vae, texts, empty, SEED, cfg, steps)).things
+        found = oracle.see(
+            sampling.sample_images(model, vae, texts, empty, SEED, cfg, steps, scheduler=scheduler)
+        ).things
         return [[thing.name for thing in things] for things in found]
 
     return look
@@ -47,6 +49,22 @@ def test_a_concept_guard_takes_a_thing_out_of_a_scene_and_leaves_the_rest(dit, s
     assert sum("beer" in names for names in before) >= 4
     assert not any("beer" in names for names in after)
     assert sum("balloon" in names for names in after) >= sum("balloon" in names for names in before) - 2 >= 2
+
+
+def test_with_its_lora_it_draws_in_four_steps_without_guidance(dit, see):
+    import comfy.model_management
+    import comfy.sd
+    import comfy.utils
+    import folder_paths
+
+    path = folder_paths.get_full_path("loras", "demo_dit_4_steps.safetensors")
+    fast, _ = comfy.sd.load_lora_for_models(dit[0], None, comfy.utils.load_torch_file(path, safe_load=True), 1.0, 0.0)
+    assert len(fast.patches) == 49
+    rows = prompts.things(24, 1, 5)
+    seen = [see(model, [row["caption"] for row in rows], 1.0, 4, "simple") for model in (dit[0], fast)]
+    comfy.model_management.unload_all_models()  # takes the LoRA out of the weights that both share
+    shown = [sum(row["things"][0] in names for row, names in zip(rows, found)) for found in seen]
+    assert shown[1] >= 13 and shown[1] >= shown[0] + 3
 
 
 def test_its_texts_are_the_unets_in_shorter_pieces(dit, demo):
