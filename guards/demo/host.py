@@ -117,7 +117,7 @@ def fingerprint(path: str = PATH) -> str:
 def load(path=PATH):
     """(MODEL, CLIP, VAE) from the shipped file. Raises FileNotFoundError or ValueError, naming the mend."""
     with reading(path):
-        parts, ids = read(path)
+        parts, ids = read(path, "unet", "text", "vae")
         model, clip, vae = _unet(parts["unet"]), make_clip(parts["text"], ids), build_vae(parts["vae"])
     # How the host makes a second one whose weights it does not stream: trainings and some nodes of others need it.
     model.cached_patcher_init = (_load_unet, (path,))
@@ -139,22 +139,23 @@ def reading(path):
         ) from error
 
 
-def read(path):
-    """({part: state dict}, token ids) of the file."""
-    weights = safetensors.torch.load_file(path)
-    parts = {
-        part: {key[len(part) + 1 :]: value.float() for key, value in weights.items() if key.startswith(part + ".")}
-        for part in ("unet", "text", "vae")
-    }
-    return parts, weights["token_ids"]
+def read(path, *names):
+    """({part: state dict}, token ids) of the file; ``names``: of the parts that are wanted."""
+    with safetensors.safe_open(path, "pt") as file:
+        keys = file.keys()
+        parts = {
+            name: {key[len(name) + 1 :]: file.get_tensor(key).float() for key in keys if key.startswith(name + ".")}
+            for name in names
+        }
+        return parts, file.get_tensor("token_ids")
 
 
 def _load_unet(path, disable_dynamic=False):
-    return _unet(read(path)[0]["unet"], disable_dynamic)
+    return _unet(read(path, "unet")[0]["unet"], disable_dynamic)
 
 
 def _load_text(path, disable_dynamic=False):
-    parts, ids = read(path)
+    parts, ids = read(path, "text")
     return make_clip(parts["text"], ids, disable_dynamic).patcher
 
 
@@ -185,9 +186,8 @@ def make_clip(weights, ids, disable_dynamic=False, tokens=77):
     ids = ids.long()
     rows = table[ids == -1].repeat(text.text_model.embeddings.token_embedding.weight.shape[0], 1)
     rows[ids[ids >= 0]] = table[ids >= 0]
-    positions = weights["embeddings.position_embedding.weight"][
-        :tokens
-    ]  # causal: the first ones need not know of the rest
+    # The encoder is causal: its first tokens need not know of the rest.
+    positions = weights["embeddings.position_embedding.weight"][:tokens]
     weights = {**weights, "embeddings.token_embedding.weight": rows, "embeddings.position_embedding.weight": positions}
     text.text_model.load_state_dict(weights)
     text.text_projection.load_state_dict({"weight": torch.eye(CONTEXT)})

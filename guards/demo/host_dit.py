@@ -58,7 +58,7 @@ def load(path=PATH, shared=host.PATH):
     """(MODEL, CLIP, VAE) from the shipped files; the text encoder and the autoencoder are those of ``shared``, the UNet's file.
     Raises FileNotFoundError or ValueError, naming the mend."""
     with host.reading(shared):
-        parts, ids = host.read(shared)
+        parts, ids = host.read(shared, "text", "vae")
         clip, vae = host.make_clip(parts["text"], ids, tokens=TOKENS), host.build_vae(parts["vae"])
     with host.reading(path):
         model = _network(path)
@@ -80,5 +80,5 @@ def _network(path, disable_dynamic=False):
 
 
 def _text(path, disable_dynamic=False):
-    parts, ids = host.read(path)
+    parts, ids = host.read(path, "text")
     return host.make_clip(parts["text"], ids, disable_dynamic, TOKENS).patcher

@@ -1,6 +1,8 @@
 """What the training scripts share: initialised weights, a resumable checkpoint, averaged weights, a clock."""
 
+import contextlib
 import io
+import json
 import math
 import os
 import time
@@ -34,10 +36,24 @@ def save_checkpoint(path, **state):
     files.write(path, buffer.getvalue())
 
 
+def load_vae(folder):
+    """The autoencoder of a training folder, fixed."""
+    from safetensors.torch import load_file
+
+    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
+    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(folder, "vae.safetensors")).items()})
+    return vae
+
+
 def load_checkpoint(path):
     import torch
 
     return torch.load(path, weights_only=True) if os.path.exists(path) else None
+
+
+def _decay(most, step):
+    """How much of itself an average keeps after step ``step`` from 1: it follows closely at first."""
+    return min(most, (1 + step) / (10 + step))
 
 
 def averaged(model, decay, steps=0):
@@ -47,7 +63,7 @@ def averaged(model, decay, steps=0):
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     def update(average, current, count):
-        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(average, current, count)
+        get_ema_multi_avg_fn(_decay(decay, int(count)))(average, current, count)
 
     model = model if isinstance(model, torch.nn.Module) else torch.nn.ParameterList(model)
     average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
@@ -113,13 +129,14 @@ class Learner:
             loss=self.loss,
         )
 
-    def resume(self, saved: dict) -> None:
-        """Go on from a ``state`` of the same network."""
+    def resume(self, saved: dict, generator, seed: int) -> None:
+        """Go on from a ``state`` of the same network; ``generator``: the training's, which then draws what it never drew before."""
         self.put(saved["parameters"])
         self.ema = saved["ema"]
         for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.schedule.spent, self.step, self.loss = saved["spent"], saved["step"], saved["loss"]
+        generator.manual_seed(seed + 1000 + self.step)
 
     def begin_with(self, values) -> None:
         """Start from these values, one for each parameter, with fresh optimisers."""
@@ -142,14 +159,27 @@ class Learner:
             optimiser.step()
         self.step += 1
         with torch.no_grad():
-            torch._foreach_lerp_(self.ema, self.parameters, 1 - min(0.999, (1 + self.step) / (10 + self.step)))
+            torch._foreach_lerp_(self.ema, self.parameters, 1 - _decay(0.999, self.step))
         self.loss += (loss.item() - self.loss) * max(0.01, 1 / self.step)
 
+    def export(self, path: str, seed: int, **about: str) -> None:
+        """Write the averaged values, half precision, with ``about`` and the training's figures as the file's metadata."""
+        from safetensors.torch import save
+
+        figures = dict(seed=seed, step=self.step, spent=self.schedule.spent, loss=self.loss)
+        about |= {key: json.dumps(round(value, 4)) for key, value in figures.items()}
+        tensors = {name: value.half().contiguous() for name, value in zip(self.names, self.ema, strict=True)}
+        hosting.module("guards.files").write(path, save(tensors, metadata=about))
+
+    @contextlib.contextmanager
     def averaged(self):
-        """Put the averaged weights in; returns the raw ones, which ``put`` takes back."""
+        """The averaged weights instead of the raw ones, for as long as it is open."""
         raw = [p.detach().clone() for p in self.parameters]
         self.put(self.ema)
-        return raw
+        try:
+            yield
+        finally:
+            self.put(raw)
 
     def put(self, values) -> None:
         import torch

@@ -8,13 +8,10 @@ path; guidance distilled as by Meng et al. 2023). Needs pool/ for its captions. 
 preview grids.
 """
 
-import argparse
-import json
 import os
 
-from ..testing import hosting
 from . import common
-from .train_dit import Texts
+from .train_dit import Texts, options, start
 from .train_unet import PREVIEW, Pool
 
 STEPS, SMALLER, CFG, RANK = 4, 3, 3.0, 24
@@ -76,23 +73,12 @@ class Training:
     def resume(self) -> None:
         saved = common.load_checkpoint(self.path)
         if saved:
-            self.learner.resume(saved)
-            self.generator.manual_seed(self.args.seed + 1000 + self.learner.step)
+            self.learner.resume(saved, self.generator, self.args.seed)
 
     def save(self) -> None:
-        from safetensors.torch import save_file
-
-        learner, path = self.learner, os.path.join(self.args.out, "demo_dit_4_steps.safetensors")
-        common.save_checkpoint(self.path, **learner.state(), seed=self.args.seed)
+        common.save_checkpoint(self.path, **self.learner.state(), seed=self.args.seed)
         about = dict(about="The demo model's transformer twin in 4 steps at cfg 1 (euler, simple)", licence="MIT")
-        figures = dict(seed=self.args.seed, step=learner.step, spent=learner.schedule.spent, loss=learner.loss)
-        about |= {key: json.dumps(round(value, 4)) for key, value in figures.items()}
-        save_file(
-            {name: v.half().contiguous() for name, v in zip(learner.names, learner.ema, strict=True)},
-            path + ".tmp",
-            metadata=about,
-        )
-        os.replace(path + ".tmp", path)
+        self.learner.export(os.path.join(self.args.out, "demo_dit_4_steps.safetensors"), self.args.seed, **about)
 
     def velocity(self, network, x, t: float, context):
         import torch
@@ -137,8 +123,7 @@ def preview(training: Training, vae, path: str, each: int = 4) -> None:
     import torch
     from torchvision.utils import make_grid, save_image
 
-    raw = training.learner.averaged()
-    with torch.no_grad():
+    with training.learner.averaged(), torch.no_grad():
         context = training.texts.encode(
             torch.tensor([training.texts.tokens.rows(c) for c in PREVIEW for _ in range(each)])
         )
@@ -146,33 +131,14 @@ def preview(training: Training, vae, path: str, each: int = 4) -> None:
         for k in range(STEPS):
             x = x - training.velocity(training.student, x, 1 - k / STEPS, context) / STEPS
         image = (vae.decode(x).clamp(-1, 1) + 1) / 2
-    training.learner.put(raw)
     save_image(make_grid(image, nrow=2 * each, padding=0), path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="run.py train few", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--model", required=True, help="the exported demo_model.safetensors whose text encoder is used")
-    parser.add_argument("--minutes", type=float, default=20)
+    parser = options("few", __doc__, minutes=20)
     parser.add_argument("--batch", type=int, default=16, help="captions; each gives four places to learn from")
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--compile", action="store_true", help=common.COMPILE)
     args = parser.parse_args()
-    hosting.start()
-    import comfy.model_management
-    import torch
-    from safetensors.torch import load_file
-
-    comfy.model_management.in_training = True  # the host's fused norms have no way back
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
-    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
-    training = Training(args, hosting.module("guards.demo.host"), hosting.module("guards.demo.host_dit"))
+    vae, training = start(args, Training)
     training.resume()
     pool = Pool(os.path.join(args.out, "pool"), training.texts.tokens)
     print(f"{sum(p.numel() for p in training.learner.parameters) / 1e6:.2f} M, {pool.look()} captions", flush=True)

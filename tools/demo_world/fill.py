@@ -13,9 +13,7 @@ import random
 import time
 
 import torch
-from safetensors.torch import load_file
 
-from ..testing import hosting
 from . import common, draw
 
 SHARD = 1024
@@ -30,8 +28,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
-    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
+    vae = common.load_vae(args.out)
     folder = os.path.join(args.out, "pool")
     os.makedirs(folder, exist_ok=True)
     count, drawn = os.path.join(folder, "drawn.json"), 0

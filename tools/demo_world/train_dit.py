@@ -8,7 +8,6 @@ their autoencoder must be the model's. One cosine over --minutes; saves every 25
 """
 
 import argparse
-import json
 import os
 
 from ..testing import hosting
@@ -45,14 +44,11 @@ class Texts:
 
     def __init__(self, path: str, demo, dit) -> None:
         import torch
-        from safetensors import safe_open
 
-        with safe_open(path, "pt") as file:
-            text = {key[5:]: file.get_tensor(key).float() for key in file.keys() if key.startswith("text.")}
-            ids = file.get_tensor("token_ids")
-        self.clip, self.count = demo.make_clip(text, ids, tokens=dit.TOKENS), dit.TOKENS
-        self.model = self.clip.cond_stage_model.clip_l.transformer.float().text_model
-        self.tokens = Tokens(self.clip)
+        parts, ids = demo.read(path, "text")
+        clip, self.count = demo.make_clip(parts["text"], ids, tokens=dit.TOKENS), dit.TOKENS
+        self.model = clip.cond_stage_model.clip_l.transformer.float().text_model
+        self.tokens = Tokens(clip)
         unknown = next(i for i in range(49406) if i not in self.tokens.row)
         self.ids = torch.tensor([unknown if i < 0 else i for i in self.tokens.ids])
 
@@ -89,24 +85,12 @@ class Training:
     def resume(self) -> None:
         saved = common.load_checkpoint(self.path)
         if saved:
-            self.learner.resume(saved)
-            self.generator.manual_seed(self.args.seed + 1000 + self.learner.step)
+            self.learner.resume(saved, self.generator, self.args.seed)
 
     def save(self) -> None:
-        from safetensors.torch import save_file
-
         common.save_checkpoint(self.path, **self.learner.state(), seed=self.args.seed)
-        learner, path = self.learner, os.path.join(self.args.out, "demo_dit.safetensors")
         about = dict(format="concept-guards.demo-dit/1", art="Fluent Emoji Flat, Microsoft, MIT", licence="MIT")
-        figures = dict(seed=self.args.seed, step=learner.step, spent=learner.schedule.spent, loss=learner.loss)
-        about |= {key: json.dumps(round(value, 4)) for key, value in figures.items()}
-        tensors = {name: value.half().contiguous() for name, value in zip(learner.names, learner.ema, strict=True)}
-        save_file(tensors, path + ".tmp", metadata=about)
-        os.replace(path + ".tmp", path)
-
-    def predict(self, x, t, context):
-        """Noise minus latents, (n, 24, 12, 12), as the network sees them in x at times t (n,) of 0 (clean) to 1."""
-        return self.network(x, t, context, context.shape[1])
+        self.learner.export(os.path.join(self.args.out, "demo_dit.safetensors"), self.args.seed, **about)
 
     def learn(self, x0, rows) -> None:
         """One step on latents (n, 24, 12, 12) and caption rows (n, 77)."""
@@ -129,8 +113,7 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
     import torch
     from torchvision.utils import make_grid, save_image
 
-    raw = training.learner.averaged()
-    with torch.no_grad():
+    with training.learner.averaged(), torch.no_grad():
         rows = torch.tensor(
             [training.texts.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.texts.tokens.rows("")]
         )
@@ -140,37 +123,45 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
         x = torch.randn(n, 24, 12, 12, generator=torch.Generator().manual_seed(0))
         times = torch.linspace(1, 0, steps + 1)
         for now, then in zip(times[:-1], times[1:]):
-            v = training.predict(torch.cat([x, x]), now.repeat(2 * n), context)
+            v = training.network(torch.cat([x, x]), now.repeat(2 * n), context, context.shape[1])
             x = x + (then - now) * (v[n:] + cfg * (v[:n] - v[n:]))
         image = (vae.decode(x).clamp(-1, 1) + 1) / 2
-    training.learner.put(raw)
     save_image(make_grid(image, nrow=2 * each, padding=0), path)
 
 
-def main() -> None:
+def options(name: str, about: str | None, minutes: float) -> argparse.ArgumentParser:
+    """The options that every training of the twin has."""
     parser = argparse.ArgumentParser(
-        prog="run.py train dit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"run.py train {name}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", required=True)
     parser.add_argument("--model", required=True, help="the exported demo_model.safetensors whose text encoder is used")
-    parser.add_argument("--minutes", type=float, default=240)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help=common.COMPILE)
-    parser.add_argument("--from", dest="begin", help="an exported demo_dit.safetensors to go on from, without dit.ckpt")
-    args = parser.parse_args()
+    return parser
+
+
+def start(args, kind):
+    """(autoencoder, a new training of class ``kind``), in a host that can train the twin."""
     hosting.start()
     import comfy.model_management
     import torch
-    from safetensors.torch import load_file
 
     comfy.model_management.in_training = True  # the host's fused norms have no way back
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
-    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
-    training = Training(args, hosting.module("guards.demo.host"), hosting.module("guards.demo.host_dit"))
+    made = kind(args, hosting.module("guards.demo.host"), hosting.module("guards.demo.host_dit"))
+    return common.load_vae(args.out), made
+
+
+def main() -> None:
+    parser = options("dit", __doc__, minutes=240)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--from", dest="begin", help="an exported demo_dit.safetensors to go on from, without dit.ckpt")
+    args = parser.parse_args()
+    vae, training = start(args, Training)
     if args.begin and not os.path.exists(training.path):
         training.begin_with(args.begin)
     training.resume()

@@ -14,7 +14,7 @@ import time
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..testing import hosting
@@ -25,12 +25,7 @@ POOL = 2048  # pictures in memory; every second batch is drawn anew and takes th
 
 def autoencoder(folder: str) -> torch.nn.Module | None:
     """The trained autoencoder, if there is one yet."""
-    path = os.path.join(folder, "vae.safetensors")
-    if not os.path.exists(path):
-        return None
-    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
-    vae.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    return vae
+    return common.load_vae(folder) if os.path.exists(os.path.join(folder, "vae.safetensors")) else None
 
 
 def through(vae: torch.nn.Module, x: Tensor, generator: torch.Generator, most: float = 0.3) -> Tensor:

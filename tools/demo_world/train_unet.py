@@ -141,8 +141,7 @@ class Training:
             return
         if saved["ids"] != self.tokens.ids or saved["names"] != self.learner.names:
             raise ValueError(f"{self.path}: it was trained with another vocabulary or network; start in another folder")
-        self.learner.resume(saved)
-        self.generator.manual_seed(self.args.seed + 1000 + self.learner.step)
+        self.learner.resume(saved, self.generator, self.args.seed)
 
     def begin_with(self, path: str) -> None:
         """Start from the weights of an exported demo_model.safetensors, with fresh optimisers.
@@ -194,8 +193,7 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
     import torch
     from PIL import Image
 
-    raw = training.learner.averaged()
-    with torch.no_grad():
+    with training.learner.averaged(), torch.no_grad():
         rows = torch.tensor(
             [training.tokens.rows(c) for c in PREVIEW for _ in range(each)] + [training.tokens.rows("")]
         )
@@ -213,7 +211,6 @@ def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 1
             x0, eps = a * x - b * v, b * x + a * v
             x = x0 if i == steps - 1 else bar[u].sqrt() * x0 + (1 - bar[u]).sqrt() * eps
         image = (vae.decode(x).clamp(-1, 1) + 1) * 127.5
-    training.learner.put(raw)
     across = 2 * each
     grid = image.view(n // across, across, 3, 96, 96).permute(0, 3, 1, 4, 2).reshape(96 * n // across, 96 * across, 3)
     Image.fromarray(grid.byte().numpy()).save(path)
@@ -242,13 +239,11 @@ def main() -> None:
     args = parser.parse_args()
     hosting.start()
     import torch
-    from safetensors.torch import load_file
 
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     demo = hosting.module("guards.demo.host")
-    vae = hosting.module("guards.demo.vae").DemoVAE().eval().requires_grad_(False)
-    vae.load_state_dict({k: v.float() for k, v in load_file(os.path.join(args.out, "vae.safetensors")).items()})
+    vae = common.load_vae(args.out)
     training = Training(args, demo)
     if args.begin and not os.path.exists(training.path):
         training.begin_with(args.begin)

@@ -14,7 +14,7 @@ def load_model(path, threads=None):
 
     if threads:
         torch.set_num_threads(threads)
-    demo = hosting.module("guards.demo." + ("host_dit" if "dit" in os.path.basename(path) else "host"))
+    demo = hosting.module("guards.demo." + ("host_dit" if os.path.basename(path).startswith("demo_dit") else "host"))
     same = os.path.exists(demo.PATH) and os.path.samefile(path, demo.PATH)
     with torch.inference_mode():
         return demo.load() if same else demo.load(str(path))
