@@ -26,9 +26,9 @@ LOOKS = {  # strictness -> the aligned guidance's preset and gating, where it is
     "strict": ("max", "watchful"),
 }
 MEANS = {  # strictness -> from when on a text names the concept, and from when on it implies it; tuned on the demo world's tuned concepts
-    "gentle": (gate.Limits(0.75, 0.9), gate.Limits(0.44, 0.5)),
-    "balanced": (gate.Limits(0.75, 0.9), gate.Limits(0.44, 0.5)),
-    "strict": (gate.Limits(0.6, 0.75), gate.Limits(0.35, 0.45)),
+    "gentle": (gate.Limits(0.78, 0.88), gate.Limits(0.44, 0.5)),
+    "balanced": (gate.Limits(0.78, 0.88), gate.Limits(0.44, 0.5)),
+    "strict": (gate.Limits(0.65, 0.78), gate.Limits(0.35, 0.45)),
 }
 
 
@@ -51,8 +51,8 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
     named, implied = MEANS[strictness]
     # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
-    limits = tuple(implied if one.is_attribute or not chosen else named for one in erasures)
-    guarded = host_gate.guard(guarded, made, limits, implied)
+    alone = [one.is_attribute or not chosen for one in erasures]
+    guarded = host_gate.guard(guarded, made, [named] * len(alone), [implied] * len(alone), alone)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     if looks:
         guarded = _look(guarded, clip, erasures, *LOOKS[strictness], lines)

@@ -72,8 +72,8 @@ def positions(old: list, new: list, length: int) -> tuple[list[int], list[int]]:
     themselves to the new words in order, the last one taking what is left over; where there is none, to what follows. Places may
     lie behind the new text's end: then its last padding is meant.
     """
-    before = _alike(old, new)
-    behind = min(_alike(old[::-1], new[::-1]), len(old) - before, len(new) - before)
+    before = alike(old, new)
+    behind = min(alike(old[::-1], new[::-1]), len(old) - before, len(new) - before)
     words, theirs = len(old) - behind - before, len(new) - behind - before
     goes = list(range(before))
     goes += [before + min(i, max(theirs - 1, 0)) for i in range(words)]
@@ -82,6 +82,6 @@ def positions(old: list, new: list, length: int) -> tuple[list[int], list[int]]:
     return list(range(length)), goes[:length]
 
 
-def _alike(one: list, other: list) -> int:
+def alike(one, other) -> int:
     """How many of their first entries are the same."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,35 +1,85 @@
 """The closed-form edit of a text where the text means the concept, and nowhere else.
 
 The edit of `formula` multiplies every map that reads a text by I + P; so does (I + P) c for a text's vectors c, with the weights as they
-are. A vector means concept k by how far P moves it along the way on which it moves the concept's own vector, s_k:
+are. A vector means concept k by how far P moves it along the way s_k on which it moves the concept's own vector:
 
-    m_k = max over the text's vectors of <P c, s_k> / |s_k|^2     about 1 where the concept is named, less where implied, near 0 elsewhere
-    e = max over k of ramp(m_k; low_k, high_k)
-    c' = c + e P c
+    m_k = <P c, s_k> / |s_k|^2     about 1 where the concept is named, less where it is implied, near 0 elsewhere
 
-so a text that does not mean a concept is left as it is, bit for bit. A word that implies it among other things would lose those, too, if it
-were moved the whole way: there m_k tells the local gate (`local`) to look for it in the picture. Ours.
+Since a text that does not mean a concept is left as it is, bit for bit, its edit need not hold other texts as tightly as an edit of the
+weights must: there are two, one that moves the whole way, for texts that name a concept, and one that holds others as the weights' does,
+which tells implied ones from others by a wider margin:
+
+    e = max over k of ramp(max over the text's vectors of m_k; low_k, high_k)
+    c' = c + e P_named c + (1 - e) e_implied P_implied c
+
+A word that implies a concept among other things would lose those, too, if it were moved the whole way: where the local gate (`local`) can
+look for the concept in the picture, it is told instead of a text that implies a concept and does not name it. Where the text encoder is
+causal, no vector before the first that means the concept (by half of the most) is changed. Ours.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from ..local.formula import Limits, ramp
 
+BEGUN = 0.5  # of the most that a text means a concept by: where it begins to
 
-def meaning(change: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """m (b, T, n) of what the map changes, ``change`` (b, T, c); ``shifts`` (n, c): how far it moves each concept's own vector."""
-    return (change @ shifts.T) / shifts.square().sum(1).clamp(min=1e-12)
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """P = ``left`` (c, r) ``right`` (r, c); ``shifts`` (n, c): how far it moves each concept's own vector. float32, on one device."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+    shifts: torch.Tensor
+
+    def to(self, device: torch.device) -> "Edit":
+        return Edit(self.left.to(device), self.right.to(device), self.shifts.to(device))
+
+    def change(self, text: torch.Tensor) -> torch.Tensor:
+        """P c of a text's vectors (b, T, c)."""
+        return (text.float() @ self.right.T) @ self.left.T
+
+    def meaning(self, change: torch.Tensor) -> torch.Tensor:
+        """m (b, T, n) of a ``change``."""
+        return (change @ self.shifts.T) / self.shifts.square().sum(1).clamp(min=1e-12)
+
+
+def ramps(means: torch.Tensor, limits: Sequence[Limits]) -> torch.Tensor:
+    """(b, n), 0 to 1: by how much each text means each concept. ``means``: (b, T, n); ``limits``: of each concept."""
+    tops = means.amax(1).unbind(1)
+    return torch.stack([ramp(top, own.low, own.high) for top, own in zip(tops, limits, strict=True)], 1)
+
+
+def begun(means: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """(b, T, 1), 0 or 1: from which vector on a text means a concept that is ``found`` (b, n) in it. ``means``: (b, T, n)."""
+    reached = (means >= BEGUN * means.amax(1, keepdim=True)) & (found > 0)[:, None]
+    return reached.any(2).float().cummax(1).values[..., None]
 
 
 def gated(
-    text: torch.Tensor, left: torch.Tensor, right: torch.Tensor, shifts: torch.Tensor, limits: Sequence[Limits]
+    text: torch.Tensor,
+    named: Edit,
+    implied: Edit,
+    limits: Sequence[Limits],
+    hints: Sequence[Limits],
+    alone: Sequence[bool],
+    causal: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(``text`` (b, T, c) with the texts changed that mean a concept, in its own type; m of every text and concept (b, n)). ``left``
-    (c, r), ``right`` (r, c), ``shifts`` (n, c), float32 on its device; ``limits``: of each concept."""
-    change = (text.float() @ right.T) @ left.T
-    means = meaning(change, shifts).amax(1)
-    each = [ramp(one, own.low, own.high) for one, own in zip(means.unbind(1), limits, strict=True)]
-    found = torch.stack(each).amax(0)[:, None, None]
-    return torch.where(found > 0, (text.float() + found * change).to(text), text), means
+    """(``text`` (b, T, c) with the texts changed that mean a concept, in its own type; by how much each implies each concept without naming
+    it (b, n)).
+
+    ``limits``, ``hints``: of each concept, from when on a text names and implies it; ``alone``: whether nothing else takes care of texts
+    that imply it, so that these are changed, too."""
+    change, softer = named.change(text), implied.change(text)
+    means = named.meaning(change)
+    each = ramps(means, limits)
+    told = ramps(implied.meaning(softer), hints) * (1 - each)
+    full = each.amax(1)[:, None, None]
+    if causal:
+        change = change * begun(means, each)
+    part = (1 - full) * (told * told.new_tensor(alone)).amax(1)[:, None, None]
+    made = (text.float() + full * change + part * softer).to(text)
+    return torch.where((full > 0) | (part > 0), made, text), told

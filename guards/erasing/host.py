@@ -9,9 +9,10 @@ import comfy.sd
 import torch
 
 from ..host import edits
-from . import formula, host_look, host_places, host_texts, texts
+from . import formula, gate, host_look, host_places, host_texts, texts
 
 NEAREST = 8  # stand-ins that the model is asked about
+LOOSE = 0.2  # times as much are captions held by the edit of texts that name a concept: other texts never get it
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """The edit as a map of the text's vectors: I + left right. ``left`` (c, r), ``right`` (r, c); ``shifts`` (m, c): how far the map moves
-    the vector of each of ``concepts`` that it moves most. All float32 on the CPU. ``lines``: what was done, for people."""
+    """The edit as a map of the text's vectors, for ``gate``: the one that texts get which name a concept, and the one that tells which
+    imply it. On the CPU. ``causal``: a word does not change the vectors before it; ``lines``: what was done, for people."""
 
-    left: torch.Tensor
-    right: torch.Tensor
-    shifts: torch.Tensor
+    named: gate.Edit
+    implied: gate.Edit
     concepts: tuple[str, ...]
+    causal: bool
     lines: list[str] = field(default_factory=list)
 
 
@@ -105,26 +106,41 @@ class _Solving:
         self.lines = []
 
     def edit(self, erasures) -> Edit:
-        left, right = self.form(self.solution(erasures)[0])
+        captions = self.captions(erasures)
+        solution, _ = self.solution(captions, captions.groups, self.settings.preserve)
+        left, right = self.form(solution)
         return Edit(self.changes(left, right), self.lines)
 
     def map(self, erasures) -> Map:
-        solution, moved = self.solution(erasures)
-        left, right, _ = formula.thin(solution, self.settings.rank)
-        shifts = []
-        for vectors in moved:
-            change = vectors.to(solution) @ solution.T
-            shifts.append(change[change.norm(dim=1).argmax()])
-        left, right, shift = (part.float().cpu().contiguous() for part in (left, right, torch.stack(shifts)))
-        return Map(left, right, shift, tuple(one.concept for one in erasures), self.lines)
+        captions = self.captions(erasures, texts.scenes())
+        edits = []
+        for groups, preserve in (
+            (captions.wider(), LOOSE * self.settings.preserve),
+            (captions.groups, self.settings.preserve),
+        ):
+            solution, moved = self.solution(captions, groups, preserve)
+            left, right, _ = formula.thin(solution, self.settings.rank)
+            changes = [vectors.to(solution) @ solution.T for vectors in moved]
+            shifts = torch.stack([change[change.norm(dim=1).argmax()] for change in changes])
+            edits.append(gate.Edit(*(part.float().cpu().contiguous() for part in (left, right, shifts))))
+        return Map(*edits, tuple(one.concept for one in erasures), captions.causal(), self.lines)
 
-    def solution(self, erasures) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """P of ``formula``, and every concept's vectors (n, width) that it is to change."""
+    def captions(self, erasures, scenes=()) -> "_Captions":
+        """What is changed and held, encoded. ``scenes``: more templates, which attributes do not take."""
         patterns = texts.templates(self.settings.templates)
         held, left_out = texts.keep(self.settings.keep, erasures)
         held.insert(0, "")  # what guidance is measured from
-        pairs = [texts.pairs(one, self.replacement(one, erasures), patterns) for one in erasures]
-        return self.solve(pairs, held, left_out)
+        groups, more = [], []
+        for one in erasures:
+            instead = self.replacement(one, erasures)
+            groups.append(texts.pairs(one, instead, patterns))
+            more.append([] if one.is_attribute else texts.pairs(one, instead, list(scenes)))
+        every = [*(text for group in groups + more for pair in group for text in pair), *held]
+        count = len(dict.fromkeys(every))
+        encoded = host_texts.encode(
+            self.clip, every, lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}")
+        )
+        return _Captions(groups, more, held, left_out, encoded)
 
     def replacement(self, one, erasures) -> str:
         """What takes a concept's place, and a line of the report about it."""
@@ -160,36 +176,37 @@ class _Solving:
             distances.setdefault(round(float((old - new).norm()), 4), name)
         return [name for _, name in sorted(distances.items())][:NEAREST]
 
-    def solve(self, groups, held, left_out) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """As ``solution``, from all captions. ``groups``: the pairs of captions (old, new) of each concept."""
-        pairs = [pair for group in groups for pair in group]
-        captions = [*(text for pair in pairs for text in pair), *held]
-        count = len(dict.fromkeys(captions))
-        encoded = host_texts.encode(
-            self.clip, captions, lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}")
-        )
-        sums = formula.Sums(self.places.width, _solver(self.model))
+    def solution(self, captions, groups, preserve) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """P of ``formula``, and every concept's vectors (n, width) that it is to change. ``groups``: the pairs of captions (old, new) of
+        each concept; ``preserve``: how much the others are held."""
+        sums, encoded = formula.Sums(self.places.width, _solver(self.model)), captions.encoded
         read, moved = self.places.read, []
-        for old, new in pairs:
-            concept, target = (read(vectors) for vectors in host_texts.aligned(encoded[old], encoded[new]))
-            sums.edit(concept, target)
-            moved.append((concept, target))
-        for caption in held:
-            sums.keep(read(encoded[caption].vectors), self.settings.preserve)
+        for group in groups:
+            for old, new in group:
+                concept, target = (read(vectors) for vectors in host_texts.aligned(encoded[old], encoded[new]))
+                sums.edit(concept, target)
+                moved.append((concept, target))
+        for caption in captions.held:
+            sums.keep(read(encoded[caption].vectors), preserve)
         self.at(0.75, "solving")
         solution = sums.solve(self.settings.regularise)
-        concept, target = (torch.cat(part).to(solution) for part in zip(*moved, strict=True))
-        missed = (concept + concept @ solution.T - target).norm() / (concept - target).norm().clamp(min=1e-30)
-        stay = torch.cat([encoded[caption].vectors for caption in held] or [torch.zeros(1, self.places.encoded)])
-        stay = read(stay).to(solution)
-        shaken = (stay @ solution.T).norm() / stay.norm().clamp(min=1e-30)
-        self.lines.append(
-            f"{len(pairs)} captions changed, {1 - float(missed):.1%} of the way; {len(held)} held, which moved by {float(shaken):.2%}"
-            + (f"; {len(left_out)} left out of keep, since they name what is to go" if left_out else "")
-        )
+        self.lines.append(self.said(captions, solution, moved))
         ends = list(itertools.accumulate(map(len, groups), initial=0))
         every = [torch.cat([one for one, _ in moved[a:b]]) for a, b in itertools.pairwise(ends)]
         return solution, every
+
+    def said(self, captions, solution, moved) -> str:
+        """How well the captions are changed and held."""
+        concept, target = (torch.cat(part).to(solution) for part in zip(*moved, strict=True))
+        missed = (concept + concept @ solution.T - target).norm() / (concept - target).norm().clamp(min=1e-30)
+        held = [captions.encoded[caption].vectors for caption in captions.held]
+        stay = self.places.read(torch.cat(held or [torch.zeros(1, self.places.encoded)])).to(solution)
+        shaken = (stay @ solution.T).norm() / stay.norm().clamp(min=1e-30)
+        without = len(captions.left_out)
+        return (
+            f"{len(moved)} captions changed, {1 - float(missed):.1%} of the way; {len(held)} held, which moved by {float(shaken):.2%}"
+            + (f"; {without} left out of keep, since they name what is to go" if without else "")
+        )
 
     def form(self, solution):
         """(left, right) of ``formula.thin``, or (solution, None) where a whole matrix is smaller."""
@@ -223,6 +240,27 @@ class _Solving:
                     made[f"{name}.lora_B.weight"] = change.clone()
                     made[f"{name}.lora_A.weight"] = right.float().cpu().clone()
         return made
+
+
+@dataclass(frozen=True)
+class _Captions:
+    """``groups``, ``more``: each concept's pairs (old, new), and those in scenes; ``held``: captions to keep; ``left_out``: those that name
+    what is to go; ``encoded``: all of them."""
+
+    groups: list
+    more: list
+    held: list[str]
+    left_out: list[str]
+    encoded: dict
+
+    def wider(self) -> list:
+        """Each concept's pairs, those in scenes among them."""
+        return [pairs + more for pairs, more in zip(self.groups, self.more, strict=True)]
+
+    def causal(self) -> bool:
+        """Whether no word changed the vectors before it in any of the pairs."""
+        pairs = [(self.encoded[old], self.encoded[new]) for group in self.wider() for old, new in group]
+        return all(host_texts.same_before(old, new) for old, new in pairs)
 
 
 def describe(chosen: str, seen, was_chosen: bool) -> str:

@@ -11,44 +11,45 @@ from .host import Map
 
 @dataclass(frozen=True, eq=False)
 class EraseGate(rail.Guard):
-    """``made``: the map; texts are changed that mean one of its concepts by its limits in ``named``. ``implied``: from when on guards
-    behind this one are told that a text means a concept."""
+    """``made``: the map. ``named``, ``implied``: from when on a text names or implies each of its concepts; ``alone``: whether texts that
+    imply it are changed, too. Guards behind this one are told by how much a text implies a concept that it does not name."""
 
     made: Map
     named: tuple[gate.Limits, ...]
-    implied: gate.Limits
+    implied: tuple[gate.Limits, ...]
+    alone: tuple[bool, ...]
 
     def begin(self, run):
-        checks.targets(run, len(self.made.left))
+        checks.targets(run, len(self.made.named.left))
         return _State()
 
     def read(self, run, state, texts, extra):
-        left, right, shifts = state.map(self.made, texts.device)
+        named, implied = state.edits(self.made, texts.device)
         rows = run.rows(texts.shape[0], extra)
         made = texts.clone() if rows else texts
         for at, _ in rows:
-            made[at], means = gate.gated(texts[at], left, right, shifts, self.named)
-            told = gate.ramp(means, self.implied.low, self.implied.high)
+            limits = self.named, self.implied, self.alone
+            made[at], told = gate.gated(texts[at], named, implied, *limits, self.made.causal)
             for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
                 run.meant[at.start, name] = one
         return made
 
     def end(self, state):
-        state.maps.clear()
+        state.near.clear()
 
 
 @dataclass
 class _State:
     """Of one sampling run."""
 
-    maps: dict = field(default_factory=dict)  # device -> the map there
+    near: dict = field(default_factory=dict)  # device -> the two edits there
 
-    def map(self, made: Map, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        if device not in self.maps:
-            self.maps[device] = tuple(part.to(device) for part in (made.left, made.right, made.shifts))
-        return self.maps[device]
+    def edits(self, made: Map, device: torch.device) -> tuple[gate.Edit, gate.Edit]:
+        if device not in self.near:
+            self.near[device] = made.named.to(device), made.implied.to(device)
+        return self.near[device]
 
 
-def guard(model, made: Map, named: tuple[gate.Limits, ...], implied: gate.Limits):
-    """A clone of the MODEL that reads texts so."""
-    return rail.attach(model, EraseGate(made, named, implied))
+def guard(model, made: Map, named, implied, alone):
+    """A clone of the MODEL that reads texts so; the arguments as ``EraseGate`` has them, one for each concept."""
+    return rail.attach(model, EraseGate(made, tuple(named), tuple(implied), tuple(alone)))

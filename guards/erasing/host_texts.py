@@ -93,3 +93,12 @@ def aligned(old: Encoded, new: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
         at, to = at + length, to + other
     one, two = old.vectors[here], new.vectors[there]
     return (one[1:], two[1:]) if bool((one[0] == two[0]).all()) else (one, two)
+
+
+def same_before(old: Encoded, new: Encoded) -> bool:
+    """Whether two texts' vectors are the same as long as their words are, as those of a causal text encoder."""
+    if len(old.parts) != 1 or len(new.parts) != 1:
+        return False
+    count = formula.alike(old.parts[0][0], new.parts[0][0])
+    one, two = old.vectors[:count], new.vectors[:count]
+    return bool((one - two).norm() <= 1e-3 * one.norm())

@@ -120,6 +120,11 @@ def templates(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def scenes() -> list[str]:
+    """The shipped templates in which a thing stands among others."""
+    return list(_harmless()["scenes"])
+
+
 def pairs(one: Erasure, replacement: str, patterns: list[str]) -> list[tuple[str, str]]:
     """[(caption with the concept, the same with the replacement)]; an attribute's are of the shipped subjects."""
     if one.is_attribute:

@@ -7,8 +7,10 @@ At a cross-attention layer and a position p, with the layer's own query and text
 Is the target anywhere? That shows in the model's seed layers, those whose cross-attention tells concepts apart (`calibration`):
     e = ramp(max over positions of cos_p; low, high)               the largest so far, a picture and target each
 Where? At every position of a picture with e > 0, in every layer that acts:
-    g_p = e ramp(cos_p; low / 2, low)
+    g_p = e ramp(cos_p; l / 2, l),  l = low (1 - (1 - WIDER) told)
     out_p <- out_p - strength g_p clamp(share_p, 0, 2) (attention to the target - attention to its replacement)
+told is how far the prompt's own text means the target, where a guard knows (`erasing.gate`), else 0; e is no less. Such a picture is
+looked at from the first step on, which sees pure noise, and more of it is taken for the target.
 Ours. One agreement for the whole picture, as in `inhibitors`, is diluted by whatever else stands in it; a projection without a
 replacement leaves something that is no clear thing, and fails where two targets are each other's opposite.
 """
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 
 import torch
 
+WIDER = 0.4  # of the limit: where a target is looked for in a picture whose text means it. Tuned on the demo world's tuned concepts.
 MOST = 2.0  # times what the target's text adds, at most, is taken out
 
 
@@ -47,8 +50,8 @@ def replaced(out, cos, share, evidence, limit, targets, instead, strength):
     """``out`` (b, p, c) with the targets' part replaced where they are; the very same bits at all other positions.
 
     ``cos``, ``share``: (m, b, p), as ``agreement``; ``evidence``: (b, m), 0 to 1; ``limit``: the cosine from which on a position is
-    wholly the target's; ``targets``, ``instead``: (m, b, p, c), the attention to either text; ``strength``: 0 to 1. Where several targets
-    are found at one position, they share it: words for one thing are not taken out twice.
+    wholly the target's, a number or (m, b, 1); ``targets``, ``instead``: (m, b, p, c), the attention to either text; ``strength``: 0 to
+    1. Where several targets are found at one position, they share it: words for one thing are not taken out twice.
     """
     gates = ramp(cos, limit / 2, limit) * evidence.T[:, :, None]
     parts = gates * gates.sum(0).clamp(min=1).reciprocal() * share.clamp(0, MOST) * strength

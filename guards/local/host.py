@@ -12,6 +12,7 @@ from ..host import attention, checks, rail
 from . import calibration, formula, replacements
 from . import host_calibration as calibrated
 
+BEFORE = 1  # steps that see pure noise, where other things may look like a target: only a text can tell
 SHORT = 10  # steps: in fewer, every evaluation counts, and all layers that act are ready from the first one on
 
 
@@ -32,7 +33,7 @@ class LocalGate(rail.Guard):
     def begin(self, run):
         checks.targets(run, self.texts.shape[-1])
         short = run.steps < SHORT
-        return _State(attention.Texts(run.guider), 0 if short else 1, open=short)
+        return _State(attention.Texts(run.guider), 0 if short else BEFORE, open=short)
 
     def patch(self, run, state, options):
         def cross(layer):
@@ -46,31 +47,30 @@ class LocalGate(rail.Guard):
             state.open = any(bool((evidence > 0).any()) for evidence in state.found.values())
 
     def _cross(self, run, state, layer, q, k, v, extra, inner):
-        out, seeing = inner(q, k, v, extra), layer == self.made.layer
-        if run.step < state.begins or not (seeing or state.open):
+        out, looking = inner(q, k, v, extra), layer == self.made.layer and run.step >= state.begins
+        if not (looking or state.is_open(run, self.names)):
             return out
         for at, uuid in run.rows(attention.own_rows(q, extra), extra):
             own = out[at] if inner is attention.plain else attention.also(q[at], k[at], v[at], extra)
-            meant = [run.meant.get((at.start, name)) for name in self.names] if seeing else ()
-            out[at] = self._gated(state, layer, seeing, uuid, q[at], own, out[at], extra, meant)
+            meant = [run.meant.get((at.start, name)) for name in self.names]
+            out[at] = self._gated(state, layer, looking, uuid, q[at], own, out[at], extra, meant)
         return out
 
-    def _gated(self, state, layer, seeing, uuid, queries, own, out, extra, meant):
-        """``out`` (b, positions, width) of one entry's rows; ``own``: their attention to the prompt alone, the same shape."""
+    def _gated(self, state, layer, looking, uuid, queries, own, out, extra, meant):
+        """``out`` (b, positions, width) of one entry's rows; ``own``: their attention to the prompt alone, the same shape; ``meant``: how
+        far their text means each target, (b,) or None."""
         read = state.texts.attend_all(layer, queries, self.texts, extra)
         targets, instead = read[: self.count], read[self.count : -2]
         cos, share = formula.agreement(own - read[-1], targets - read[-2])
-        limits, key = self.made.limits, (uuid, cos.shape[1], cos.device)
-        evidence = state.found.get(key)
-        if seeing:
-            now = formula.ramp(cos.amax(2).T, limits.low, limits.high)
-            for number, told in enumerate(meant):  # by the text itself
-                if told is not None:
-                    now[:, number] = torch.maximum(now[:, number], told)
-            evidence = state.found[key] = now if evidence is None else torch.maximum(evidence, now)
-        if evidence is None:
-            return out
-        return formula.replaced(out, cos, share, evidence, limits.low, targets, instead, self.strength)
+        limits, nothing = self.made.limits, cos.new_zeros(cos.shape[1])
+        told = torch.stack([nothing if one is None else one for one in meant], 1)  # (b, m)
+        key = uuid, cos.shape[1], cos.device
+        evidence = torch.maximum(told, state.found.get(key, told))
+        if looking:
+            evidence = torch.maximum(evidence, formula.ramp(cos.amax(2).T, limits.low, limits.high))
+        state.found[key] = evidence
+        where = limits.low * (1 - (1 - formula.WIDER) * told.T[:, :, None])
+        return formula.replaced(out, cos, share, evidence, where, targets, instead, self.strength)
 
 
 @dataclass
@@ -78,9 +78,18 @@ class _State:
     """Of one sampling run."""
 
     texts: attention.Texts
-    begins: int  # the first step that counts: the very first sees pure noise, where other things may look like a target
+    begins: int  # the first step in which the picture is looked at
     open: bool  # whether the layers that only act are computed: any target was found, in any picture
+    read: bool = False  # whether the texts were asked, which is done once
     found: dict = field(default_factory=dict)  # (uuid, rows, device) -> the evidence (b, m) so far
+
+    def is_open(self, run, names):
+        """Whether anything was found so far, or meant by a text of the first evaluation."""
+        if not self.read:
+            self.read = True
+            told = (one for (_, name), one in run.meant.items() if name in names)
+            self.open = self.open or any(bool((one > 0).any()) for one in told)
+        return self.open
 
 
 def guard(model, clip, targets, replacement="", strength=1.0, tick=None):

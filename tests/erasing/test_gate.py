@@ -8,46 +8,76 @@ from guards.erasing import formula, gate
 LIMITS = gate.Limits(0.4, 0.6)
 
 
-@pytest.fixture
-def map_():
-    """P that sends e0 to e1 and e2 to e3, of 6 dimensions; the shifts of both."""
+def edit(*moves):
+    """P that sends e_a to e_b for each (a, b), of 6 dimensions."""
     unit = torch.eye(6)
-    left = torch.stack([unit[1] - unit[0], unit[3] - unit[2]], 1)
-    right = torch.stack([unit[0], unit[2]])
-    return left, right, torch.stack([unit[1] - unit[0], unit[3] - unit[2]])
+    shifts = torch.stack([unit[b] - unit[a] for a, b in moves])
+    return gate.Edit(shifts.T.contiguous(), torch.stack([unit[a] for a, _ in moves]), shifts)
 
 
-def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_others(map_):
-    left, right, shifts = map_
+@pytest.fixture
+def moves():
+    """Sends e0 to e1 and e2 to e3."""
+    return edit((0, 1), (2, 3))
+
+
+def gated(text, named, implied=None, alone=(False, False), causal=False, hints=None):
+    return gate.gated(text, named, implied or named, [LIMITS] * 2, hints or [LIMITS] * 2, alone, causal)
+
+
+def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_others(moves):
     unit = torch.eye(6)
     text = torch.stack([unit[0], 0.5 * unit[0] + unit[4], unit[2], unit[5]])[None]
-    means = gate.meaning((text @ right.T) @ left.T, shifts)
+    means = moves.meaning(moves.change(text))
     torch.testing.assert_close(means[0, :, 0], torch.tensor([1.0, 0.5, 0.0, 0.0]))
     torch.testing.assert_close(means[0, :, 1], torch.tensor([0.0, 0.0, 1.0, 0.0]))
 
 
-def test_a_text_that_means_it_is_edited_and_says_which_concept_it_means(map_):
+def test_a_text_that_names_it_is_edited_and_one_that_implies_it_says_so(moves):
     unit = torch.eye(6)
-    text = torch.stack([unit[0] + unit[4], 0.7 * unit[2] + unit[5]])[:, None]
-    made, means = gate.gated(text, *map_, [LIMITS] * 2)
+    text = torch.stack([unit[0] + unit[4], 0.55 * unit[2] + unit[5], 0.35 * unit[2]])[:, None]
+    made, told = gated(text, moves, hints=[gate.Limits(0.3, 0.4)] * 2)
     torch.testing.assert_close(made[0, 0], unit[1] + unit[4])
-    torch.testing.assert_close(made[1, 0], 0.7 * unit[3] + unit[5])
-    torch.testing.assert_close(means, torch.tensor([[1.0, 0.0], [0.0, 0.7]]))
+    torch.testing.assert_close(made[1, 0], 0.55 * (unit[2] + 0.75 * (unit[3] - unit[2])) + unit[5])
+    assert torch.equal(made[2], text[2])
+    torch.testing.assert_close(told, torch.tensor([[0.0, 0.0], [0.0, 0.25], [0.0, 0.5]]))
 
 
-def test_between_the_limits_a_text_is_moved_in_part(map_):
+def test_between_the_limits_a_text_is_moved_in_part(moves):
     unit = torch.eye(6)
-    text = (0.5 * unit[0])[None, None]
-    made, _ = gate.gated(text, *map_, [LIMITS] * 2)
+    made, _ = gated((0.5 * unit[0])[None, None], moves)
     torch.testing.assert_close(made[0, 0], 0.5 * unit[0] + 0.25 * (unit[1] - unit[0]))
 
 
+def test_a_text_that_implies_it_is_moved_by_the_held_edit_and_only_where_nothing_else_takes_care_of_it(moves):
+    unit, half = torch.eye(6), [gate.Limits(0.2, 0.3)] * 2
+    text = (0.35 * unit[0] + unit[4])[None, None]
+    implied = edit((0, 5), (2, 3))
+    left_alone, told = gated(text, moves, implied, hints=half)
+    assert torch.equal(left_alone, text) and told.tolist() == [[1.0, 0.0]]
+    made, _ = gated(text, moves, implied, alone=(True, False), hints=half)
+    torch.testing.assert_close(made[0, 0], 0.35 * unit[5] + unit[4])
+    other, _ = gated(text, moves, implied, alone=(False, True), hints=half)
+    assert torch.equal(other, text)
+
+
+def test_where_the_text_encoder_is_causal_nothing_before_the_first_vector_that_means_it_is_changed(moves):
+    unit = torch.eye(6)
+    text = torch.stack([unit[4] + 0.2 * unit[0], unit[0], unit[5] + 0.2 * unit[0]])[None]
+    made, _ = gated(text, moves, causal=True)
+    assert torch.equal(made[0, 0], text[0, 0])
+    torch.testing.assert_close(made[0, 1:], torch.stack([unit[1], unit[5] + 0.2 * unit[1]]))
+    both, _ = gated(text, moves)
+    torch.testing.assert_close(both[0, 0], unit[4] + 0.2 * unit[1])
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
-def test_a_text_that_does_not_mean_it_keeps_its_very_bits_beside_one_that_does(map_, kind):
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_text_that_does_not_mean_it_keeps_its_very_bits_beside_one_that_does(moves, kind, causal):
     text = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0)).to(kind)
     text[..., [0, 2]] *= 0.1
     text[1, 2, 0] = 1.0
-    made, _ = gate.gated(text, *map_, [LIMITS] * 2)
+    made, _ = gated(text, moves, alone=(True, True), causal=causal)
     assert made.dtype == kind and torch.equal(made[[0, 2]], text[[0, 2]])
     assert not torch.equal(made[1], text[1])
 
@@ -61,8 +91,9 @@ def test_with_the_gate_wide_open_it_is_the_edit_of_the_weights():
     sums.keep(held, 1.0)
     solution = sums.solve(0.1)
     left, right, _ = formula.thin(solution)
-    shift = (concept @ solution.T)[:1]
+    edited = gate.Edit(left.float(), right.float(), (concept @ solution.T)[:1].float())
     weight, text = torch.randn(5, 8, generator=generator, dtype=torch.float64), concept[:1][None]
-    made, _ = gate.gated(text.float(), left.float(), right.float(), shift.float(), [gate.Limits(1e-9, 2e-9)])
+    open_wide = [gate.Limits(1e-9, 2e-9)]
+    made, _ = gate.gated(text.float(), edited, edited, open_wide, open_wide, [False], causal=False)
     expected = text @ (weight @ (torch.eye(8, dtype=torch.float64) + solution)).T
     torch.testing.assert_close(made.double() @ weight.T, expected, rtol=1e-4, atol=1e-4)

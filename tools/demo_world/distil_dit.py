@@ -55,7 +55,7 @@ class Training:
 
         self.args, self.path = args, os.path.join(args.out, "few.ckpt")
         self.generator = torch.Generator().manual_seed(args.seed + 1)
-        self.texts = Texts(args.model, demo, dit)
+        self.texts = Texts(args.model, demo, dit.TOKENS)
         weights = {k: v.float() for k, v in load_file(os.path.join(args.out, "demo_dit.safetensors")).items()}
         self.teacher, self.student = (dit.build().diffusion_model.float().requires_grad_(False) for _ in range(2))
         self.teacher.load_state_dict(weights)

@@ -5,6 +5,9 @@
 The text encoder is the model's own and stays as it is, so the network alone is learnt. Needs vae.safetensors and pool/ in the folder;
 their autoencoder must be the model's. One cosine over --minutes; saves every 250 steps, run it again to resume. Writes dit.ckpt
 (resume), demo_dit.safetensors (the averaged weights, half precision) and preview grids.
+
+With --taught the velocity to learn is what the model's UNet says of the same noisy latent, instead of one sample of it: the mean over all
+pictures of the caption, which a sample misses by where things happen to stand. Slower a step, fewer steps.
 """
 
 import argparse
@@ -40,24 +43,58 @@ def initialise(network, generator) -> None:
 
 
 class Texts:
-    """The text encoder of an exported demo_model.safetensors, cut to the twin's tokens, as it is."""
+    """The text encoder of an exported demo_model.safetensors, as it is, cut to ``count`` tokens."""
 
-    def __init__(self, path: str, demo, dit) -> None:
+    def __init__(self, path: str, demo, count: int) -> None:
         import torch
 
         parts, ids = demo.read(path, "text")
-        clip, self.count = demo.make_clip(parts["text"], ids, tokens=dit.TOKENS), dit.TOKENS
+        clip, self.count = demo.make_clip(parts["text"], ids, tokens=count), count
         self.model = clip.cond_stage_model.clip_l.transformer.float().text_model
         self.tokens = Tokens(clip)
         unknown = next(i for i in range(49406) if i not in self.tokens.row)
         self.ids = torch.tensor([unknown if i < 0 else i for i in self.tokens.ids])
 
     def encode(self, rows):
-        """Rows of the words' table (n, at least 24) to the conditioning (n, 24, width) that the host's CLIP gives."""
+        """Rows of the words' table (n, at least count) to the conditioning (n, count, width) that the host's CLIP gives."""
         import torch
 
         with torch.no_grad():
             return self.model(self.ids[rows[:, : self.count]])[0]
+
+
+class Teacher:
+    """The UNet of an exported demo_model.safetensors (v-prediction), asked for the velocity of rectified flow."""
+
+    def __init__(self, path: str, demo) -> None:
+        import torch
+
+        self.texts = Texts(path, demo, 77)
+        self.model = demo.build_unet(torch.bfloat16)
+        self.model.diffusion_model.load_state_dict(demo.read(path, "unet")[0]["unet"])
+        self.model.diffusion_model.requires_grad_(False)
+        sampling = self.model.model_sampling
+        self.sigmas = sampling.sigmas.float()
+        self.most = float(self.sigmas[-1] / (1 + self.sigmas[-1]))  # the latest time it knows
+
+    def snapped(self, t):
+        """(the times (n,) moved to the nearest that it knows, their steps)."""
+        t = t.clamp(1e-3, self.most)
+        step = (self.sigmas.log()[None] - (t / (1 - t)).log()[:, None]).abs().argmin(1)
+        sigma = self.sigmas[step]
+        return sigma / (1 + sigma), step
+
+    def velocity(self, x, t, step, rows):
+        """E[noise - x0] at x = (1 - t) x0 + t noise, for snapped times (n, 1, 1, 1). With a = (1 - t) c, b = t c and a^2 + b^2 = 1, cx
+        is the same latent as the UNet knows it, and noise - x0 = (b - a) cx + (a + b) v of its v = a noise - b x0."""
+        import torch
+
+        c = ((1 - t) ** 2 + t**2).rsqrt()
+        a, b, x = (1 - t) * c, t * c, x * c
+        with torch.no_grad():
+            context = self.texts.encode(rows).bfloat16()
+            v = self.model.diffusion_model(x.bfloat16(), step.bfloat16(), context=context).float()
+        return (b - a) * x + (a + b) * v
 
 
 class Training:
@@ -68,12 +105,13 @@ class Training:
 
         self.args, self.path = args, os.path.join(args.out, "dit.ckpt")
         self.generator = torch.Generator().manual_seed(args.seed + 1)
-        self.texts = Texts(args.model, demo, dit)
+        self.texts = Texts(args.model, demo, dit.TOKENS)
         self.network = dit.build().diffusion_model.float()
         initialise(self.network, self.generator)
         self.network.requires_grad_(True)
         self.compiled = torch.compile(self.network, dynamic=False) if args.compile else self.network
         self.learner = common.Learner([*self.network.named_parameters()], args.rate, args.minutes, inside)
+        self.teacher = Teacher(args.model, demo) if args.taught else None
 
     def begin_with(self, path: str) -> None:
         """Start from the weights of an exported demo_dit.safetensors, with fresh optimisers."""
@@ -101,11 +139,32 @@ class Training:
         even = torch.rand(n, generator=self.generator)
         middle = torch.sigmoid(torch.randn(n, generator=self.generator) + 0.3)
         t = torch.where(torch.rand(n, generator=self.generator) < 0.3, even, middle)
-        noise, at = torch.randn(x0.shape, generator=self.generator), t.view(-1, 1, 1, 1)
+        x, t, aim = self.noisy(x0, t, rows)
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             context = self.texts.encode(rows)
-            v = self.compiled((1 - at) * x0 + at * noise, t, context, context.shape[1])
-        self.learner.learn(torch.nn.functional.mse_loss(v.float(), noise - x0))
+            v = self.compiled(x, t, context, context.shape[1])
+        self.learner.learn(torch.nn.functional.mse_loss(v.float(), aim))
+
+    def noisy(self, x0, t, rows):
+        """(noisy latents, their times, the velocities to learn) for times t (n,), which a teacher may move a little.
+
+        Later than the teacher knows, the latent is one of its latest with fresh noise on top: the mean of what it says of those is then
+        what there is to learn of this one."""
+        import torch
+
+        noise, at = torch.randn(x0.shape, generator=self.generator), t.view(-1, 1, 1, 1)
+        if self.teacher is None:
+            return (1 - at) * x0 + at * noise, t, noise - x0
+        known, step = self.teacher.snapped(t)
+        later, known = t > self.teacher.most, known.view(-1, 1, 1, 1)
+        x = (1 - known) * x0 + known * noise
+        aim = self.teacher.velocity(x, known, step, rows)
+        at = torch.where(later.view(-1, 1, 1, 1), at, known)
+        fresh = torch.randn(x0.shape, generator=self.generator)
+        ratio = (1 - at) / (1 - known)
+        noisier = ratio * x + (at**2 - (ratio * known) ** 2).clamp(min=0).sqrt() * fresh
+        x0 = x - known * aim
+        return noisier, at.flatten(), torch.where(later.view(-1, 1, 1, 1), (noisier - x0) / at, aim)
 
 
 def preview(training: Training, vae, path: str, cfg: float = 3.0, steps: int = 16, each: int = 4) -> None:
@@ -160,6 +219,7 @@ def main() -> None:
     parser = options("dit", __doc__, minutes=240)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--from", dest="begin", help="an exported demo_dit.safetensors to go on from, without dit.ckpt")
+    parser.add_argument("--taught", action="store_true", help="learn what the UNet of --model says, not samples")
     args = parser.parse_args()
     vae, training = start(args, Training)
     if args.begin and not os.path.exists(training.path):
