@@ -3,7 +3,6 @@
 from comfy_api.latest import io
 
 from ..guards.erasing import host as erasing
-from ..guards.erasing.texts import TEMPLATES
 from ..guards.host import checks
 from ..guards.host.progress import Progress
 
@@ -48,9 +47,9 @@ class GuardEraseConcept(io.ComfyNode):
                 io.String.Input(
                     "templates",
                     multiline=True,
-                    default=TEMPLATES,
-                    tooltip="Sentences that the concepts are read in, one a line, with {} where the concept stands. More "
-                    "kinds reach further; attributes do without.",
+                    default="",
+                    tooltip="Sentences that the concepts are read in, one a line, with {} where the concept stands. Empty: 22 that "
+                    "come with the pack, alone and in scenes. Attributes do without.",
                 ),
                 io.Float.Input(
                     "preserve",

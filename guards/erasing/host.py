@@ -112,12 +112,12 @@ class _Solving:
         return Edit(self.changes(left, right), self.lines)
 
     def map(self, erasures) -> Map:
-        captions = self.captions(erasures, texts.scenes())
+        captions = self.captions(erasures)
+        few = captions.groups
+        if not self.settings.templates.strip():
+            few = [texts.alone(one, pairs) for one, pairs in zip(erasures, captions.groups, strict=True)]
         edits = []
-        for groups, preserve in (
-            (captions.wider(), LOOSE * self.settings.preserve),
-            (captions.groups, self.settings.preserve),
-        ):
+        for groups, preserve in ((captions.groups, LOOSE * self.settings.preserve), (few, self.settings.preserve)):
             solution, moved = self.solution(captions, groups, preserve)
             left, right, _ = formula.thin(solution, self.settings.rank)
             changes = [vectors.to(solution) @ solution.T for vectors in moved]
@@ -125,22 +125,18 @@ class _Solving:
             edits.append(gate.Edit(*(part.float().cpu().contiguous() for part in (left, right, shifts))))
         return Map(*edits, tuple(one.concept for one in erasures), captions.causal(), self.lines)
 
-    def captions(self, erasures, scenes=()) -> "_Captions":
-        """What is changed and held, encoded. ``scenes``: more templates, which attributes do not take."""
+    def captions(self, erasures) -> "_Captions":
+        """What is changed and held, encoded."""
         patterns = texts.templates(self.settings.templates)
         held, left_out = texts.keep(self.settings.keep, erasures)
         held.insert(0, "")  # what guidance is measured from
-        groups, more = [], []
-        for one in erasures:
-            instead = self.replacement(one, erasures)
-            groups.append(texts.pairs(one, instead, patterns))
-            more.append([] if one.is_attribute else texts.pairs(one, instead, list(scenes)))
-        every = [*(text for group in groups + more for pair in group for text in pair), *held]
+        groups = [texts.pairs(one, self.replacement(one, erasures), patterns) for one in erasures]
+        every = [*(text for group in groups for pair in group for text in pair), *held]
         count = len(dict.fromkeys(every))
         encoded = host_texts.encode(
             self.clip, every, lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}")
         )
-        return _Captions(groups, more, held, left_out, encoded)
+        return _Captions(groups, held, left_out, encoded)
 
     def replacement(self, one, erasures) -> str:
         """What takes a concept's place, and a line of the report about it."""
@@ -244,22 +240,17 @@ class _Solving:
 
 @dataclass(frozen=True)
 class _Captions:
-    """``groups``, ``more``: each concept's pairs (old, new), and those in scenes; ``held``: captions to keep; ``left_out``: those that name
-    what is to go; ``encoded``: all of them."""
+    """``groups``: each concept's pairs (old, new); ``held``: captions to keep; ``left_out``: those that name what is to go; ``encoded``:
+    all of them."""
 
     groups: list
-    more: list
     held: list[str]
     left_out: list[str]
     encoded: dict
 
-    def wider(self) -> list:
-        """Each concept's pairs, those in scenes among them."""
-        return [pairs + more for pairs, more in zip(self.groups, self.more, strict=True)]
-
     def causal(self) -> bool:
         """Whether no word changed the vectors before it in any of the pairs."""
-        pairs = [(self.encoded[old], self.encoded[new]) for group in self.wider() for old, new in group]
+        pairs = [(self.encoded[old], self.encoded[new]) for group in self.groups for old, new in group]
         return all(host_texts.same_before(old, new) for old, new in pairs)
 
 

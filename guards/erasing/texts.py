@@ -10,7 +10,7 @@ from ..words import arrows, entries, lists, watch
 
 HARMLESS = Path(__file__).with_name("harmless.txt")
 SLOT = "{}"
-TEMPLATES = "{}\na {}\na photo of a {}"
+ALONE = ["{}", "a {}", "a photo of a {}"]
 EXAMPLE = "gun -> banana"
 MOST = 100  # concepts, and templates, of one node
 
@@ -108,8 +108,11 @@ def _line(line: str, replacement: str | None):
 
 
 def templates(text: str) -> list[str]:
-    """The templates that a text names, one a line; the shipped ones where it is empty. Raises ValueError for one without {}."""
-    found = [" ".join(line.split()) for line in (text if text.strip() else TEMPLATES).splitlines() if line.strip()]
+    """The templates that a text names, one a line; where it is empty the shipped ones, in which the concept stands alone and in scenes.
+    Raises ValueError for one without {}."""
+    if not text.strip():
+        return [*ALONE, *_harmless()["scenes"]]
+    found = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     wrong = next((one for one in found if one.count(SLOT) != 1), None)
     if wrong is not None:
         raise ValueError(
@@ -120,11 +123,6 @@ def templates(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def scenes() -> list[str]:
-    """The shipped templates in which a thing stands among others."""
-    return list(_harmless()["scenes"])
-
-
 def pairs(one: Erasure, replacement: str, patterns: list[str]) -> list[tuple[str, str]]:
     """[(caption with the concept, the same with the replacement)]; an attribute's are of the shipped subjects."""
     if one.is_attribute:
@@ -133,6 +131,11 @@ def pairs(one: Erasure, replacement: str, patterns: list[str]) -> list[tuple[str
     if replacement:
         return filled
     return [(old, "" if new in ("a", "an", "the") else new) for old, new in filled]
+
+
+def alone(one: Erasure, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of the ``pairs`` of the shipped templates those without a scene; all of an attribute's."""
+    return found if one.is_attribute else found[: len(ALONE)]
 
 
 def keep(text: str, erasures: list[Erasure]) -> tuple[list[str], list[str]]:

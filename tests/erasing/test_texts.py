@@ -56,7 +56,14 @@ def test_what_cannot_be_meant_is_refused_with_the_right_spelling(concepts, repla
 
 
 def test_templates_need_their_slot():
-    assert texts.templates("") == ["{}", "a {}", "a photo of a {}"]
+    shipped = texts.templates("")
+    assert shipped[:3] == ["{}", "a {}", "a photo of a {}"] and len(shipped) == 22
+    assert all(one.count("{}") == 1 for one in shipped)
+    pairs = texts.pairs(texts.Erasure("gun", "banana"), "banana", shipped)
+    assert len(pairs) == 22 and texts.alone(texts.Erasure("gun", "banana"), pairs) == pairs[:3]
+    attribute = texts.Erasure("{} with a gun", "{}")
+    subjects = texts.pairs(attribute, "{}", shipped)
+    assert texts.alone(attribute, subjects) == subjects
     assert texts.templates("one {}\none {}\n") == ["one {}"]
     for wrong in ("a photo", "{} and {}"):
         with pytest.raises(ValueError, match="once, where the concept stands"):

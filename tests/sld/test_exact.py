@@ -7,7 +7,11 @@ import pytest
 
 from tools.testing import hosting, twins
 
-STEPS = [pytest.param(20, marks=pytest.mark.both_hosts), 50]
+EVERY = [(preset, 20, batch) for preset in twins.PRESETS for batch in (1, 3)]
+LONG = [
+    ("medium", 50, 1),
+    ("max", 50, 3),
+]  # warm-up and momentum over more steps; all of them at full size: `run.py exact`
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +39,9 @@ def test_the_presets_are_the_published_ones(host):
     } == twins.published_presets()
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("steps", STEPS)
-@pytest.mark.parametrize("preset", twins.PRESETS)
+@pytest.mark.parametrize(
+    "preset, steps, batch", [*(pytest.param(*one, marks=pytest.mark.both_hosts) for one in EVERY), *LONG]
+)
 def test_a_guarded_picture_is_the_published_pipelines_picture(pair, unguarded, preset, steps, batch):
     settings = twins.published_presets()[preset]
     published = pair.published(settings, steps, batch)
