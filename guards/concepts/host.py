@@ -2,9 +2,9 @@
 
 A text that means the concept is read as its replacement (the closed form of UCE, arXiv 2308.14761, behind a gate), on every model that
 reads a text. On UNets (SD1.x, SD2.x, SDXL) the local gate replaces what still comes through place by place; both name the same
-replacement, and leave other pictures as they are, bit for bit. On all other models, and where the local gate cannot serve one, Safe
-Latent Diffusion's aligned variant looks at whatever the guider returns. (On top of both it took nothing more away on the demo model,
-and broke look-alikes.)
+replacement, and leave other pictures as they are, bit for bit. On all other models, and where the local gate cannot serve one, strict has
+Safe Latent Diffusion's aligned variant look at whatever the guider returns as well. (Of what texts mean it took nothing more away on the
+demo models, and broke replacements and look-alikes.)
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from ..sld import formula
 from ..sld import host as sld
 
 STRICTNESS = ("gentle", "balanced", "strict")
-LOOKS = {  # strictness -> the aligned guidance's preset and gating, where it is needed
-    "gentle": ("medium", "auto"),
-    "balanced": ("strong", "auto"),
-    "strict": ("max", "watchful"),
+MORE = {  # strictness -> what would look, where nothing does
+    "gentle": "balanced looks on UNets, strict on every model.",
+    "balanced": "strict steers away from it in whatever comes out, and breaks more of what is like it.",
+    "strict": "Attributes have no place in the picture where they could be looked for.",
 }
+LOOK = ("max", "watchful")  # the aligned guidance's preset and gating
 MEANS = {  # strictness -> from when on a text names the concept, and from when on it implies it; tuned on the demo world's tuned concepts
     "gentle": (gate.Limits(0.78, 0.88), gate.Limits(0.44, 0.5)),
     "balanced": (gate.Limits(0.78, 0.88), gate.Limits(0.44, 0.5)),
@@ -42,20 +43,20 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     if clip is None:
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
     lines: list[str] = []
-    looks = not checks.is_unet(model)
     guarded, chosen = model, {}
-    if strictness != "gentle" and not looks:
+    if strictness != "gentle" and checks.is_unet(model):
         guarded, chosen = _local(model, clip, erasures, lines, at)
-        looks = not chosen and not all(one.is_attribute for one in erasures)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
     named, implied = MEANS[strictness]
     # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
-    alone = [one.is_attribute or not chosen for one in erasures]
+    alone = [one.is_attribute or (not chosen and strictness != "gentle") for one in erasures]
     guarded = host_gate.guard(guarded, made, [named] * len(alone), [implied] * len(alone), alone)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
-    if looks:
-        guarded = _look(guarded, clip, erasures, *LOOKS[strictness], lines)
+    if not chosen and strictness == "strict" and not all(one.is_attribute for one in erasures):
+        guarded = _look(guarded, clip, erasures, *LOOK, lines)
+    elif not chosen:
+        lines.append(f"Not looked for in the picture: what no word means is not seen. {MORE[strictness]}")
     return guarded, lines
 
 

@@ -6,15 +6,14 @@ are. A vector means concept k by how far P moves it along the way s_k on which i
     m_k = <P c, s_k> / |s_k|^2     about 1 where the concept is named, less where it is implied, near 0 elsewhere
 
 Since a text that does not mean a concept is left as it is, bit for bit, its edit need not hold other texts as tightly as an edit of the
-weights must: there are two, one that moves the whole way, for texts that name a concept, and one that holds others as the weights' does,
-which tells implied ones from others by a wider margin:
+weights must. Whether a text implies a concept is told by one that does, by a wider margin:
 
     e = max over k of ramp(max over the text's vectors of m_k; low_k, high_k)
-    c' = c + e P_named c + (1 - e) e_implied P_implied c
+    c' = c + e P c
 
 A word that implies a concept among other things would lose those, too, if it were moved the whole way: where the local gate (`local`) can
-look for the concept in the picture, it is told instead of a text that implies a concept and does not name it. Where the text encoder is
-causal, no vector before the first that means the concept (by half of the most) is changed. Ours.
+look for the concept in the picture, it is told instead, and the text is left. Where the text encoder is causal, no vector before the first
+that means the concept (by half of the most) is changed. Ours.
 """
 
 from collections.abc import Sequence
@@ -73,13 +72,13 @@ def gated(
 
     ``limits``, ``hints``: of each concept, from when on a text names and implies it; ``alone``: whether nothing else takes care of texts
     that imply it, so that these are changed, too."""
-    change, softer = named.change(text), implied.change(text)
+    change = named.change(text)
     means = named.meaning(change)
     each = ramps(means, limits)
-    told = ramps(implied.meaning(softer), hints) * (1 - each)
-    full = each.amax(1)[:, None, None]
+    told = ramps(implied.meaning(implied.change(text)), hints)
+    meant = torch.maximum(each, told * told.new_tensor(alone))
+    found = meant.amax(1)[:, None, None]
     if causal:
-        change = change * begun(means, each)
-    part = (1 - full) * (told * told.new_tensor(alone)).amax(1)[:, None, None]
-    made = (text.float() + full * change + part * softer).to(text)
-    return torch.where((full > 0) | (part > 0), made, text), told
+        change = change * begun(means, meant)
+    made = (text.float() + found * change).to(text)
+    return torch.where(found > 0, made, text), told * (1 - each)

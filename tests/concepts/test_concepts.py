@@ -41,7 +41,7 @@ def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concept
     assert torch.equal(pictures(demo, guarded, "a cat and a guitar", 2), other)
     assert torch.equal(pictures(demo, demo[0], "a cat and a guitar", 2), other)  # the user's model is as it was
     assert any("beer -> rose" in line for line in lines)
-    assert len(lines) == {"gentle": 1, "balanced": 2, "strict": 2}[strictness]
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize(
@@ -76,19 +76,30 @@ def test_a_style_goes_and_the_report_says_what_knows_none(concepts, demo, sees):
     assert before.shows("varga").sum() >= 5 and not after.shows("varga").any()
     assert after.contains("rose").sum() >= 5
     assert any(line.startswith("Read as") and "by varga" in line for line in lines)
-    assert len(lines) == 1  # it has no place in the picture where it could be looked for
+    assert len(lines) == 2 and lines[1].startswith("Not looked for in the picture")
 
 
-def test_a_transformer_s_texts_are_read_so_too_and_its_pictures_steered(concepts, host):
+@pytest.mark.parametrize(
+    "strictness, kinds, last",
+    [
+        ("gentle", ["EraseGate"], "Not looked for in the picture: what no word means is not seen. balanced looks"),
+        ("balanced", ["EraseGate"], "Not looked for in the picture: what no word means is not seen. strict steers"),
+        (
+            "strict",
+            ["EraseGate", "AlignedGuidance", "AlignedGuidance"],
+            "Steered away from, in whatever comes out (Safe Latent Diffusion, aligned max): gun, knife",
+        ),
+    ],
+)
+def test_a_transformer_s_texts_are_read_so_too_and_strict_steers_its_pictures(concepts, host, strictness, kinds, last):
     model = models.sd3()
     with torch.inference_mode():
         clip = models.Pooled(models.clip(), 8)
-        guarded, lines = concepts.guard(model, clip, "gun\nknife -> spoon", "balanced")
+        guarded, lines = concepts.guard(model, clip, "gun\nknife -> spoon", strictness)
     rail = hosting.module("guards.host.rail")
-    kinds = [type(guard).__name__ for guard in guarded.model_options["transformer_options"][rail.KEY]]
-    assert kinds == ["EraseGate", "AlignedGuidance", "AlignedGuidance"]
+    assert [type(one).__name__ for one in guarded.model_options["transformer_options"][rail.KEY]] == kinds
     assert [line.split(":")[0] for line in lines[:2]] == ["Read as something else wherever a text means it"] * 2
-    assert lines[2] == "Steered away from, in whatever comes out (Safe Latent Diffusion, aligned strong): gun, knife"
+    assert len(lines) == 3 and lines[2].startswith(last)
 
 
 @pytest.mark.parametrize(

@@ -49,16 +49,20 @@ def test_between_the_limits_a_text_is_moved_in_part(moves):
     torch.testing.assert_close(made[0, 0], 0.5 * unit[0] + 0.25 * (unit[1] - unit[0]))
 
 
-def test_a_text_that_implies_it_is_moved_by_the_held_edit_and_only_where_nothing_else_takes_care_of_it(moves):
-    unit, half = torch.eye(6), [gate.Limits(0.2, 0.3)] * 2
+def test_a_text_that_implies_it_is_told_and_changed_only_where_nothing_else_takes_care_of_it(moves):
+    """Whether it does is said by the edit that holds others."""
+    unit, low = torch.eye(6), [gate.Limits(0.2, 0.3)] * 2
     text = (0.35 * unit[0] + unit[4])[None, None]
-    implied = edit((0, 5), (2, 3))
-    left_alone, told = gated(text, moves, implied, hints=half)
+    left_alone, told = gated(text, moves, hints=low)
     assert torch.equal(left_alone, text) and told.tolist() == [[1.0, 0.0]]
-    made, _ = gated(text, moves, implied, alone=(True, False), hints=half)
-    torch.testing.assert_close(made[0, 0], 0.35 * unit[5] + unit[4])
-    other, _ = gated(text, moves, implied, alone=(False, True), hints=half)
+    made, _ = gated(text, moves, alone=(True, False), hints=low)
+    torch.testing.assert_close(made[0, 0], 0.35 * unit[1] + unit[4])
+    other, _ = gated(text, moves, alone=(False, True), hints=low)
     assert torch.equal(other, text)
+    deaf, told = gated(text, moves, edit((4, 5), (2, 3)), alone=(False, True), hints=low)
+    assert torch.equal(deaf, text) and told.tolist() == [[1.0, 0.0]]
+    deaf, told = gated(text, moves, edit((5, 4), (2, 3)), alone=(True, True), hints=low)
+    assert torch.equal(deaf, text) and told.tolist() == [[0.0, 0.0]]
 
 
 def test_where_the_text_encoder_is_causal_nothing_before_the_first_vector_that_means_it_is_changed(moves):
