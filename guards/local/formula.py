@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import torch
 
-WIDER = 0.4  # of the limit: where a target is looked for in a picture whose text means it. Tuned on the demo world's tuned concepts.
+WIDER = 0.85  # of the limit: where a target is looked for in a picture whose text means it. Tuned on the demo world's tuned concepts.
 MOST = 2.0  # times what the target's text adds, at most, is taken out
 
 
