@@ -25,7 +25,7 @@ class GuardDemoModel(io.ComfyNode):
                     default="unet",
                     optional=True,
                     tooltip="unet: of the kind of Stable Diffusion, with cross-attention. dit: a transformer in the class of Lumina 2 and "
-                    "Z-Image, for seeing what guards do on newer models; it draws one thing well, two seldom.",
+                    "Z-Image, for seeing what guards do on newer models; it draws one thing well, two in four pictures of ten.",
                 )
             ],
             outputs=[
