@@ -27,15 +27,15 @@ BEGUN = 0.5  # of the most that a text means a concept by: where it begins to
 
 
 @dataclass(frozen=True, eq=False)
-class Edit:
+class Reading:
     """P = ``left`` (c, r) ``right`` (r, c); ``shifts`` (n, c): how far it moves each concept's own vector. float32, on one device."""
 
     left: torch.Tensor
     right: torch.Tensor
     shifts: torch.Tensor
 
-    def to(self, device: torch.device) -> "Edit":
-        return Edit(self.left.to(device), self.right.to(device), self.shifts.to(device))
+    def to(self, device: torch.device) -> "Reading":
+        return Reading(self.left.to(device), self.right.to(device), self.shifts.to(device))
 
     def change(self, text: torch.Tensor) -> torch.Tensor:
         """P c of a text's vectors (b, T, c)."""
@@ -60,8 +60,8 @@ def begun(means: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 
 def gated(
     text: torch.Tensor,
-    named: Edit,
-    implied: Edit,
+    named: Reading,
+    implied: Reading,
     limits: Sequence[Limits],
     hints: Sequence[Limits],
     alone: Sequence[bool],

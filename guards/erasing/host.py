@@ -42,8 +42,8 @@ class Map:
     """The edit as a map of the text's vectors, for ``gate``: the one that texts get which name a concept, and the one that tells which
     imply it. On the CPU. ``causal``: a word does not change the vectors before it; ``lines``: what was done, for people."""
 
-    named: gate.Edit
-    implied: gate.Edit
+    named: gate.Reading
+    implied: gate.Reading
     concepts: tuple[str, ...]
     causal: bool
     lines: list[str] = field(default_factory=list)
@@ -116,14 +116,16 @@ class _Solving:
         few = captions.groups
         if not self.settings.templates.strip():
             few = [texts.alone(one, pairs) for one, pairs in zip(erasures, captions.groups, strict=True)]
-        edits = []
+        readings = []
         for groups, preserve in ((captions.groups, LOOSE * self.settings.preserve), (few, self.settings.preserve)):
             solution, moved = self.solution(captions, groups, preserve)
             left, right, _ = formula.thin(solution, self.settings.rank)
             changes = [vectors.to(solution) @ solution.T for vectors in moved]
             shifts = torch.stack([change[change.norm(dim=1).argmax()] for change in changes])
-            edits.append(gate.Edit(*(part.float().cpu().contiguous() for part in (left, right, shifts))))
-        return Map(*edits, tuple(one.concept for one in erasures), captions.causal(), self.lines)
+            left, right, shifts = (part.float().cpu().contiguous() for part in (left, right, shifts))
+            readings.append(gate.Reading(left, right, shifts))
+        named, implied = readings
+        return Map(named, implied, tuple(one.concept for one in erasures), captions.causal(), self.lines)
 
     def captions(self, erasures) -> "_Captions":
         """What is changed and held, encoded."""

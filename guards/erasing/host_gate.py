@@ -44,7 +44,7 @@ class _State:
 
     near: dict = field(default_factory=dict)  # device -> the two edits there
 
-    def edits(self, made: Map, device: torch.device) -> tuple[gate.Edit, gate.Edit]:
+    def edits(self, made: Map, device: torch.device) -> tuple[gate.Reading, gate.Reading]:
         if device not in self.near:
             self.near[device] = made.named.to(device), made.implied.to(device)
         return self.near[device]

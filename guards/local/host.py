@@ -80,15 +80,15 @@ class _State:
     texts: attention.Texts
     begins: int  # the first step in which the picture is looked at
     open: bool  # whether the layers that only act are computed: any target was found, in any picture
-    read: bool = False  # whether the texts were asked, which is done once
+    asked: int = 0  # how much of what texts mean was read
     found: dict = field(default_factory=dict)  # (uuid, rows, device) -> the evidence (b, m) so far
 
     def is_open(self, run, names):
-        """Whether anything was found so far, or meant by a text of the first evaluation."""
-        if not self.read:
-            self.read = True
+        """Whether anything was found so far, or meant by a text when it was first read."""
+        if not self.open and len(run.meant) > self.asked:
+            self.asked = len(run.meant)
             told = (one for (_, name), one in run.meant.items() if name in names)
-            self.open = self.open or any(bool((one > 0).any()) for one in told)
+            self.open = any(bool((one > 0).any()) for one in told)
         return self.open
 
 

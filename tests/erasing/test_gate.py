@@ -12,7 +12,7 @@ def edit(*moves):
     """P that sends e_a to e_b for each (a, b), of 6 dimensions."""
     unit = torch.eye(6)
     shifts = torch.stack([unit[b] - unit[a] for a, b in moves])
-    return gate.Edit(shifts.T.contiguous(), torch.stack([unit[a] for a, _ in moves]), shifts)
+    return gate.Reading(shifts.T.contiguous(), torch.stack([unit[a] for a, _ in moves]), shifts)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_with_the_gate_wide_open_it_is_the_edit_of_the_weights():
     sums.keep(held, 1.0)
     solution = sums.solve(0.1)
     left, right, _ = formula.thin(solution)
-    edited = gate.Edit(left.float(), right.float(), (concept @ solution.T)[:1].float())
+    edited = gate.Reading(left.float(), right.float(), (concept @ solution.T)[:1].float())
     weight, text = torch.randn(5, 8, generator=generator, dtype=torch.float64), concept[:1][None]
     open_wide = [gate.Limits(1e-9, 2e-9)]
     made, _ = gate.gated(text.float(), edited, edited, open_wide, open_wide, [False], causal=False)

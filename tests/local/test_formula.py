@@ -43,6 +43,25 @@ def test_a_found_targets_part_becomes_the_replacements_and_the_rest_keeps_its_bi
     assert torch.equal(done[0, 1].view(torch.int32), out[0, 1].view(torch.int32))
 
 
+def test_every_picture_and_target_may_have_a_limit_of_its_own(pure):
+    parts = torch.randn(3, 2, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    out, targets, instead = parts[0, 0], parts[1], parts[2]
+    cos = torch.rand(2, 2, 5, generator=torch.Generator().manual_seed(1))
+    limits = torch.tensor([[[0.3], [0.9]], [[0.6], [0.4]]])
+    evidence, one_target = torch.ones(2, 2), (slice(None, 1), slice(1, None))
+    for target in one_target:
+        given = cos[target], cos[target], evidence[:, target]
+        both = pure.replaced(out, *given, limits[target], targets[target], instead[target], 1.0)
+        for picture in range(2):
+            rows = slice(picture, picture + 1)
+            own = [values[target, rows] for values in (cos, cos)]
+            limit = float(limits[target][0, picture])
+            alone = pure.replaced(
+                out[rows], *own, evidence[rows, target], limit, targets[target, rows], instead[target, rows], 1.0
+            )
+            torch.testing.assert_close(both[rows], alone)
+
+
 def test_without_evidence_or_strength_every_bit_stays(pure):
     out = torch.randn(2, 4, 8)
     targets, ones = torch.randn(1, 2, 4, 8), torch.ones(1, 2, 4)
