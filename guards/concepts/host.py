@@ -48,10 +48,9 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
         guarded, chosen = _local(model, clip, erasures, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
-    named, implied = MEANS[strictness]
     # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
     alone = [one.is_attribute or (not chosen and strictness != "gentle") for one in erasures]
-    guarded = host_gate.guard(guarded, made, [named] * len(alone), [implied] * len(alone), alone)
+    guarded = host_gate.guard(guarded, made, MEANS[strictness], alone)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     if not chosen and strictness == "strict" and not all(one.is_attribute for one in erasures):
         guarded = _look(guarded, clip, erasures, *LOOK, lines)

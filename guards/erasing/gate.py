@@ -46,12 +46,6 @@ class Reading:
         return (change @ self.shifts.T) / self.shifts.square().sum(1).clamp(min=1e-12)
 
 
-def ramps(means: torch.Tensor, limits: Sequence[Limits]) -> torch.Tensor:
-    """(b, n), 0 to 1: by how much each text means each concept. ``means``: (b, T, n); ``limits``: of each concept."""
-    tops = means.amax(1).unbind(1)
-    return torch.stack([ramp(top, own.low, own.high) for top, own in zip(tops, limits, strict=True)], 1)
-
-
 def begun(means: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     """(b, T, 1), 0 or 1: from which vector on a text means a concept that is ``found`` (b, n) in it. ``means``: (b, T, n)."""
     reached = (means >= BEGUN * means.amax(1, keepdim=True)) & (found > 0)[:, None]
@@ -61,22 +55,22 @@ def begun(means: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 def gated(
     text: torch.Tensor,
     named: Reading,
-    implied: Reading,
-    limits: Sequence[Limits],
-    hints: Sequence[Limits],
+    hints: torch.Tensor,
+    limits: tuple[Limits, Limits],
     alone: Sequence[bool],
     causal: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(``text`` (b, T, c) with the texts changed that mean a concept, in its own type; by how much each implies each concept without naming
     it (b, n)).
 
-    ``limits``, ``hints``: of each concept, from when on a text names and implies it; ``alone``: whether nothing else takes care of texts
-    that imply it, so that these are changed, too."""
+    ``hints`` (n, c): <c, hint> is a vector's m by the edit that tells what a text implies; ``limits``: from when on a text names, and
+    implies; ``alone``: of each concept, whether nothing else takes care of texts that imply it, so that these are changed, too."""
     change = named.change(text)
     means = named.meaning(change)
-    each = ramps(means, limits)
-    told = ramps(implied.meaning(implied.change(text)), hints)
-    meant = torch.maximum(each, told * told.new_tensor(alone))
+    each = ramp(means.amax(1), limits[0].low, limits[0].high)
+    told = ramp((text.float() @ hints.T).amax(1), limits[1].low, limits[1].high)
+    implies = [one if own else torch.zeros_like(one) for one, own in zip(told.unbind(1), alone, strict=True)]
+    meant = torch.maximum(each, torch.stack(implies, 1))
     found = meant.amax(1)[:, None, None]
     if causal:
         change = change * begun(means, meant)

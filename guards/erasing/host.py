@@ -39,11 +39,12 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """The edit as a map of the text's vectors, for ``gate``: the one that texts get which name a concept, and the one that tells which
-    imply it. On the CPU. ``causal``: a word does not change the vectors before it; ``lines``: what was done, for people."""
+    """The edit as a map of the text's vectors, for ``gate``. ``hints`` (n, c): how far a tighter edit, which tells what a text implies,
+    would move a vector c on each concept's way is <c, hint>; float32, all on the CPU. ``causal``: a word does not change the vectors before
+    it; ``lines``: what was done, for people."""
 
     named: gate.Reading
-    implied: gate.Reading
+    hints: torch.Tensor
     concepts: tuple[str, ...]
     causal: bool
     lines: list[str] = field(default_factory=list)
@@ -116,16 +117,14 @@ class _Solving:
         few = captions.groups
         if not self.settings.templates.strip():
             few = [texts.alone(one, pairs) for one, pairs in zip(erasures, captions.groups, strict=True)]
-        readings = []
-        for groups, preserve in ((captions.groups, LOOSE * self.settings.preserve), (few, self.settings.preserve)):
-            solution, moved = self.solution(captions, groups, preserve)
-            left, right, _ = formula.thin(solution, self.settings.rank)
-            changes = [vectors.to(solution) @ solution.T for vectors in moved]
-            shifts = torch.stack([change[change.norm(dim=1).argmax()] for change in changes])
-            left, right, shifts = (part.float().cpu().contiguous() for part in (left, right, shifts))
-            readings.append(gate.Reading(left, right, shifts))
-        named, implied = readings
-        return Map(named, implied, tuple(one.concept for one in erasures), captions.causal(), self.lines)
+        loose, named = self.solution(captions, captions.groups, LOOSE * self.settings.preserve)
+        tight, implied = self.solution(captions, few, self.settings.preserve)
+        left, right, _ = formula.thin(loose, self.settings.rank)
+        left, right, shifts, hints = (
+            part.float().cpu().contiguous() for part in (left, right, _shifts(loose, named), _hints(tight, implied))
+        )
+        reading = gate.Reading(left, right, shifts)
+        return Map(reading, hints, tuple(one.concept for one in erasures), captions.causal(), self.lines)
 
     def captions(self, erasures) -> "_Captions":
         """What is changed and held, encoded."""
@@ -238,6 +237,18 @@ class _Solving:
                     made[f"{name}.lora_B.weight"] = change.clone()
                     made[f"{name}.lora_A.weight"] = right.float().cpu().clone()
         return made
+
+
+def _shifts(solution, moved) -> torch.Tensor:
+    """(n, width): how far P moves of each concept's vectors, ``moved``, that which it moves most."""
+    changes = [vectors.to(solution) @ solution.T for vectors in moved]
+    return torch.stack([change[change.norm(dim=1).argmax()] for change in changes])
+
+
+def _hints(solution, moved) -> torch.Tensor:
+    """(n, width): <c, hint> is <P c, s> / |s|^2 of each concept's shift s."""
+    shifts = _shifts(solution, moved)
+    return shifts @ solution / shifts.square().sum(1, keepdim=True).clamp(min=1e-12)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from .host import Map
 
 @dataclass(frozen=True, eq=False)
 class EraseGate(rail.Guard):
-    """``made``: the map. ``named``, ``implied``: from when on a text names or implies each of its concepts; ``alone``: whether texts that
+    """``made``: the map. ``limits``: from when on a text names, and implies, one of its concepts; ``alone``: of each, whether texts that
     imply it are changed, too. Guards behind this one are told by how much a text implies a concept that it does not name."""
 
     made: Map
-    named: tuple[gate.Limits, ...]
-    implied: tuple[gate.Limits, ...]
+    limits: tuple[gate.Limits, gate.Limits]
     alone: tuple[bool, ...]
 
     def begin(self, run):
@@ -24,12 +23,11 @@ class EraseGate(rail.Guard):
         return _State()
 
     def read(self, run, state, texts, extra):
-        named, implied = state.edits(self.made, texts.device)
+        named, hints = state.moved(self.made, texts.device)
         rows = run.rows(texts.shape[0], extra)
         made = texts.clone() if rows else texts
         for at, _ in rows:
-            limits = self.named, self.implied, self.alone
-            made[at], told = gate.gated(texts[at], named, implied, *limits, self.made.causal)
+            made[at], told = gate.gated(texts[at], named, hints, self.limits, self.alone, self.made.causal)
             for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
                 run.meant[at.start, name] = one
         return made
@@ -42,14 +40,14 @@ class EraseGate(rail.Guard):
 class _State:
     """Of one sampling run."""
 
-    near: dict = field(default_factory=dict)  # device -> the two edits there
+    near: dict = field(default_factory=dict)  # device -> the map's tensors there
 
-    def edits(self, made: Map, device: torch.device) -> tuple[gate.Reading, gate.Reading]:
+    def moved(self, made: Map, device: torch.device) -> tuple[gate.Reading, torch.Tensor]:
         if device not in self.near:
-            self.near[device] = made.named.to(device), made.implied.to(device)
+            self.near[device] = made.named.to(device), made.hints.to(device)
         return self.near[device]
 
 
-def guard(model, made: Map, named, implied, alone):
-    """A clone of the MODEL that reads texts so; the arguments as ``EraseGate`` has them, one for each concept."""
-    return rail.attach(model, EraseGate(made, tuple(named), tuple(implied), tuple(alone)))
+def guard(model, made: Map, limits: tuple[gate.Limits, gate.Limits], alone):
+    """A clone of the MODEL that reads texts so; the arguments as ``EraseGate`` has them."""
+    return rail.attach(model, EraseGate(made, limits, tuple(alone)))

@@ -21,8 +21,13 @@ def moves():
     return edit((0, 1), (2, 3))
 
 
-def gated(text, named, implied=None, alone=(False, False), causal=False, hints=None):
-    return gate.gated(text, named, implied or named, [LIMITS] * 2, hints or [LIMITS] * 2, alone, causal)
+def hints(named):
+    """What tells how far a text implies a concept, by the same edit."""
+    return named.shifts @ named.left @ named.right / named.shifts.square().sum(1, keepdim=True)
+
+
+def gated(text, named, implied=None, alone=(False, False), causal=False, implying=LIMITS):
+    return gate.gated(text, named, hints(implied or named), (LIMITS, implying), alone, causal)
 
 
 def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_others(moves):
@@ -36,7 +41,7 @@ def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_ot
 def test_a_text_that_names_it_is_edited_and_one_that_implies_it_says_so(moves):
     unit = torch.eye(6)
     text = torch.stack([unit[0] + unit[4], 0.55 * unit[2] + unit[5], 0.35 * unit[2]])[:, None]
-    made, told = gated(text, moves, hints=[gate.Limits(0.3, 0.4)] * 2)
+    made, told = gated(text, moves, implying=gate.Limits(0.3, 0.4))
     torch.testing.assert_close(made[0, 0], unit[1] + unit[4])
     torch.testing.assert_close(made[1, 0], 0.55 * (unit[2] + 0.75 * (unit[3] - unit[2])) + unit[5])
     assert torch.equal(made[2], text[2])
@@ -51,17 +56,17 @@ def test_between_the_limits_a_text_is_moved_in_part(moves):
 
 def test_a_text_that_implies_it_is_told_and_changed_only_where_nothing_else_takes_care_of_it(moves):
     """Whether it does is said by the edit that holds others."""
-    unit, low = torch.eye(6), [gate.Limits(0.2, 0.3)] * 2
+    unit, low = torch.eye(6), gate.Limits(0.2, 0.3)
     text = (0.35 * unit[0] + unit[4])[None, None]
-    left_alone, told = gated(text, moves, hints=low)
+    left_alone, told = gated(text, moves, implying=low)
     assert torch.equal(left_alone, text) and told.tolist() == [[1.0, 0.0]]
-    made, _ = gated(text, moves, alone=(True, False), hints=low)
+    made, _ = gated(text, moves, alone=(True, False), implying=low)
     torch.testing.assert_close(made[0, 0], 0.35 * unit[1] + unit[4])
-    other, _ = gated(text, moves, alone=(False, True), hints=low)
+    other, _ = gated(text, moves, alone=(False, True), implying=low)
     assert torch.equal(other, text)
-    deaf, told = gated(text, moves, edit((4, 5), (2, 3)), alone=(False, True), hints=low)
+    deaf, told = gated(text, moves, edit((4, 5), (2, 3)), alone=(False, True), implying=low)
     assert torch.equal(deaf, text) and told.tolist() == [[1.0, 0.0]]
-    deaf, told = gated(text, moves, edit((5, 4), (2, 3)), alone=(True, True), hints=low)
+    deaf, told = gated(text, moves, edit((5, 4), (2, 3)), alone=(True, True), implying=low)
     assert torch.equal(deaf, text) and told.tolist() == [[0.0, 0.0]]
 
 
@@ -97,7 +102,7 @@ def test_with_the_gate_wide_open_it_is_the_edit_of_the_weights():
     left, right, _ = formula.thin(solution)
     edited = gate.Reading(left.float(), right.float(), (concept @ solution.T)[:1].float())
     weight, text = torch.randn(5, 8, generator=generator, dtype=torch.float64), concept[:1][None]
-    open_wide = [gate.Limits(1e-9, 2e-9)]
-    made, _ = gate.gated(text.float(), edited, edited, open_wide, open_wide, [False], causal=False)
+    open_wide = gate.Limits(1e-9, 2e-9)
+    made, _ = gate.gated(text.float(), edited, hints(edited), (open_wide, open_wide), [False], causal=False)
     expected = text @ (weight @ (torch.eye(8, dtype=torch.float64) + solution)).T
     torch.testing.assert_close(made.double() @ weight.T, expected, rtol=1e-4, atol=1e-4)
