@@ -8,7 +8,7 @@ LIMITS = (  # printed by `run.py policy check` and in the help
     "Installed packs are code, and trusted: whoever may install packs, write files or restart the server is above the policy.",
     "Packs with a pipeline of their own do not use ComfyUI's models and are not seen: deny their classes, or list the allowed ones.",
     "A prompt that somebody searched for with the model's weights in hand may find a way; the picture check lowers that.",
-    "A picture that is uploaded with the forbidden thing in it keeps it: set check_images to block.",
+    "A picture that is uploaded with the forbidden thing in it keeps it: set check_images to block, or uploads to refused.",
 )
 
 
@@ -33,6 +33,8 @@ def explain(policy: Policy, concepts: bool = True) -> list[str]:
     if policy.minimum_steps > 1:
         lines.append(f"A sampler must take at least {policy.minimum_steps} steps.")
     lines.append(f"Previews while sampling are {'shown' if policy.previews else 'off'}.")
+    if policy.uploads == "refused":
+        lines.append("Pictures, videos and latents that users bring along are refused.")
     if policy.check_images == "block":
         who = f"clip ({policy.clip_vision}, {policy.text_encoder})" if policy.checker == "clip" else policy.checker
         lines.append(

@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from aiohttp import web
 
 from ..host import callers
 from ..host.progress import running_server
-from . import admission, audit, host_office, permitted
+from . import admission, audit, host_office, permitted, uploads
 from . import host_tripwire as tripwire
 from .host_office import Stopped, office, sentence
 from .rules import Policy
@@ -92,14 +93,47 @@ def _renewed(graph: Any, server) -> Any:
 
 def _chooses(class_type: str, key: str, kind: str) -> bool:
     """Whether a node's input is a choice among files of a kind."""
-    found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(class_type)
     try:
-        groups = found.INPUT_TYPES() if found is not None else {}
-        choice: Any = next((group[key] for group in groups.values() if key in group), ((),))
-        options = choice[1].get("options", ()) if choice[0] == "COMBO" else choice[0]
+        options = _options(_inputs(class_type).get(key, ((),)))
     except Exception:  # another pack's code; a doubt is a no
         return True
-    return isinstance(options, list | tuple) and bool({*map(str, options)} & {*_listing(kind)})
+    return bool(options & {*_listing(kind)})
+
+
+def _inputs(class_type: str) -> dict[str, Any]:
+    """What a class says of its inputs. Raises whatever another pack's code does."""
+    found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(class_type)
+    groups = found.INPUT_TYPES() if found is not None else {}
+    return {key: said for name in ("required", "optional") for key, said in groups.get(name, {}).items()}
+
+
+def _options(said: Any) -> set[str]:
+    """The choices of an input; empty for one that is no choice."""
+    options = said[1].get("options", ()) if said[0] == "COMBO" else said[0]
+    return {*map(str, options)} if isinstance(options, list | tuple) else set()
+
+
+def _users_files() -> set[str]:
+    """What lies in the folders that users can write to."""
+    places = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
+    return {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
+
+
+def _brings(there: Callable[[], set[str]], class_type: str) -> set[str]:
+    """The inputs of a class that upload a file, or choose among those of the users (``there``)."""
+    found = set()
+    try:
+        for key, said in _inputs(class_type).items():
+            more = said[1] if len(said) > 1 and isinstance(said[1], dict) else {}
+            if any(name.endswith("_upload") and more[name] for name in more) or _options(said) & there():
+                found.add(key)
+    except Exception:  # another pack's code; what its texts say is read in any case
+        logging.exception("concept-guards: the inputs of %s could not be read", class_type)
+    return found
 
 
 def _listing(kind: str) -> list[str]:
@@ -110,8 +144,13 @@ def _refuse(graph: Any, policy: Policy | None) -> Refusal | None:
     if policy is None:
         return None
     names = functools.cache(functools.partial(office.names, policy))
-    return admission.refuse(graph, policy, functools.cache(kind_of), names) or permitted.refuse(
-        graph, policy, _listing, _chooses
+    kinds = functools.cache(kind_of)
+    return (
+        admission.refuse(graph, policy, kinds, names)
+        or permitted.refuse(graph, policy, _listing, _chooses)
+        or uploads.refuse(
+            graph, policy, kinds, functools.cache(functools.partial(_brings, functools.cache(_users_files)))
+        )
     )
 
 

@@ -48,6 +48,7 @@ class Policy:
     strictness: str = "balanced"
     minimum_steps: int = 1
     most_nodes: int = 500
+    uploads: str = "open"
     check_images: str = "off"
     checker: str = ""
     clip_vision: str = ""  # files that checker "clip" looks and reads with
@@ -103,6 +104,7 @@ FILES = (  # folders of ComfyUI's models of which a policy may say which files a
 )
 CHOICES = {
     "strictness": STRICTNESS,
+    "uploads": ("open", "refused"),
     "check_images": ("off", "block"),
     "checker": ("", *CHECKERS),
     "nodes": ("open", "listed"),

@@ -76,6 +76,10 @@ SAYINGS = {  # key -> the sentence in each of LANGUAGES
         "A text that was made while the graph ran names the embedding {file}, which is not allowed here: choose {allowed}.",
         "工作流运行时生成的文字使用了嵌入 {file}，这里不允许：请选择 {allowed}。",
     ),
+    "upload": (
+        "Input {key} of node {node} brings a picture along, which is not allowed here: have it made from a text.",
+        "节点 {node} 的输入 {key} 会带入图片，这里不允许：请用文字生成图片。",
+    ),
     "encoder": (
         "No text encoder can be found for node {node}: connect a CLIP Text Encode node whose clip comes from a loader.",
         "找不到节点 {node} 的文本编码器：请连接 CLIP 文本编码节点，其 clip 来自加载器。",

@@ -18,7 +18,11 @@ POLICY = {
     "concepts": ["bomb", {"text": "beer", "action": "refuse"}],
     "groups": {
         "header": "X-User-Group",
-        "policies": {"teachers": {"concepts": ["bomb"], "strictness": "gentle"}, "guests": {"minimum_steps": 10}},
+        "policies": {
+            "teachers": {"concepts": ["bomb"], "strictness": "gentle"},
+            "guests": {"minimum_steps": 10},
+            "pupils": {"uploads": "refused"},
+        },
     },
 }
 
@@ -89,3 +93,17 @@ def test_the_header_says_whose_rules_hold_and_nothing_else_does(shared):
     assert [entry["policy"] for entry in entries] == [prints[n] for n in ("", "", "teachers", "guests", "guests")]
     told = requests.get(shared.url + "/concept_guards/policy", headers={"X-User-Group": "teachers"}, timeout=60).json()
     assert told["concepts"] == ["bomb"] and told["strictness"] == "gentle"
+
+
+@pytest.mark.both_hosts
+def test_a_group_may_be_kept_from_bringing_pictures_along(shared):
+    for node in ("LoadImage", "LoadImageOutput", "LoadLatent"):
+        (shared.folder / "input" / "beach.latent").touch()
+        key, name = ("latent", "beach.latent") if node == "LoadLatent" else ("image", "beach.png")
+        brought = {**graph("a dog"), "20": {"class_type": node, "inputs": {key: name}}}
+        answer = ask(shared, brought, "pupils")
+        assert answer.status_code == 400 and answer.json()["error"]["extra_info"] == {"rule": "uploads", "node": "20"}
+    assert ask(shared, graph("a dog"), "pupils").status_code == 200
+    assert (
+        ask(shared, {**graph("a dog"), "20": {"class_type": "EmptyImage", "inputs": {}}}, "pupils").status_code == 200
+    )

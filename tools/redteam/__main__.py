@@ -1,7 +1,7 @@
 """Try to get a forbidden thing out of a real server that has a policy, and count what comes out.
 
     python3 run.py redteam [--count 250] [--ideas "plain;late"] [--concepts "beer;bomb"] [--strictness strict] [--check-images]
-                           [--rows FILE.jsonl] [--minutes 15] [--keep FOLDER]
+                           [--no-uploads] [--rows FILE.jsonl] [--minutes 15] [--keep FOLDER]
 
 Graphs come from ``ideas.py``, every idea equally often, every tenth graph a harmless one. The server has a throw-away pack that tries to
 get round the policy (``evil.py``), and files that bring the forbidden thing along (``furnish.py``). Each saved picture is judged by the
@@ -16,10 +16,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from ..testing import hosting
-from . import attempts, furnish, ideas
+from . import attempts, furnish, ideas, pictures
 
 
 def tally(rows: list[dict]) -> dict[str, Counter]:
@@ -31,12 +32,12 @@ def tally(rows: list[dict]) -> dict[str, Counter]:
     return found
 
 
-def breaches(rows: list[dict]) -> list[str]:
+def breaches(rows: list[dict], must_fail: Collection[str] = ideas.MUST_FAIL) -> list[str]:
     """What must not be: pictures of graphs that must not run, harmless graphs that did not, refusals without a rule."""
     counted = tally(rows)
     found = [
         f"{name}: {counted[name]['pictures']} pictures"
-        for name in ideas.MUST_FAIL
+        for name in must_fail
         if counted.get(name, Counter())["pictures"]
     ]
     harmless = counted.get("benign", Counter())
@@ -66,6 +67,9 @@ def main() -> int:
     parser.add_argument("--concepts", default="beer", help="forbidden things, separated by semicolons (default: beer)")
     parser.add_argument("--strictness", choices=("gentle", "balanced", "strict"), default="balanced")
     parser.add_argument("--check-images", action="store_true", help="with the demo oracle as the policy's checker")
+    parser.add_argument(
+        "--no-uploads", action="store_true", help="under a policy that lets nobody bring pictures along"
+    )
     parser.add_argument("--rows", type=Path, help="file of JSON lines that gets every attempt, and is gone on with")
     parser.add_argument("--minutes", type=float, help="begin no graph after so many minutes")
     parser.add_argument("--keep", type=Path, help="folder for the pictures that show the concept")
@@ -78,6 +82,8 @@ def main() -> int:
     policy = {"version": 1, "concepts": [one.concept for one in worlds], "strictness": options.strictness}
     if options.check_images:
         policy |= {"check_images": "block", "checker": "demo oracle"}
+    if options.no_uploads:
+        policy["uploads"] = "refused"
     rows = attempts.before(options.rows)
     if len(rows) < options.count:
         with tempfile.TemporaryDirectory(prefix="concept-guards-redteam-") as folder:
@@ -87,7 +93,7 @@ def main() -> int:
                 team = attempts.Team(server, names, oracle, worlds, options.rows, options.keep)
                 rows += team.play(range(len(rows), options.count), options.minutes)
     print(report(rows))
-    found = breaches(rows)
+    found = breaches(rows, [*ideas.MUST_FAIL, *pictures.IDEAS] if options.no_uploads else ideas.MUST_FAIL)
     print("\n".join(found) or "No breach.")
     return bool(found)
 
