@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -80,6 +81,21 @@ def write(path: str | os.PathLike, data: bytes) -> None:
             f"Could not write {os.path.basename(path)} ({error.strerror or error}): is the disk full, the folder read-only, or "
             "the file open elsewhere?"
         ) from error
+
+
+def append(path: str | os.PathLike, data: bytes) -> None:
+    """Append bytes to a file, all of them or none: on the disk when this returns. Whoever calls it is the only one who writes the file
+    then. Raises OSError, and leaves the file as it was."""
+    with open(path, "ab", buffering=0) as file:  # what cannot be written is not kept to be written later
+        place, rest = file.tell(), memoryview(data)
+        try:
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(place)
+            raise
 
 
 def _replace(source: str, target: str) -> None:

@@ -17,6 +17,8 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..files import append
+
 NAME, FIRST = "audit.jsonl", "0" * 64
 FULL = 8_000_000  # bytes
 OLD = re.compile(r"audit-(\d{4,})\.jsonl")
@@ -55,7 +57,7 @@ class Audit:
                 "before": self._last,
             }
             entry["hash"] = seal(self._last, entry)
-            _append(self.path, (json.dumps(entry, ensure_ascii=True) + "\n").encode())
+            append(self.path, (json.dumps(entry, ensure_ascii=True) + "\n").encode())
             self._last, self._end = entry["hash"], _end(self.path)
 
     def _resume(self) -> str:
@@ -75,21 +77,6 @@ class Audit:
     def _rotate(self) -> None:
         numbers = [int(found[1]) for name in os.listdir(self.folder) if (found := OLD.fullmatch(name))]
         os.replace(self.path, os.path.join(self.folder, f"audit-{max(numbers, default=0) + 1:04d}.jsonl"))
-
-
-def _append(path: str, data: bytes) -> None:
-    """All of it, or nothing."""
-    with open(path, "ab", buffering=0) as file:
-        place = file.tell()
-        try:
-            written = 0
-            while written < len(data):
-                written += file.write(data[written:]) or 0
-            os.fsync(file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(place)
-            raise
 
 
 def _end(path: str) -> tuple[int, int] | None:

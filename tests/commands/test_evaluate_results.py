@@ -10,6 +10,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from guards import files
 from tools.evaluating import __main__ as command
 from tools.evaluating import measures, rating, report, tables
 from tools.evaluating import plan as plans
@@ -160,31 +161,27 @@ def test_two_evaluations_do_not_share_a_folder(made):
         pass
 
 
-class FullDisk(io.RawIOBase):
+class FullDisk(io.FileIO):
     """A file on a disk that takes ten more bytes."""
 
-    def __init__(self, file):
-        self.file, self.room = file, 10
-
-    def fileno(self):
-        return self.file.fileno()
+    room = 10
 
     def write(self, data):
         if not self.room:
             raise OSError(errno.ENOSPC, "No space left on device")
-        written, self.room = self.file.write(data[: self.room]), 0
+        written, self.room = super().write(data[: self.room]), 0
         return written
 
 
-def test_a_full_disk_leaves_whole_lines_and_says_so(made):
+def test_a_full_disk_leaves_whole_lines_and_says_so(made, monkeypatch):
     _, _, items, folder = made
     with Store(folder) as store:
         fill(store, items[:2])
-        whole, file = store.path.read_bytes(), store._file
-        store._file = FullDisk(file)
-        with pytest.raises(StoppedError, match="the disk is full. Make room and run the same command again"):
-            fill(store, items[2:3])
-        store._file = file
+        whole = store.path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "open", lambda path, mode, buffering: FullDisk(path, mode), raising=False)
+            with pytest.raises(StoppedError, match="the disk is full. Make room and run the same command again"):
+                fill(store, items[2:3])
         assert store.path.read_bytes() == whole and items[2].id not in store.done
     with Store(folder) as store:
         assert len(store.done) == 2

@@ -11,6 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout  # torch brings it
 from PIL import Image
 
+from guards import files
+
 from .errors import StoppedError
 
 FORMAT = "concept-guards.result/1"
@@ -43,11 +45,9 @@ class Store:
                 f"--out: {self.folder} cannot be written ({error.strerror or error}). Choose another one."
             ) from error
         self._read()
-        self._file = open(self.path, "ab", buffering=0)  # what cannot be written is not kept to be written later
         return self
 
     def __exit__(self, *_) -> None:
-        self._file.close()
         self._lock.release()
 
     def _read(self) -> None:
@@ -80,14 +80,9 @@ class Store:
     def add(self, line: dict) -> None:
         """Append a line; it is on the disk when this returns. Raises StoppedError where it cannot be, and leaves the file whole."""
         line = {"format": FORMAT, **line}
-        data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
-        before = self.path.stat().st_size
         try:
-            while data:
-                data = data[self._file.write(data) :]
-            os.fsync(self._file.fileno())
+            files.append(self.path, (json.dumps(line, ensure_ascii=False) + "\n").encode())
         except OSError as error:
-            os.truncate(self.path, before)
             raise self._no_room(error) from error
         self._take(line)
 
