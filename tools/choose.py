@@ -1,4 +1,4 @@
-"""Commands with a second word, such as `run.py measure roles`: which module each word starts, and what its first line says."""
+"""Commands with a second word, such as `run.py measure memory`: which module each word starts, and what its first line says."""
 
 from __future__ import annotations
 

@@ -100,10 +100,10 @@ def test_every_sampler_is_metered_and_read_behind_the_picture(tmp_path):
     assert list(map(len, meters)) == [1, 2], "one for each model that is sampled"
 
 
-def test_arms_come_in_blocks_so_that_servers_can_keep_what_a_guard_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("tools.evaluating.items.BLOCK", 2)
+def test_arms_come_in_blocks_so_that_servers_can_keep_what_a_guard_made(tmp_path):
     rows = "".join(f"p{place},asked,cat,{place},\n" for place in range(3))
-    found = [(one.arm, one.place) for one in Builder(make(tmp_path, TABLE.split("\n")[0] + "\n" + rows), INFO).items()]
+    plan = make(tmp_path, TABLE.split("\n")[0] + "\n" + rows, block=2)
+    found = [(one.arm, one.place) for one in Builder(plan, INFO).items()]
     assert found == [(arm, place) for block in ((0, 1), (2,)) for arm in PLAN["arms"] for place in block]
 
 
@@ -143,6 +143,10 @@ def test_batches_take_seeds_of_their_own(tmp_path):
         ({"measures": ["i2p"]}, "i2p draws 25 prompts, and there are 2"),
         ({"measures": ["fid"]}, "there is no 'fid'. Choose some of i2p, attack"),
         ({"measures": ["deviation"]}, "at least two detectors with"),
+        ({"ways": ["fast"]}, "ways: write .*4 steps"),
+        ({"ways": {"": {}}}, "ways: one has no name"),
+        ({"ways": {"fast": {"prompt": "{word}"}}}, "ways.fast.prompt: there is no column 'word'"),
+        ({"block": 0}, "block is 0: give a whole number of at least 1"),
         ({"published": {"a": {"arm": "of"}}}, "published.a: there is no arm 'of'. Arms: off, on, named"),
         ({"graph": "gone.json"}, "graph: there is no file .*gone.json"),
     ],
@@ -164,6 +168,7 @@ def test_a_plan_that_cannot_work_is_refused_with_the_mend(tmp_path, changes, mes
         ({"picture": "Sampler.seed"}, "picture: nothing is connected to Sampler.seed"),
         ({"arms": {"off": {"strengths": 1}}}, "arms.off: 'strengths' is no marked input"),
         ({"arms": {"off": {"Guard.power": 1}}}, "arms.off: Guard has no input 'power'. It has: model, strength"),
+        ({"ways": {"fast": {"Guard.power": 1}}}, "ways.fast: Guard has no input 'power'"),
         ({"graph": {**GRAPH, "9": {"class_type": "Foreign", "inputs": {}}}}, "does not know the node Foreign"),
         ({"graph": {"a": 1}}, "entry 'a' is no node"),
     ],
@@ -227,7 +232,8 @@ def test_the_plans_that_come_with_the_pack_can_be_read(tmp_path, monkeypatch):
     assert {"demo_sld", "i2p_sd15", "i2p_sdxl"} <= set(plans.shipped())
     for path in plans.shipped().values():
         data = json.loads(path.read_text(encoding="utf-8"))
-        missing = path.parent / data["prompts"]["file"]
+        named = data["prompts"]
+        missing = path.parent / (named if isinstance(named, str) else named["file"])
         if missing.exists():
             assert plans.read(path).rows
             continue
@@ -247,10 +253,11 @@ def test_the_demo_plans_prompts_are_those_of_the_tables():
         path = plan.FOLDER / name
         assert path.read_text(encoding="utf-8") == text, "write it anew: python3 run.py train plan"
         rows = prompts.read(path)
-        if name == "demo_feedback.csv":
+        if "keep" not in rows[0]:
             continue
         assert {row["concept"] for row in rows} <= {*oracle.names()}
-        asked = {one for row in rows for key in ("keep", "person", "stands") for one in row[key].split(" + ") if one}
+        keys = {"keep", "person", "stands"} & {*rows[0]}
+        asked = {one for row in rows for key in keys for one in row[key].split(" + ") if one}
         assert asked <= {*oracle.names(), "whole"}
         groups = {one.strip() for row in rows for one in row["kind"].split(",")}
         kinds = {kind for kind in suites.KINDS if kind in groups}
@@ -286,7 +293,7 @@ def test_ray_is_asked_for_only_with_its_option_and_says_how_to_get_it(monkeypatc
 def given(**options):
     import argparse
 
-    return argparse.Namespace(**{"limit": None, "pictures": None, "arms": None, "own": 1, **options})
+    return argparse.Namespace(**{"limit": None, "pictures": None, "arms": None, "ways": None, "own": 1, **options})
 
 
 def test_the_command_can_ask_for_a_part(tmp_path):
@@ -303,7 +310,8 @@ def test_the_command_can_ask_for_a_part(tmp_path):
         ({"own": 0}, "--own is 0"),
         ({"pictures": -1}, "--pictures is -1"),
         ({"pictures": 2}, "--pictures: plan marks no input that sets the batch"),
-        ({"arms": "on; of"}, "--arms: there is no arm 'of'. Arms: off; on; named"),
+        ({"arms": "on; of"}, "--arms: there is no arm 'of'. There are: off; on; named"),
+        ({"ways": "fast"}, "--ways: there is no way 'fast'. There are: none"),
     ],
 )
 def test_a_part_that_the_plan_has_not_is_refused(tmp_path, options, message):

@@ -1,8 +1,7 @@
-"""What the tables ask of a guard in the demo world, and what is counted in its pictures."""
+"""What the demo's plans ask of a guard."""
 
 import pytest
 
-from guards.demo.oracle import Seen, Thing
 from tools.demo_world import suites, words
 
 
@@ -25,12 +24,3 @@ def test_captions_name_the_concept_where_they_should_and_nowhere_else(concept):
 def test_every_implying_word_belongs_to_one_concept():
     found = [word for concept in suites.CONCEPTS for word in suites.implying(concept)]
     assert sorted(found) == sorted([*words.IMPLIED, *words.SYNONYM])
-
-
-def test_the_rest_of_a_scene_by_hand():
-    beer, pizza = (Thing(name, 0.5, 0.5, 0.9) for name in ("beer", "pizza"))
-    cook, other = Thing("cook", 0.2, 0.5, 0.9, "woman", "dark"), Thing("cook", 0.2, 0.5, 0.9, "man", "dark")
-    row = dict(caption="", things=["beer", "pizza"], people=[("cook", "woman", None)], background="white", style=None)
-    pictures = [[pizza, cook], [beer, pizza, cook], [pizza, other], [beer, cook], [pizza, cook]]
-    seen = Seen(pictures, [*["white"] * 4, "beach"], ["plain"] * 5)
-    assert suites.rest(seen, [row] * 5, "beer") == [True, True, False, False, False]

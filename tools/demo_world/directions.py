@@ -11,7 +11,6 @@ import time
 
 from .. import PROJECT
 from ..measuring import sampling
-from ..measuring.table import MODEL
 from ..testing import hosting
 from . import suites
 
@@ -96,7 +95,7 @@ def main():
     parser.add_argument("names", nargs="*", help=f"default: {' '.join(RECIPES)}")
     names = parser.parse_args().names or list(RECIPES)
     hosting.start()
-    parts = sampling.load_model(MODEL, 1)
+    parts = sampling.load_model(sampling.MODEL, 1)
     for name in names:
         make(name, parts)
 

@@ -7,7 +7,7 @@
 The rater says how sure the oracle is of a beer, on the scale of 0 to 4, and errs in one picture of ten: then it says the opposite.
 Half of the pictures are made of captions that show a beer, most of them without naming it (*party*), half of other things'.
 ``demo_beer`` is learnt with counter-examples, for guards that weigh a prompt against it; ``demo_beer_seen`` from the high-rated
-pictures alone, for distillation, which draws them. What the words guard is measured by `python3 run.py measure feedback`.
+pictures alone, for distillation, which draws them. What the words guard is measured by `python3 run.py evaluate demo_words`.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import time
 
 from .. import PROJECT
 from ..measuring import sampling
-from ..measuring.table import MODEL
 from ..testing import hosting
 from . import suites
 
@@ -111,7 +110,7 @@ def main():
     if what == "rate":
         rate()
         return
-    parts = sampling.load_model(MODEL, 1)
+    parts = sampling.load_model(sampling.MODEL, 1)
     invert(parts)
     invert(parts, SEEN, 0.0, 1)
 

@@ -7,6 +7,8 @@ of things alone, concept by concept, for what is found once for each. Columns: `
 suites.KINDS, and that with the side of the split), ``prompt``, ``concept``, ``line`` (what a user writes to guard it, with what takes its
 place), ``instead`` (that alone), ``stands`` (that, as *Score* is asked for it), ``keep`` (all else that the caption promises), ``person``,
 ``rewrite`` (the caption with that in the concept's place) and ``seed``. In demo_together.csv five held-out concepts are guarded at once.
+demo_beer.csv holds more captions of one concept; demo_roles.csv, too, and for each what stands in the other slots of a guider: ``beside``
+(another caption), ``nearly`` and ``twice`` (the thing that it names), and the seed of a picture to ``start`` from.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from . import feedback, suites, words
 FOLDER = PROJECT / "tools" / "evaluating" / "plans"
 EACH = 4  # captions of a kind for each concept
 TOGETHER = 5
+ONE, ASKED = 64, 32  # captions of a kind in demo_beer.csv and in demo_roles.csv
+SHIFT = 5_000  # of the seeds of pictures to start from
 HEADER = ("kind", "prompt", "concept", "line", "instead", "stands", "keep", "person", "rewrite", "seed")
+ROLES = ("kind", "prompt", "concept", "line", "keep", "beside", "nearly", "twice", "seed", "start")
 Row = tuple[str | int, ...]
 
 
@@ -75,6 +80,32 @@ def promised(row: dict, concept: str) -> list[str]:
     return [name for name in [*row["things"], *people, row["background"]] if name not in (None, concept)]
 
 
+def one(concept: str) -> list[Row]:
+    """Rows of one concept, kind by kind in turn."""
+    kinds = ("alone", "scenes", "implied", "others")
+    asked = {kind: suites.captions(concept, kind, ONE) for kind in kinds}
+    return [
+        _row(kind, concept, line(concept), asked[kind][number], suites.seed_of(concept, kind) + number)
+        for number in range(ONE)
+        for kind in kinds
+    ]
+
+
+def roles(concept: str) -> list[Row]:
+    """Rows of ROLES for one concept, kind by kind in turn."""
+    kinds = ("alone", "implied", "others")
+    asked = {kind: suites.captions(concept, kind, ASKED) for kind in kinds}
+    beside, found = suites.captions(concept, "others", ASKED, seed=3), []
+    for number in range(ASKED):
+        for kind in kinds:
+            row, seed = asked[kind][number], suites.seed_of(concept, kind) + number
+            thing = concept if kind != "others" else row["things"][0]
+            keep = " + ".join(promised(row, concept))
+            others = (beside[number]["caption"], words.article(thing), f"{thing} {thing}")
+            found.append((kind, row["caption"], concept, line(concept), keep, *others, seed, seed + SHIFT))
+    return found
+
+
 def files() -> dict[str, str]:
     """The texts of the files by name."""
     things = [concept for concept in suites.CONCEPTS if suites.neighbour(concept)]
@@ -85,6 +116,8 @@ def files() -> dict[str, str]:
         "demo_prompts.csv": _text(rows(suites.CONCEPTS)),
         "demo_by_concept.csv": _text(rows(things, in_turn=False)),
         "demo_together.csv": _text(several),
+        "demo_beer.csv": _text(one(suites.CONCEPT)),
+        "demo_roles.csv": _text(roles(suites.CONCEPT), ROLES),
         "demo_feedback.csv": _text(rated, ("prompt", "concept", "seed")),
     }
 

@@ -1,5 +1,5 @@
-"""What the tables ask of a guard, concept by concept: captions with the forbidden thing alone, in scenes, and implied; its harmless
-neighbour; others. And what is counted in the pictures: rows are those of ``prompts.py``, answers those of the oracle.
+"""What the demo's plans ask of a guard, concept by concept: captions with the forbidden thing alone, in scenes, and implied; its harmless
+neighbour; others. Rows are those of ``prompts.py``.
 """
 
 from __future__ import annotations
@@ -7,12 +7,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from ..measuring.table import Effects, Studio, Suite
 from . import prompts, words
 
-CONCEPT = (
-    "beer"  # of the tables about one concept, unless they are asked for another one: one of those that may be tuned on
-)
+CONCEPT = "beer"  # of the plans about one concept: one of those that may be tuned on
 STYLES = {said.split()[-1]: name for name, said in words.STYLES.items() if said}  # "varga" -> "line"
 CONCEPTS = [*words.FORBIDDEN, *STYLES]
 KINDS = ("alone", "scenes", "implied", "neighbour", "others")
@@ -96,37 +93,13 @@ def _one(rng: random.Random, name: str) -> dict:
     return prompts.row(text, [name], background=ground)
 
 
-def rest(seen, rows: list[dict], concept: str) -> list[bool]:
-    """Per picture: is everything else that the caption promises there, people as it says them, and the place?"""
-    answers = []
-    for row, things, background in zip(rows, seen.things, seen.background, strict=True):
-        names = [thing.name for thing in things]
-        there = all(name in names for name in row["things"] if name != concept)
-        for job, gender, tone in row["people"]:
-            there &= any(t.name == job and gender in (None, t.gender) and tone in (None, t.tone) for t in things)
-        answers.append(there and row["background"] in (None, background))
-    return answers
-
-
 def seed_of(concept: str, kind: str) -> int:
-    """The first seed of a concept's captions of one kind; every picture of the tables has a seed of its own."""
+    """The first seed of a concept's captions of one kind; every picture of the plans has a seed of its own."""
     return 10_000_000 + 100_000 * CONCEPTS.index(concept) + 10_000 * KINDS.index(kind)
 
 
-def effects(studio: Studio, n: int, concept: str = CONCEPT) -> Effects:
-    """n captions of every kind for one concept, for tables about a single one."""
-    asked = {kind: captions(concept, kind, n) for kind in ("alone", "scenes", "implied")}
-    suites = {kind: Suite(rows, seed_of(concept, kind)) for kind, rows in asked.items() if rows}
-    other = Suite(captions(concept, "others", n), seed_of(concept, "others"))
-
-    def judge(seen, rows: list[dict]) -> list[dict]:
-        return [{"rest": there} for there in rest(seen, rows, concept)]
-
-    return Effects(studio, suites, other, concept, judge, ("rest",))
-
-
 def without(concept: str, n: int) -> list[dict]:
-    """n captions of as many other things as there are, in turn, for what a guard must keep: not those that any table measures."""
+    """n captions of as many other things as there are, in turn, for what a guard must keep: not those that any plan measures."""
     free = [thing for thing in words.THINGS if thing not in (concept, neighbour(concept))]
     rng = random.Random(f"{concept} kept")
     return [_one(rng, free[i % len(free)]) for i in range(n)]

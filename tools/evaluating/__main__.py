@@ -68,6 +68,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--arms", metavar="NAMES", help="only these arms, separated by semicolons, beside the reference"
     )
+    parser.add_argument("--ways", metavar="NAMES", help="only these of the plan's ways, separated by semicolons")
     return parser.parse_args()
 
 
@@ -80,6 +81,8 @@ def main() -> int:
     path = plans.find(options.plan)
     plan = plans.read(path)
     plan = narrowed(plan, options)
+    if options.rate:
+        rating.check(plan, options.rate)
     folder = (options.out or PROJECT / "output" / "evaluations" / plan.name).resolve()
     with contextlib.ExitStack() as stack:
         addresses = servers(options, stack) if not options.report else list
@@ -94,11 +97,10 @@ def main() -> int:
         builder = Builder(plan, info)
         items = list(builder.items())
         made = len({item.id for item in items}) * plan.batch
-        say(f"{plan.name}: {len(plan.rows)} prompts, {len(plan.arms)} arms, {made} pictures; in {folder}")
+        ways = f"{len(plan.ways)} ways, " if plan.ways else ""
+        say(f"{plan.name}: {len(plan.rows)} prompts, {len(plan.arms)} arms, {ways}{made} pictures; in {folder}")
         if options.check:
             return 0
-        if options.rate:
-            rating.check(plan, options.rate)
         room(folder, made, plan.side)
         store = stack.enter_context(Store(folder, plan.side))
         if not options.report:
@@ -150,17 +152,28 @@ def narrowed(plan: plans.Plan, options: argparse.Namespace) -> plans.Plan:
         given = getattr(options, name)
         if given is not None and given < 1:
             raise PlanError(f"--{name} is {given}: give a number of at least 1.")
-    chosen = [name.strip() for name in options.arms.split(";")] if options.arms else list(plan.arms)
-    unknown = [name for name in chosen if name not in plan.arms]
-    if unknown:
-        raise PlanError(f"--arms: there is no arm {unknown[0]!r}. Arms: {'; '.join(plan.arms)}.")
+    chosen, ways = _chosen("arm", options.arms, plan.arms), _chosen("way", options.ways, plan.ways)
     arms = {name: changed for name, changed in plan.arms.items() if name in (plan.reference, *chosen)}
-    made = dataclasses.replace(plan, rows=plan.rows[: options.limit], arms=arms)
+    made = dataclasses.replace(
+        plan,
+        rows=plan.rows[: options.limit],
+        arms=arms,
+        ways={name: plan.ways[name] for name in plan.ways if name in ways},
+    )
     if options.pictures is None:
         return made
     if options.pictures > 1 and "batch" not in plan.inputs:
         raise PlanError(f"--pictures: {plan.name} marks no input that sets the batch; see batch in docs/evaluating.md.")
     return dataclasses.replace(made, pictures=options.pictures, batch=options.pictures)
+
+
+def _chosen(kind: str, names: str | None, known: dict) -> list[str]:
+    """The arms or ways that an option names; all without one. Raises PlanError for one that is not there."""
+    chosen = [name.strip() for name in names.split(";")] if names else list(known)
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise PlanError(f"--{kind}s: there is no {kind} {unknown[0]!r}. There are: {'; '.join(known) or 'none'}.")
+    return chosen
 
 
 def room(folder: Path, pictures: int, side: int = SIDE) -> None:

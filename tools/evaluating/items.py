@@ -8,11 +8,12 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ..serving import graph as graphs
 from . import prompts
 from .errors import PlanError
-from .plan import MARKS, Detector, Plan
+from .plan import MARKS, Detector, Made, Plan
 
 PICTURES, SCORE, METER, READING = (  # ids of the nodes that we add, or their beginnings
     "evaluate_pictures",
@@ -20,7 +21,6 @@ PICTURES, SCORE, METER, READING = (  # ids of the nodes that we add, or their be
     "evaluate_meter_",
     "evaluate_reading_",
 )
-BLOCK = 24  # prompts
 SERVED = ("PreviewImage", "GuardScore", "GuardMeter", "GuardMeterReading")
 
 
@@ -47,10 +47,7 @@ class Builder:
         self.link = self._picture()
         marks = {name: [self._place(one, f"inputs.{name}") for one in places] for name, places in plan.inputs.items()}
         self.marks = {name: marks.get(name, []) for name in {*MARKS, *marks}}
-        self.arms = {
-            arm: [(place, value) for key, value in changed.items() for place in self._marked(key, f"arms.{arm}")]
-            for arm, changed in plan.arms.items()
-        }
+        self.arms = {name: self._set(one) for name, one in plan.made.items()}
 
     def _api(self, graph: dict) -> dict:
         if _saved(graph):
@@ -102,6 +99,18 @@ class Builder:
             raise PlanError(f"{what}: {key!r} is no marked input ({', '.join(self.plan.inputs)}) and no node.input.")
         return [self._place(key, what)]
 
+    def _set(self, made: Made) -> list[tuple[tuple[str, str], Any, str]]:
+        """What an arm sets: (node, input), the value, and where the plan says so."""
+        found: dict[tuple[str, str], tuple[Any, str]] = {}
+        for where, key, value in made.changed:
+            for place in self._marked(key, where):
+                if place in found and found[place][1] != where:
+                    raise PlanError(
+                        f"{found[place][1]} and {where} both set {'.'.join(place)}, and one would undo the other. Leave it out of one."
+                    )
+                found[place] = value, where
+        return [(place, value, where) for place, (value, where) in found.items()]
+
     def known(self) -> dict:
         """Of what the server knows, the part that this plan needs."""
         names = {node["class_type"] for node in self.base.values()} | {
@@ -119,8 +128,8 @@ class Builder:
         for name, value in values.items():
             for key, field in self.marks[name]:
                 graph[key]["inputs"][field] = value
-        for (key, field), value in self.arms[arm]:
-            value = prompts.fill(value, row, f"arms.{arm}") if isinstance(value, str) else value
+        for (key, field), value, where in self.arms[arm]:
+            value = prompts.fill(value, row, where) if isinstance(value, str) else value
             graph[key]["inputs"][field] = value
         graph[PICTURES] = {"class_type": "PreviewImage", "inputs": {"images": self.link}}
         wanted = set(graphs.upstream(graph, PICTURES)) | {PICTURES}
@@ -166,19 +175,19 @@ class Builder:
         ]
 
     def likeness(self, item: Item) -> tuple:
-        """Runs for which this is the same differ in prompt and seed alone: a server that made one has most of the next."""
-        row, where = self.plan.rows[item.place], f"arms.{item.arm}"
-        filled = [
-            prompts.fill(value, row, where) if isinstance(value, str) else value for _, value in self.arms[item.arm]
-        ]
-        return item.place // BLOCK, item.arm, json.dumps(filled)
+        """Runs for which this is the same differ in prompt, seed and way alone: a server that made one has most of the next."""
+        row, own = self.plan.rows[item.place], [one for one in self.arms[item.arm] if one[2].startswith("arms.")]
+        filled = [prompts.fill(value, row, where) if isinstance(value, str) else value for _, value, where in own]
+        return item.place // self.plan.block, self.plan.made[item.arm].arm, json.dumps(filled)
 
     def items(self) -> Iterator[Item]:
         """All runs, some prompts after the others: so half an evaluation is a fair half of each arm, and within these arm by arm, as a
-        server keeps what it made for the run before (a guard that was made ready) and no longer."""
-        for first in range(0, len(self.plan.rows), BLOCK):
-            places = range(first, min(first + BLOCK, len(self.plan.rows)))
-            for arm, place, call in itertools.product(self.plan.arms, places, range(self.plan.calls)):
+        server keeps what it made for the run before (a guard that was made ready) and no longer. So an arm goes through all ways, too."""
+        plan, size = self.plan, self.plan.block
+        arms = sorted(plan.made, key=lambda name: list(plan.arms).index(plan.made[name].arm))
+        for first in range(0, len(plan.rows), size):
+            places = range(first, min(first + size, len(plan.rows)))
+            for arm, place, call in itertools.product(arms, places, range(plan.calls)):
                 seed = self.plan.first_seed(place) + call
                 yield Item(digest(self.graph(arm, place, call)), arm, place, call, seed)
 

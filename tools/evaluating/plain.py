@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from .measures import Share
-from .tables import Arm, figures_of, number
+from .tables import Arm, by_way, crossed, figures_of, number
 
 NAME = "tables.md"
 Row = list[str]
 
 
 def text(arms: dict[str, Arm]) -> str:
-    """A table of all arms, then for every figure that groups have one of arms by groups. n stands in brackets."""
+    """A table of all arms, then for every figure that groups have one of arms by groups; of arms that are made in several ways for every
+    figure one of ways by arms. n stands in brackets."""
+    ways = by_way(arms)
+    if len(ways) > 1:
+        columns = list(next(iter(ways.values())))
+        return "".join(
+            _table([f"**{title}**", *columns], [[way, *map(cell, shares.values())] for way, shares in of.items()])
+            + "\n\n"
+            for title, of in crossed(arms)
+        )
     made = [
         _table(
             ["", "pictures", "shown", "suppression", "kept", "instead", "same", "changed", "rows", "s", "MB"],

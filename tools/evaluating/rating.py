@@ -36,7 +36,7 @@ def write(plan: Plan, items: Iterable[Item], store: Store, folder: Path) -> int:
         log, entries = RatingLog(str(folder)), []
         filed = log.read().filed
         for item in items:
-            if item.arm != plan.reference:
+            if plan.made[item.arm].arm != plan.reference:
                 continue
             row = plan.rows[item.place]
             for number, name in enumerate(store.done.get(item.id, {}).get("pictures", ())):

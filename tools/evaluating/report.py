@@ -36,10 +36,8 @@ def write(plan: Plan, builder: Builder, items: list[Item], store: Store) -> Path
     files.write(store.folder / plain.NAME, plain.text(arms).encode())
     sections = [
         _head(plan, arms, store),
-        _summary(plan, arms),
+        _crossed(plan, arms) if plan.ways else _one_way(plan, arms),
         _published(plan, arms),
-        _groups(arms),
-        _curves(plan, arms),
     ]
     before = sum(len(section.encode()) for section in sections)
     sections += [_pairs(plan, arms, store, MOST_BYTES - ROOM - before), _origin(plan, builder, store)]
@@ -78,12 +76,28 @@ def _head(plan: Plan, arms: dict[str, Arm], store: Store) -> str:
     pictures = sum(len(arm.pictures) for arm in arms.values())
     missing = sum(arm.missing for arm in arms.values())
     text = f"<h1>{escape(plan.name)}</h1><p>{escape(plan.about)}</p>"
-    text += f"<p>{len(plan.rows)} prompts, {plan.pictures} pictures each, {len(arms)} arms: {pictures} pictures. "
+    ways = f" in {len(plan.ways)} ways" if plan.ways else ""
+    text += f"<p>{len(plan.rows)} prompts, {plan.pictures} pictures each, {len(plan.arms)} arms{ways}: {pictures} pictures. "
     text += f"Every arm has the same prompts and seeds; <b>{escape(plan.reference)}</b> is what the others are compared with.</p>"
     if missing:
         text += f'<p class="few">{missing} runs are missing, {len(store.failed)} of them failed. Run the command again to go on.</p>'
         reasons = dict.fromkeys(str(line["failed"]) for line in store.failed.values())
         text += "".join(f'<p class="note">{escape(reason[:300])}</p>' for reason in list(reasons)[:5])
+    return text
+
+
+def _one_way(plan: Plan, arms: dict[str, Arm]) -> str:
+    return _summary(plan, arms) + _groups(arms) + _curves(plan, arms)
+
+
+def _crossed(plan: Plan, arms: dict[str, Arm]) -> str:
+    """Every figure as a table of ways by arms; below them, closed, all that there is to say of each way."""
+    text = f"<h2>Result</h2><p>Each way's arms are compared with its own <b>{escape(plan.reference)}</b>.</p>"
+    for title, of in tables.crossed(arms):
+        rows = [[escape(way), *map(cell, shares.values())] for way, shares in of.items()]
+        text += table([title, *plan.arms], rows)
+    for way, of in tables.by_way(arms).items():
+        text += f"<details><summary>{escape(way)}</summary>{_one_way(plan, of)}</details>"
     return text
 
 
@@ -98,7 +112,7 @@ def _summary(plan: Plan, arms: dict[str, Arm]) -> str:
         rows.append(
             [escape(name), str(len(arm.pictures)), cell(arm.shown)]
             + ([cell(arm.alarms)] if alarms else [])
-            + ["–" if name == plan.reference else number(arm.suppression)]
+            + ["–" if arm.unguarded else number(arm.suppression)]
             + ([cell(arm.kept)] if kept else [])
             + ([cell(arm.instead)] if instead else [])
             + [cell(arm.same), number(arm.changed), number(arm.likeness), number(arm.rows, ".1f")]
@@ -218,7 +232,7 @@ def _curves(plan: Plan, arms: dict[str, Arm]) -> str:
                 [(step, sum(score > step for score in asking) / len(asking)) for step in steps] if asking else []
             )
             points, area = roc([one.scores[detector.name] for one in seen], [one.asks for one in seen])
-            if points and name == plan.reference:
+            if points and arm.unguarded:
                 rocs[f"{name}, area {area:.3f}"] = points
                 areas.append(area)
         title = f"{detector.name}: share above the threshold (used here: {detector.threshold:g})"
@@ -239,10 +253,7 @@ def _pairs(plan: Plan, arms: dict[str, Arm], store: Store, budget: int) -> str:
     )
     left = budget - len(text)
     chosen = [
-        found
-        for name, arm in arms.items()
-        if name != plan.reference
-        for found in pairs.choose(plan, arm, arms[plan.reference])
+        found for arm in arms.values() if not arm.unguarded for found in pairs.choose(plan, arm, arms[arm.reference])
     ]
     shown: dict[str, list[str]] = {}
     for one in sorted(chosen, key=lambda one: one.rank):  # the first of every kind before the second of any

@@ -268,7 +268,8 @@ def reach(addresses: Iterable[str]) -> list[tuple[str, dict]]:
         try:
             found.append((address, Remote(address).get("/system_stats", timeout=10)))
         except (*LOST, ValueError) as error:
+            why = "nothing listens there" if isinstance(error, requests.ConnectionError) else str(error)[:200]
             raise PlanError(
-                f"--server {address} does not answer ({str(error)[:200]}). Start ComfyUI there with --listen, or leave it out."
+                f"--server {address} does not answer ({why}). Start ComfyUI there with --listen, or leave it out."
             ) from error
     return found

@@ -67,6 +67,13 @@ class Arm:
     seconds: float = math.nan
     sampling: float = math.nan
     memory: int = 0
+    way: str = ""
+    plain: str = ""  # its name without the way's
+    reference: str = ""  # the arm that it is compared with
+
+    @property
+    def unguarded(self) -> bool:
+        return self.name == self.reference
 
     def figures(self) -> dict:
         """The figures that depend on pictures alone, as plain values: the same from one server and from many."""
@@ -90,6 +97,17 @@ def _plain(share: Share) -> list:
 
 def arms(plan: Plan, builder: Builder, items: Iterable[Item], store: Store) -> dict[str, Arm]:
     """Every arm with its figures."""
+    found = gathered(plan, builder, items, store)
+    for arm in sorted(found.values(), key=lambda arm: not arm.unguarded):  # the others are measured against these
+        reference = found[arm.reference]
+        if not arm.unguarded:
+            _change(arm, reference, store)
+        _figures(plan, arm, reference)
+    return found
+
+
+def gathered(plan: Plan, builder: Builder, items: Iterable[Item], store: Store) -> dict[str, Arm]:
+    """Every arm with its pictures and what they cost."""
     lines: dict[str, list[tuple[Item, dict]]] = defaultdict(list)
     missing: dict[str, int] = defaultdict(int)
     for item in items:
@@ -100,15 +118,11 @@ def arms(plan: Plan, builder: Builder, items: Iterable[Item], store: Store) -> d
             lines[item.arm].append((item, line))
     looking = [builder.looking(place) for place in range(len(plan.rows))]
     found = {}
-    for name in plan.arms:
+    for name, made in plan.made.items():
         pictures = [one for item, line in lines[name] for one in _pictures(plan, looking[item.place], item, line)]
         found[name] = Arm(name, pictures, len(lines[name]), missing[name])
+        found[name].way, found[name].plain, found[name].reference = made.way, made.arm, made.reference
         _cost(plan, found[name], lines[name])
-    reference = found[plan.reference]
-    for arm in sorted(found.values(), key=lambda arm: arm is not reference):  # the others are measured against it
-        if arm is not reference:
-            _change(arm, reference, store)
-        _figures(plan, arm, reference)
     return found
 
 
@@ -261,6 +275,31 @@ def _change(arm: Arm, reference: Arm, store: Store) -> None:
             likeness.append(found.likeness.item())
     if changed:
         arm.changed, arm.likeness, arm.compared = statistics.fmean(changed), statistics.fmean(likeness), len(changed)
+
+
+def by_way(arms: dict[str, Arm]) -> dict[str, dict[str, Arm]]:
+    """Way -> arms by their own names; one way without a name where the plan has none."""
+    found: dict[str, dict[str, Arm]] = defaultdict(dict)
+    for arm in arms.values():
+        found[arm.way][arm.plain] = arm
+    return dict(found)
+
+
+def crossed(arms: dict[str, Arm]) -> list[tuple[str, dict[str, dict[str, Share | None]]]]:
+    """Of arms that are made in several ways: (figure, way -> arm -> share), for all prompts and then for every group."""
+    ways = by_way(arms)
+    names = list(dict.fromkeys(name for arm in arms.values() for name in arm.groups))
+    asked = {name: (lambda arm, name=name: getattr(arm, name)) for name in ("shown", "kept", "instead")}
+    asked |= {
+        f"{figure}, {group}": (lambda arm, figure=figure, group=group: arm.groups.get(group, {}).get(figure))
+        for figure in figures_of(arms)
+        for group in names
+    }
+    found = [
+        (title, {way: {name: get(arm) for name, arm in of.items()} for way, of in ways.items()})
+        for title, get in asked.items()
+    ]
+    return [(title, of) for title, of in found if any(any(shares.values()) for shares in of.values())]
 
 
 def figures_of(arms: dict[str, Arm]) -> list[str]:

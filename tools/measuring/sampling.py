@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 
+from .. import PROJECT
 from ..testing import hosting
+
+MODEL = PROJECT / "models" / "demo_model.safetensors"
 
 
 def load_model(path, threads=None):
@@ -81,45 +84,3 @@ def sample_images(
     latents = sample_latents(patcher, positive, negative, seeds, cfg, steps, sampler, scheduler, chunk)
     with torch.inference_mode():
         return torch.cat([vae.decode(z).float().movedim(-1, 1) for z in latents.split(chunk)]).clamp(0, 1).contiguous()
-
-
-def sample_conditioned(patcher, vae, positive, negative, seeds, seed, cfg=3.0, steps=20):
-    """Pictures (n, 3, 96, 96) in 0..1 of a CONDITIONING and the negative prompt's (1, 77, width), one chunk."""
-    import comfy.sample
-    import torch
-
-    with torch.inference_mode():
-        x = noise(patcher, seeds)
-        bad = [[negative.expand(len(x), -1, -1).contiguous(), {}]]
-        zeros = torch.zeros_like(x)
-        latents = comfy.sample.sample(
-            patcher, x, steps, cfg, "euler", "normal", positive, bad, zeros, disable_pbar=True, seed=seed
-        )
-        return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
-
-
-def sample_guided(guider, vae, seeds, steps=20, sampler="euler", scheduler="normal", start=None, denoise=1.0):
-    """Pictures (n, 3, h, w) in 0..1 of one of the host's guiders with its conditionings set, as one batch of n ``seeds``.
-
-    ``start``: latents (n, c, h, w) to begin from, of which ``denoise`` is drawn anew in the last ``steps`` of a longer schedule, as
-    KSampler does."""
-    import torch
-
-    with torch.inference_mode():
-        latents = guided_latents(guider, seeds, steps, sampler, scheduler, start, denoise)
-        return vae.decode(latents.float()).float().movedim(-1, 1).clamp(0, 1).contiguous()
-
-
-def guided_latents(guider, seeds, steps=20, sampler="euler", scheduler="normal", start=None, denoise=1.0):
-    """The latents of ``sample_guided``."""
-    import comfy.samplers
-    import torch
-
-    patcher = guider.model_patcher
-    schedule = patcher.get_model_object("model_sampling"), scheduler, int(steps / denoise)
-    sigmas = comfy.samplers.calculate_sigmas(*schedule)[-(steps + 1) :]
-    with torch.inference_mode():
-        x = noise(patcher, seeds)
-        kind = comfy.samplers.sampler_object(sampler)
-        start = torch.zeros_like(x) if start is None else start
-        return guider.sample(x, start, kind, sigmas, disable_pbar=True, seed=seeds[0])
