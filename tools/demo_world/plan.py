@@ -8,7 +8,8 @@ suites.KINDS, and that with the side of the split), ``prompt``, ``concept``, ``l
 place), ``instead`` (that alone), ``stands`` (that, as *Score* is asked for it), ``keep`` (all else that the caption promises), ``person``,
 ``rewrite`` (the caption with that in the concept's place) and ``seed``. In demo_together.csv five held-out concepts are guarded at once.
 demo_beer.csv holds more captions of one concept; demo_roles.csv, too, and for each what stands in the other slots of a guider: ``beside``
-(another caption), ``nearly`` and ``twice`` (the thing that it names), and the seed of a picture to ``start`` from.
+(another caption), ``nearly`` and ``twice`` (the thing that it names), and the seed of a picture to ``start`` from. demo_scales.csv and
+demo_targets.csv are for what is trained on pictures: other prompts and seeds than those of any figure.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FOLDER = PROJECT / "tools" / "evaluating" / "plans"
 EACH = 4  # captions of a kind for each concept
 TOGETHER = 5
 ONE, ASKED = 64, 32  # captions of a kind in demo_beer.csv and in demo_roles.csv
+LABELLED = 8  # captions of each in demo_scales.csv
 SHIFT = 5_000  # of the seeds of pictures to start from
 HEADER = ("kind", "prompt", "concept", "line", "instead", "stands", "keep", "person", "rewrite", "seed")
 ROLES = ("kind", "prompt", "concept", "line", "keep", "beside", "nearly", "twice", "seed", "start")
@@ -106,6 +108,16 @@ def roles(concept: str) -> list[Row]:
     return found
 
 
+def scales(concept: str) -> list[Row]:
+    """Rows of one concept, half of them with it, for the labels of the scale adapter."""
+    kinds = ("alone", "others", "scenes", "others", "implied", "others")
+    found = []
+    for place, kind in enumerate(kinds):
+        for number, row in enumerate(suites.captions(concept, kind, LABELLED, seed=3_000 + place)):
+            found.append(((number, place), (kind, row["caption"], concept, 9_500_000 + 100 * place + number)))
+    return [row for _, row in sorted(found)]
+
+
 def files() -> dict[str, str]:
     """The texts of the files by name."""
     things = [concept for concept in suites.CONCEPTS if suites.neighbour(concept)]
@@ -118,6 +130,8 @@ def files() -> dict[str, str]:
         "demo_together.csv": _text(several),
         "demo_beer.csv": _text(one(suites.CONCEPT)),
         "demo_roles.csv": _text(roles(suites.CONCEPT), ROLES),
+        "demo_scales.csv": _text(scales(suites.CONCEPT), ("kind", "prompt", "concept", "seed")),
+        "demo_targets.csv": _text([("a woman doctor", "woman + doctor", 90_000)], ("prompt", "concept", "seed")),
         "demo_feedback.csv": _text(rated, ("prompt", "concept", "seed")),
     }
 

@@ -8,5 +8,5 @@ results.py     one line a run, appended and on the disk before the next; goes on
 measures.py    the field's figures, from plain numbers
 tables.py      results -> figures of each arm
 plots.py, report.py     figures -> one HTML file;  plain.py: the same as Markdown
-rating.py      pictures -> a feedback set for people to rate
+rating.py      pictures -> a feedback set for people to rate;  taking.py: -> labels and pictures for trainings
 """

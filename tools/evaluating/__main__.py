@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .. import PROJECT
 from ..setup.cache import say
-from . import plain, rating
+from . import plain, rating, taking
 from . import plan as plans
 from .errors import PlanError
 from .items import Builder, Item
@@ -61,6 +61,18 @@ def arguments() -> argparse.Namespace:
         metavar="FOLDER",
         help="also file the reference's pictures in a feedback set, for people to rate",
     )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="also write the scale that each picture needs, for Train Scale Adapter",
+    )
+    parser.add_argument(
+        "--pictures-to",
+        type=Path,
+        metavar="FOLDER",
+        help="also copy the reference's pictures that show the concept, such as for Discover Direction",
+    )
     parser.add_argument("--check", action="store_true", help="check the plan and the servers, and make nothing")
     parser.add_argument("--report", action="store_true", help="only write the report of what is there")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts")
@@ -83,6 +95,10 @@ def main() -> int:
     plan = narrowed(plan, options)
     if options.rate:
         rating.check(plan, options.rate)
+    if options.labels:
+        taking.check_labels(plan)
+    if options.pictures_to:
+        taking.check_pictures(options.pictures_to)
     folder = (options.out or PROJECT / "output" / "evaluations" / plan.name).resolve()
     with contextlib.ExitStack() as stack:
         addresses = servers(options, stack) if not options.report else list
@@ -110,6 +126,10 @@ def main() -> int:
         if options.rate:
             new = rating.write(plan, items, store, options.rate)
             say(f"{new} new pictures to rate in {options.rate}")
+        if options.labels:
+            say(taking.write_labels(taking.labels(plan, builder, items, store), options.labels))
+        if options.pictures_to:
+            say(taking.write_pictures(plan, builder, items, store, options.pictures_to))
         from .report import write
 
         target = write(plan, builder, items, store)
