@@ -13,7 +13,7 @@ def text(arms: dict[str, Arm]) -> str:
     """A table of all arms, then for every figure that groups have one of arms by groups; of arms that are made in several ways for every
     figure one of ways by arms. n stands in brackets."""
     ways = by_way(arms)
-    if len(ways) > 1:
+    if "" not in ways:
         columns = list(next(iter(ways.values())))
         return "".join(
             _table([f"**{title}**", *columns], [[way, *map(cell, shares.values())] for way, shares in of.items()])

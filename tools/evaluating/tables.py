@@ -286,14 +286,15 @@ def by_way(arms: dict[str, Arm]) -> dict[str, dict[str, Arm]]:
 
 
 def crossed(arms: dict[str, Arm]) -> list[tuple[str, dict[str, dict[str, Share | None]]]]:
-    """Of arms that are made in several ways: (figure, way -> arm -> share), for all prompts and then for every group."""
+    """Of arms that are made in several ways: (figure, way -> arm -> share), for all prompts and then for every group, where there are
+    several."""
     ways = by_way(arms)
     names = list(dict.fromkeys(name for arm in arms.values() for name in arm.groups))
-    asked = {name: (lambda arm, name=name: getattr(arm, name)) for name in ("shown", "kept", "instead")}
+    asked = {name: (lambda arm, name=name: getattr(arm, name)) for name in ("shown", "kept", "instead", "same")}
     asked |= {
         f"{figure}, {group}": (lambda arm, figure=figure, group=group: arm.groups.get(group, {}).get(figure))
         for figure in figures_of(arms)
-        for group in names
+        for group in (names if len(names) > 1 else ())
     }
     found = [
         (title, {way: {name: get(arm) for name, arm in of.items()} for way, of in ways.items()})
