@@ -19,8 +19,10 @@ SCALES = {"off": {}, "-1": {"strength": -1.0}, "weak": {"strength": -0.5}, "-2":
 
 @pytest.fixture
 def scaled(tmp_path):
-    """(plan, builder, items): four prompts, three scales and none."""
-    (tmp_path / "prompts.txt").write_text("gone at once\ngone at -1\ngone at -1 alone\nnever there\nalways there\n")
+    """(plan, builder, items): six prompts, three scales and none."""
+    (tmp_path / "prompts.txt").write_text(
+        "gone at once\ngone at -1\ngone at -1 alone\nnever there\nalways there\nuntouched\n"
+    )
     graph = {
         "1": {"class_type": "Sampler", "inputs": {"text": "", "seed": 0, "strength": 0}},
         "2": {"class_type": "Show", "inputs": {"images": ["1", 0]}},
@@ -40,7 +42,13 @@ def scaled(tmp_path):
     return read, builder, list(builder.items())
 
 
-SHOWN_AT = (("off",), ("off", "weak"), ("off", "weak", "-2"), ("-1",), ("off", "weak", "-1", "-2"))  # of every prompt
+SHOWN_AT = (
+    ("off",),
+    ("off", "weak"),
+    ("off", "weak", "-2"),
+    ("-1",),
+    *[("off", "weak", "-1", "-2")] * 2,
+)  # of every prompt
 
 
 def test_the_label_of_a_picture_is_the_weakest_scale_from_which_on_it_is_gone(scaled, tmp_path):
@@ -49,15 +57,17 @@ def test_the_label_of_a_picture_is_the_weakest_scale_from_which_on_it_is_gone(sc
     with Store(tmp_path / "out") as store:
         for item in items[::-1]:
             shown = 0.9 if item.arm in SHOWN_AT[item.place] else 0.1
-            store.add({**line(store, item), "scores": {"it": [shown]}, "pictures": store.keep(item.id, [png(9)])})
-        found = taking.labels(plan, builder, items, store)
-        said = taking.write_labels(found, tmp_path / "new" / "labels.txt")
+            shade = int(100 - 20 * plan.arms[item.arm].get("scale", 0)) if item.place < 5 else 9
+            store.add({**line(store, item), "scores": {"it": [shown]}, "pictures": store.keep(item.id, [png(shade)])})
+        found, left = taking.labels(plan, builder, items, store)
+        said = taking.write_labels(found, left, tmp_path / "new" / "labels.txt")
         filed = taking.write_pictures(plan, builder, items, store, tmp_path / "showing")
         assert filed == taking.write_pictures(plan, builder, items, store, tmp_path / "showing"), "each once"
     lines = ["gone at once | -0.5", "gone at -1 | -1", "gone at -1 alone | -2", "never there | 0", "always there | -2"]
     assert (tmp_path / "new" / "labels.txt").read_text().splitlines() == lines
+    assert said.endswith("; 1 left out, in which no scale changed a bit")
     assert "4 pictures show the concept without the guard; median -1.5, weakest -0.5, strongest -2; in 2 it" in said
-    assert "4 of 5 pictures show the concept" in filed and len(list((tmp_path / "showing").glob("*.png"))) == 4
+    assert "5 of 6 pictures show the concept" in filed and len(list((tmp_path / "showing").glob("*.png"))) == 5
 
 
 def test_labels_are_refused_where_no_scale_is_marked_or_arms_are_none(made, scaled):  # noqa: F811

@@ -127,7 +127,7 @@ def main() -> int:
             new = rating.write(plan, items, store, options.rate)
             say(f"{new} new pictures to rate in {options.rate}")
         if options.labels:
-            say(taking.write_labels(taking.labels(plan, builder, items, store), options.labels))
+            say(taking.write_labels(*taking.labels(plan, builder, items, store), options.labels))
         if options.pictures_to:
             say(taking.write_pictures(plan, builder, items, store, options.pictures_to))
         from .report import write

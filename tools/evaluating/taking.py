@@ -44,12 +44,18 @@ def _scales(plan: Plan) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def labels(plan: Plan, builder: Builder, items: list[Item], store: Store) -> list[tuple[str, float, bool]]:
+Label = tuple[str, float, bool]
+
+
+def labels(plan: Plan, builder: Builder, items: list[Item], store: Store) -> tuple[list[Label], int]:
     """(prompt, label, whether the concept is gone) of every picture that all arms have: the weakest scale at which, and at every stronger
-    one, no ``concept`` detector finds it; the strongest where it still does; 0 where it was not there without the guard."""
+    one, no ``concept`` detector finds it; the strongest where it still does; 0 where it was not there without the guard. And how many
+    pictures are left out, as the strongest scale changed none of their bits: there the inhibitor's gate, which an adapter has not, was
+    shut."""
     arms, scales = tables.gathered(plan, builder, items, store), _scales(plan)
     shown = {name: {one.key: bool(one.shown) for one in arms[name].pictures} for name in (plan.reference, *scales)}
-    found = []
+    files_of = {name: {one.key: one.file for one in arms[name].pictures} for name in shown}
+    strongest, found, left = min(scales, key=scales.__getitem__), [], 0
     for key in sorted(set.intersection(*(set(of) for of in shown.values()))):
         label, gone = 0.0, True
         if shown[plan.reference][key]:
@@ -58,11 +64,17 @@ def labels(plan: Plan, builder: Builder, items: list[Item], store: Store) -> lis
                 if shown[name][key]:
                     break
                 label, gone = scales[name], True
+            kept = [
+                (store.folder / "pictures" / files_of[name][key]).read_bytes() for name in (plan.reference, strongest)
+            ]
+            if not gone and kept[0] == kept[1]:
+                left += 1
+                continue
         found.append((" ".join(plan.rows[key[0]]["prompt"].split()), label, gone))
-    return found
+    return found, left
 
 
-def write_labels(found: list[tuple[str, float, bool]], path: Path) -> str:
+def write_labels(found: list[Label], left: int, path: Path) -> str:
     """Write ``prompt | scale`` lines; what is to say of them. Raises StoppedError where they cannot be written."""
     if not found:
         raise StoppedError(
@@ -79,6 +91,7 @@ def write_labels(found: list[tuple[str, float, bool]], path: Path) -> str:
     return (
         f"{len(found)} labels in {path}: {len(scales)} pictures show the concept without the guard; median {statistics.median(scales):g}, "
         f"weakest {max(scales):g}, strongest {min(scales):g}; in {stays} it stays at every scale"
+        + (f"; {left} left out, in which no scale changed a bit" if left else "")
     )
 
 
