@@ -304,19 +304,19 @@ def _until(row, ends):
     return row[: end + 1]
 
 
-def first_words(loaded, messages, most=64):
-    """(the Answer's one token, the likeliest first words as (word, probability)): one look of the model, nothing is drawn."""
+def first_words(loaded, conversations, most=64):
+    """For each conversation (the Answer's one token, the likeliest first words as (word, probability)): one look of the model, nothing is
+    drawn."""
     management.load_models_gpu([loaded.patcher], force_full_load=True)
     model, device = loaded.patcher.model.language_model, loaded.patcher.load_device
-    ids = prompt_ids(loaded, messages)
-    if ids.shape[1] >= loaded.limit:
-        raise RewriterError(
-            f"the question is {ids.shape[1]} tokens long, but this model looks back {loaded.limit} at most."
-        )
+    asked = [prompt_ids(loaded, messages) for messages in conversations]
+    longest = max(ids.shape[1] for ids in asked)
+    if longest >= loaded.limit:
+        raise RewriterError(f"the question is {longest} tokens long, but this model looks back {loaded.limit} at most.")
     management.throw_exception_if_processing_interrupted()
     with torch.inference_mode(), _stoppable(model):
         out = model.generate(
-            **_begun(loaded, model, [messages], [ids.to(device)]),
+            **_begun(loaded, model, conversations, [ids.to(device) for ids in asked]),
             max_new_tokens=1,
             pad_token_id=_pad(loaded.tokenizer),
             do_sample=False,
@@ -326,10 +326,13 @@ def first_words(loaded, messages, most=64):
             return_dict_in_generate=True,
             output_logits=True,
         )
-    shares = out.logits[0][0].float().softmax(-1)
-    best = shares.topk(min(most, len(shares)))
-    words = [loaded.tokenizer.decode([token]) for token in best.indices.tolist()]
-    return Answer(words[0].strip(), ids.shape[1], 1), list(zip(words, best.values.tolist()))
+    shares = out.logits[0].float().softmax(-1)
+    best = shares.topk(min(most, shares.shape[-1]))
+    found = []
+    for ids, tokens, values in zip(asked, best.indices.tolist(), best.values.tolist()):
+        words = [loaded.tokenizer.decode([token]) for token in tokens]
+        found.append((Answer(words[0].strip(), ids.shape[1], 1), list(zip(words, values))))
+    return found
 
 
 def _pad(tokenizer):
@@ -384,11 +387,16 @@ class LocalRewriter:
 
     async def judge(self, messages, *, seed=0):
         """See `protocol.JudgingRewriter`. A model that begins with something else than yes or no is asked for its words."""
+        (heard,) = await self.judge_all([messages])
+        if heard.told:
+            return heard
         with self._told():
-            heard = verdict(*first_words(load(self.path), messages))
-            if heard.told:
-                return heard
             return verdict(generate(load(self.path), messages, max(8, self.max_length), 0.0, seed, ()))
+
+    async def judge_all(self, conversations, *, seed=0):
+        """See `protocol.CrowdJudge`."""
+        with self._told():
+            return [verdict(*one) for one in first_words(load(self.path), conversations)]
 
     @contextlib.contextmanager
     def _told(self):

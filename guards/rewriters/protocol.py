@@ -95,6 +95,15 @@ class JudgingRewriter(ChatRewriter, Protocol):
 
 
 @runtime_checkable
+class CrowdJudge(JudgingRewriter, Protocol):
+    """A JudgingRewriter that answers several questions at once in less time than one after the other."""
+
+    async def judge_all(self, conversations: Sequence[Sequence[dict]], *, seed: int = 0) -> list[Verdict]:
+        """Answer a question of yes or no in each. One that is answered by neither is not told. Raises as `chat` does."""
+        ...
+
+
+@runtime_checkable
 class CrowdRewriter(ChatRewriter, Protocol):
     """A ChatRewriter that answers several conversations at once in less time than one after the other."""
 

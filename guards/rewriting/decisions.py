@@ -53,6 +53,7 @@ class Attempt:
     yes: float | None = (
         None  # how probable it is that its picture still shows a concept, where that alone was wrong or nothing was
     )
+    still_shows: bool = False  # that alone was wrong
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,17 @@ class Case:
     def hits(self) -> list[Hit]:
         """Where the query names a concept; where nobody is asked about its picture, also where it has words that show one."""
         return (self.hints if self.hinted else self.watch).find(self.query)
+
+    @property
+    def named(self) -> list[str]:
+        """The query's words that name a concept."""
+        return list(dict.fromkeys(hit.word for hit in self.hits)) if not self.implied else []
+
+    @cached_property
+    def shows(self) -> list[str]:
+        """Words that show what is met, and that the query does not have: a rewrite needs none of them."""
+        asked = self.query.casefold()
+        return [word for one in self.concerned for word in self.words[one].shows if word.casefold() not in asked]
 
     @cached_property
     def implied(self) -> bool:
@@ -179,7 +191,7 @@ def failed(case: Case, record: Record, last: str, problem: str, error: Exception
     """
     tries = f"{len(record.attempts)} attempt{'s' if len(record.attempts) != 1 else ''}"
     met = case.met or _named(case.watch.find(last), "")
-    if case.noticed and case.implied and case.on_failure == "strip" and (best := _nearest(case, record)) is not None:
+    if case.on_failure == "strip" and (best := _nearest(case, record)) is not None:
         sentence = f"Warning: no rewrite after {tries} is without {met}; the one that shows it least goes on (probability {best.yes:.2f})."
         return _outcome(case, record, "rewritten", sentence, best.text)
     if (
@@ -210,12 +222,9 @@ def failed(case: Case, record: Record, last: str, problem: str, error: Exception
 
 
 def _nearest(case: Case, record: Record) -> Attempt | None:
-    """The attempt whose picture is least likely to show the concept, where that alone was wrong and it is less likely than the query's."""
-    if case.seen is None:
-        return None
-    rest = [
-        (attempt.yes, attempt) for attempt in record.attempts if attempt.yes is not None and attempt.yes < case.seen.yes
-    ]
+    """The attempt whose picture is least likely to show what it may not, where that alone was wrong and the query's is likelier to."""
+    query = case.seen.yes if case.seen else 1.0  # one that names it
+    rest = [(attempt.yes, attempt) for attempt in record.attempts if attempt.yes is not None and attempt.yes < query]
     return min(rest, key=lambda pair: pair[0])[1] if rest else None
 
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
-from ..rewriters.protocol import ChatRewriter, JudgingRewriter, Verdict, verdict
+from ..rewriters.protocol import ChatRewriter, CrowdJudge, JudgingRewriter, Verdict, verdict
 from .answers import plain
+from .refusals import content
 
 MODEL, WORDS = "model", "words"
 WAYS = (MODEL, WORDS)
 MOST = 20  # concepts of one question
 THRESHOLD = 0.48  # probability of yes from which a concept counts as shown
 LONGEST = 1000  # characters of a query that are asked about
+MOST_WORDS = 16  # of a query that are asked about one by one
+NEAR = 0.1  # below the likeliest word's probability: as much to blame
 FORMAT = "concept-guards.noticed/1"
 _ASK = "Caption: {query}\nDoes its picture show or bring to mind any of: {concepts}?"
 _TASK = "Answer yes or no."
@@ -81,6 +85,20 @@ async def look(
         highest = max(highest, yes)
         shown += part if yes >= threshold else ()
     return Noticed(highest, tuple(shown), tuple(verdicts))
+
+
+async def to_blame(rewriter: CrowdJudge, query: str, concepts: Sequence[str], seed: int = 0) -> list[str]:
+    """The words of a query that bring the concepts to mind, each by itself: the likeliest, and those near it. Empty where none does.
+
+    One look of the model at all of them: "zebra" for *striped*, of "A zebra drinks at the waterhole". Raises RewriterError.
+    """
+    words = [word for word in re.findall(r"[^\W\d_][\w'’-]{0,40}", plain(query)[:LONGEST]) if content(word)]
+    words = list(dict.fromkeys(words))[:MOST_WORDS]
+    if not words:
+        return []
+    heard = await rewriter.judge_all([question(word, concepts[:MOST]) for word in words], seed=seed)
+    least = max([THRESHOLD, *(one.yes - NEAR for one in heard if one.told)])
+    return [word for word, one in zip(words, heard) if one.told and one.yes >= least]
 
 
 async def _ask(rewriter: ChatRewriter, messages: list[dict], seed: int) -> Verdict:

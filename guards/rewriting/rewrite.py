@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..files import MODELS
-from ..rewriters.protocol import ChatRewriter, RewriterError, TextRewriter
+from ..rewriters.protocol import ChatRewriter, CrowdJudge, RewriterError, TextRewriter
 from ..words.lists import split
 from . import decisions
 from . import notice as noticing
@@ -27,16 +28,37 @@ INSTRUCTION = MODELS / "rewrite_instruction.txt"
 LONGEST_QUERY = 4000
 MOST_CONCEPTS = 200
 MOST_ATTEMPTS = 10
-# What a rewrite is, shown: each with a concept that the caption implies or names. Used with the shipped instruction alone.
-EXAMPLES = (
-    (
+
+
+class Example(NamedTuple):
+    """What a rewrite is, shown: a caption, the concept that it implies or names, the words that bring it, and the rewrite."""
+
+    caption: str
+    concept: str
+    words: str
+    rewrite: str
+
+
+EXAMPLES = (  # go with the shipped instruction alone
+    Example(
         "The statue dwarfs every house in the village.",
         "huge",
-        "A small statue stands between the houses of the village.",
+        "dwarfs",
+        "The statue overlooks every house in the village.",
     ),
-    ("The brewery opens its first barrel of the year.", "beer", "The bakery opens its first oven of the year."),
-    ("Ripe tomatoes fill the basket, ready to be sold", "red", "Ripe cucumbers fill the basket, ready to be sold"),
-    ("Two dogs sleep on a blue sofa", "dog", "Two cats sleep on a blue sofa"),
+    Example(
+        "The brewery opens its first barrel of the year.",
+        "beer",
+        "brewery, barrel",
+        "The bakery opens its first oven of the year.",
+    ),
+    Example(
+        "Ripe tomatoes fill the basket, ready to be sold",
+        "red",
+        "tomatoes",
+        "Ripe cucumbers fill the basket, ready to be sold",
+    ),
+    Example("Two dogs sleep on a blue sofa", "dog", "dogs", "Two cats sleep on a blue sofa"),
 )
 WARMER = 0.35  # added to the temperature with each further attempt
 WARMEST = 1.2
@@ -63,19 +85,20 @@ def forbidden(text: str) -> list[str]:
 
 
 def conversation(
-    instruction: str, query: str, concepts: Sequence[str], examples: Sequence[tuple[str, str, str]] = ()
+    instruction: str, query: str, concepts: Sequence[str], examples: Sequence[Example] = (), words: Sequence[str] = ()
 ) -> list[dict]:
-    """The opening messages: the instruction, then concepts and query as data, each on one line and without chat markup. ``examples``:
-    (caption, concept, rewrite) each, as earlier turns."""
+    """The opening messages: the instruction, then concepts and query as data, each on one line and without chat markup. ``examples``: as
+    earlier turns. ``words``: those of the query that bring the concepts, where they are known."""
     messages = [{"role": "system", "content": instruction}]
-    for caption_, concept, written in examples:
-        messages += [_asked(caption_, [concept]), {"role": "assistant", "content": written}]
-    return [*messages, _asked(query, concepts)]
+    for one in examples:
+        messages += [_asked(one.caption, [one.concept], [one.words]), {"role": "assistant", "content": one.rewrite}]
+    return [*messages, _asked(query, concepts, words)]
 
 
-def _asked(query: str, concepts: Sequence[str]) -> dict:
-    names = ", ".join(plain(concept) for concept in concepts)
-    return {"role": "user", "content": f"Concepts: {names}\nInput Caption: {plain(query)}\nOutput Caption:"}
+def _asked(query: str, concepts: Sequence[str], words: Sequence[str] = ()) -> dict:
+    names, replace_ = (", ".join(plain(one) for one in some) for some in (concepts, words))
+    line = f"Words to replace: {replace_}\n" if replace_ else ""
+    return {"role": "user", "content": f"Concepts: {names}\n{line}Input Caption: {plain(query)}\nOutput Caption:"}
 
 
 async def rewrite(
@@ -148,17 +171,24 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
         return decisions.failed(case, asking.record, "", problem)
     shown = () if instruction else EXAMPLES
     instruction = instruction or shipped_instruction()
-    said = "\n".join([instruction, *(written for _, _, written in shown)])  # what an answer may not repeat
-    opening, since, last = conversation(instruction, case.query, case.concerned, shown), [], Attempt("")
+    said = "\n".join([instruction, *(one.rewrite for one in shown)])  # what an answer may not repeat
+    asked, since, words, banned, last = case.query, [], case.named, (), Attempt("")
     for number in range(case.most_attempts):
         try:
-            last = await asking.attempt(case, [*opening, *since[-4:]], number, said)
+            if number == 0:
+                words = list(dict.fromkeys([*words, *await asking.to_blame(case, asked)]))
+            elif last.still_shows and (left := await asking.to_blame(case, last.text)):
+                asked, since, words = last.text, [], left  # goes on from what is better already
+            else:
+                since += _complaint(last, case.concerned)
+                said += "\n" + since[-1]["content"]
+            banned = (*banned, *words, *case.shows)
+            opening = conversation(instruction, asked, case.concerned, shown, words if shown else ())
+            last = await asking.attempt(case, [*opening, *since[-4:]], number, said, banned, bool(since))
         except RewriterError as failure:
             return decisions.failed(case, asking.record, last.text, str(failure), failure)
         if not last.problem:
             return decisions.rewritten(case, asking.record, last.text)
-        since += _complaint(last, case.concerned)
-        said += "\n" + since[-1]["content"]
     return decisions.failed(case, asking.record, last.text, last.problem)
 
 
@@ -208,25 +238,34 @@ class _Asking:
             self.memory.put(self.rewriter.name, name, words[name])
         return words, None
 
-    async def attempt(self, case: Case, messages: list[dict], number: int, said: str) -> Attempt:
-        """Ask for a rewrite, for the ``number``-th time from 0, and judge it. ``said``: what the model was told, which is no answer.
-        Raises RewriterError where there is none."""
-        temperature = None if number == 0 else min(WARMEST, self.rewriter.temperature + WARMER * number)
+    async def to_blame(self, case: Case, text: str) -> list[str]:
+        """The words of a text that bring what was noticed; none where no model is asked about pictures, or only one thing at a time."""
+        if not self.seen or not isinstance(self.rewriter, CrowdJudge):
+            return []
+        return await noticing.to_blame(self.rewriter, text, case.concerned, self.seed)
+
+    async def attempt(
+        self, case: Case, messages: list[dict], number: int, said: str, banned: Sequence[str], again: bool
+    ) -> Attempt:
+        """Ask for a rewrite, for the ``number``-th time from 0, and judge it. ``said``: what the model was told, which is no answer;
+        ``banned``: words that it may not write, beside the concepts'; ``again``: whether it was told what was wrong. Raises RewriterError
+        where there is no answer."""
+        temperature = min(WARMEST, self.rewriter.temperature + WARMER * number) if again else None
         start = self.clock()
         answer = await self.rewriter.chat(
-            messages, temperature=temperature, seed=self.seed + number, banned=case.watch.surface()
+            messages, temperature=temperature, seed=self.seed + number, banned=(*banned, *case.watch.surface())
         )
         self.answers.append(answer)
         text = caption(answer.text, several="\n" in case.query.strip())
-        problem, yes = case.problem(text, said), None
+        problem, yes, shows = case.problem(text, said), None, False
         if self.seen and not problem:
             still = await self._ask(text, case.concerned)
             yes = still.yes
-            if still.concepts:
+            if shows := bool(still.concepts):
                 problem = (
                     f"its picture would still show {', '.join(map(plain, still.concepts))} (probability {yes:.2f})"
                 )
-        self.attempts.append(Attempt(text, problem, answer, self.clock() - start, yes))
+        self.attempts.append(Attempt(text, problem, answer, self.clock() - start, yes, shows))
         return self.attempts[-1]
 
     async def look(self, case: Case) -> Case:

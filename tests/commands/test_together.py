@@ -82,3 +82,21 @@ def test_a_warm_attempt_is_asked_alone():
         return await together.chat(messages, temperature=0.5)
 
     assert asyncio.run(ask()).text == "a milk" and (crowd.sizes, crowd.alone) == ([], 1)
+
+
+def test_a_model_that_fails_fails_for_all_that_wait(tmp_path):
+    crowd = Crowd()
+
+    async def fails(*_, **__):
+        raise protocol.RewriterError("no memory")
+
+    crowd.chat_all = fails
+    made = asyncio.run(asyncio.wait_for(_all(crowd, tmp_path / "rows.jsonl"), 20))
+    assert [row["decision"] for row in made] == ["stripped"] * 5
+
+
+async def _all(crowd, path):
+    options = types.SimpleNamespace(
+        together=3, judge=False, instruction=None, attempts=2, seed=0, notice="model", out=path
+    )
+    return await rewrite_table.rewrite_all(crowd, ROWS, options)

@@ -277,13 +277,22 @@ def test_transformers_before_4_56_gets_the_name_it_knows(local):
 
 def test_yes_and_no_come_with_their_probabilities(local, tiny, monkeypatch):
     asked = [{"role": "user", "content": "yes or no?"}]
-    answer, words = local.first_words(local.load(tiny.path), asked)
+    ((answer, words),) = local.first_words(local.load(tiny.path), [asked])
     assert answer.answer_tokens == 1 and len(words) > 1 and 0 < sum(share for _, share in words) <= 1.001
-    monkeypatch.setattr(local, "first_words", lambda *_: (answer, [("Yes", 0.3), (" no", 0.1), ("x", 0.6)]))
+    monkeypatch.setattr(local, "first_words", lambda *_: [(answer, [("Yes", 0.3), (" no", 0.1), ("x", 0.6)])])
     verdict = llms.run(tiny.judge(asked))
     assert verdict.graded and verdict.yes == pytest.approx(0.75)
-    monkeypatch.setattr(local, "first_words", lambda *_: (answer, [("x", 1.0)]))
+    monkeypatch.setattr(local, "first_words", lambda *_: [(answer, [("x", 1.0)])])
     assert not llms.run(tiny.judge(asked)).graded, "it is asked for its words"
+
+
+def test_several_questions_at_once_are_answered_as_each_alone(local, tiny):
+    asked = [[{"role": "user", "content": text}] for text in ("yes or no?", "is a zebra striped?", "no?")]
+    together = local.first_words(local.load(tiny.path), asked)
+    for one, (answer, words) in zip(asked, together, strict=True):
+        ((alone, same),) = local.first_words(local.load(tiny.path), [one])
+        assert answer == alone and dict(words) == pytest.approx(dict(same), abs=1e-5)
+    assert len(llms.run(tiny.judge_all(asked))) == 3
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(local, tiny, monkeypatch):

@@ -185,7 +185,9 @@ def test_no_injection_gets_a_concept_through(nodes, kind):
     for messages in model.asked:
         if len(messages) > 1:
             asked = messages[1]["content"]
-            assert asked.count("\n") == 2 and not re.search(r"<\|im_|\[/?INST\]|</?s>|<start_of_turn>|<<SYS>>", asked)
+            assert asked.count("\n") == 2 + asked.count("Words to replace: ") and not re.search(
+                r"<\|im_|\[/?INST\]|</?s>|<start_of_turn>|<<SYS>>", asked
+            )
 
 
 def test_rules_hold_against_the_same(nodes):

@@ -223,3 +223,83 @@ def test_what_was_noticed_is_kept_in_a_file_without_any_word_of_it(tmp_path):
 def test_a_verdict_is_read_from_probabilities_else_from_words(text, first, expected):
     heard = protocol.verdict(protocol.Answer(text), first)
     assert (pytest.approx(heard.yes), heard.told, heard.graded) == expected
+
+
+class Crowd(Judge):
+    """A CrowdJudge."""
+
+    async def judge_all(self, conversations, *, seed=0):
+        return [await self.judge(messages, seed=seed) for messages in conversations]
+
+
+ZEBRA = "A zebra drinks at the old waterhole."
+
+
+def test_the_words_to_blame_are_the_likeliest_and_those_near_it():
+    words = {"zebra": 0.9, "drinks": 0.5, "waterhole": 0.83}
+    assert asyncio.run(notice.to_blame(Crowd(words), ZEBRA, ["striped"])) == ["zebra", "waterhole"]
+    assert asyncio.run(notice.to_blame(Crowd({"zebra": 0.4}), ZEBRA, ["striped"])) == []
+    assert asyncio.run(notice.to_blame(Crowd({"zebra": "perhaps"}), ZEBRA, ["striped"])) == []
+    assert asyncio.run(notice.to_blame(Crowd({}), "of the 7", ["striped"])) == []
+    long = " ".join(f"word{chr(97 + n)}" for n in range(26))
+    back_end = Crowd({})
+    asyncio.run(notice.to_blame(back_end, long, ["striped"]))
+    assert len(back_end.questions) == notice.MOST_WORDS
+
+
+def test_words_to_blame_are_named_and_may_not_be_written():
+    back_end = Crowd({ZEBRA: 0.9, "zebra": 0.9}, "A lion drinks at the old waterhole.")
+    back_end.banned = []
+
+    async def chat(messages, *, banned=(), **options):
+        back_end.banned.append(banned)
+        return await Judge.chat(back_end, messages, **options)
+
+    back_end.chat = chat
+    outcome = run(back_end, ZEBRA, "striped")
+    assert outcome.text == "A lion drinks at the old waterhole."
+    asked = back_end.asked[0][-1]["content"]
+    assert asked == f"Concepts: striped\nWords to replace: zebra\nInput Caption: {ZEBRA}\nOutput Caption:"
+    assert {"zebra", "striped"} <= {*back_end.banned[0]}
+
+
+def test_an_answer_that_still_shows_it_is_gone_on_from():
+    tiger = "A tiger drinks at the old waterhole."
+    sees = {ZEBRA: 0.9, "zebra": 0.9, tiger: 0.8, "tiger": 0.8}
+    back_end = Crowd(sees, tiger, "A lion drinks at the old waterhole.")
+    outcome = run(back_end, ZEBRA, "striped", attempts=2)
+    assert outcome.text == "A lion drinks at the old waterhole."
+    again = back_end.asked[1][-1]["content"]
+    assert again == f"Concepts: striped\nWords to replace: tiger\nInput Caption: {tiger}\nOutput Caption:"
+
+
+def test_where_no_word_is_to_blame_the_model_is_told_what_was_wrong():
+    sees = {ZEBRA: 0.9, "A tiger at the old waterhole.": 0.8}
+    back_end = Crowd(sees, "A tiger at the old waterhole.", "A lion drinks at the old waterhole.")
+    assert run(back_end, ZEBRA, "striped", attempts=2).text == "A lion drinks at the old waterhole."
+    assert "Words to replace" not in back_end.asked[0][-1]["content"]
+    assert back_end.asked[1][-1]["content"].startswith("That cannot be used: its picture would still show striped")
+
+
+def test_strip_takes_the_answer_that_shows_a_named_concept_least_before_it_takes_words_out():
+    mild, milder = "A tiger drinks at the old waterhole.", "A lynx drinks at the old waterhole."
+    back_end = Crowd({mild: 0.9, milder: 0.6}, mild, milder)
+    outcome = run(back_end, "A striped horse drinks at the old waterhole.", "striped", attempts=2, on_failure="strip")
+    assert outcome.text == milder and outcome.sentence.startswith("Warning: no rewrite after 2 attempts")
+    fails = Crowd({}, "a striped horse", "stripes")
+    outcome = run(fails, "A striped horse drinks at the old waterhole.", "striped", attempts=2, on_failure="strip")
+    assert outcome.summary["decision"] == "stripped" and outcome.text == "A horse drinks at the old waterhole."
+
+
+def test_words_that_show_a_concept_are_not_written_unless_the_query_has_them():
+    back_end, memory = Crowd({ZEBRA: 0.9}, "A lion drinks at the old waterhole."), synonyms.Memory()
+    memory.put("judge", "striped", synonyms.Words((), ("tiger", "waterhole")))
+    banned = []
+
+    async def chat(messages, **options):
+        banned.extend(options.pop("banned"))
+        return await Judge.chat(back_end, messages, **options)
+
+    back_end.chat = chat
+    assert run(back_end, ZEBRA, "striped", memory=memory).changed
+    assert "tiger" in banned and "waterhole" not in banned

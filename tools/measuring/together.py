@@ -40,6 +40,9 @@ class Together:
     async def judge(self, messages, *, seed=0):
         return await self.rewriter.judge(messages, seed=seed)
 
+    async def judge_all(self, conversations, *, seed=0):
+        return await self.rewriter.judge_all(conversations, seed=seed)
+
     def release(self):
         """Nothing is held."""
 
@@ -52,6 +55,11 @@ class Together:
             await self._answer([row for row in asked if beginning(row) == begun])
 
     async def _answer(self, asked):
-        answers = await self.rewriter.chat_all([row[0] for row in asked], banned=[row[1] for row in asked])
+        try:
+            answers = await self.rewriter.chat_all([row[0] for row in asked], banned=[row[1] for row in asked])
+        except Exception as error:  # of each that waits, not only of the one that asked last
+            for _, _, waits in asked:
+                waits.set_exception(error)
+            return
         for (_, _, waits), answer in zip(asked, answers):
             waits.set_result(answer)

@@ -90,7 +90,7 @@ def main() -> int:
             furnish.lay(Path(folder), worlds)
             oracle = hosting.module("guards.demo.oracle").load()
             with attempts.policied(Path(folder), policy) as server:
-                team = attempts.Team(server, names, oracle, worlds, options.rows, options.keep)
+                team = attempts.Team(server, names, oracle, worlds, options.rows, options.keep, not options.no_uploads)
                 rows += team.play(range(len(rows), options.count), options.minutes)
     print(report(rows))
     found = breaches(rows, [*ideas.MUST_FAIL, *pictures.IDEAS] if options.no_uploads else ideas.MUST_FAIL)

@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..testing import hosting, policies
@@ -90,7 +90,7 @@ def before(rows: Path | None) -> list[dict]:
 @dataclass
 class Team:
     """Whoever tries: on one server, with these ideas, about these forbidden things. ``rows``: file that gets every attempt; ``keep``:
-    folder that gets the pictures that show the concept."""
+    folder that gets the pictures that show the concept; ``bring``: whether harmless graphs may bring pictures along."""
 
     server: object
     names: list[str]
@@ -98,6 +98,7 @@ class Team:
     worlds: list[World]
     rows: Path | None = None
     keep: Path | None = None
+    bring: bool = True
 
     def play(self, numbers: Iterable[int], minutes: float | None = None) -> list[dict]:
         """Queue the graphs with these numbers; none is begun after ``minutes``."""
@@ -115,6 +116,8 @@ class Team:
     def _one(self, number: int) -> dict:
         name = "benign" if number % 10 == 9 else self.names[(number - number // 10) % len(self.names)]
         world = self.worlds[number // len(self.names) % len(self.worlds)]
+        if name == "benign" and not self.bring:
+            world = replace(world, files=False)
         graph, started = ideas.make(name, world, number), time.monotonic()
         how, pictures, reason = attempt(self.server, graph, name)
         shown = [data for data in pictures if shows(self.oracle, data, world.concept)]
