@@ -1,8 +1,8 @@
 """The test command: pytest over all stages. Further arguments go to pytest: `run.py test -k sld`, `run.py test tests/sld`.
 
 A whole run has three passes: the pure tests, and the share of the lines that need no ComfyUI that they run; all others; those marked
-`both_hosts` once more on the oldest supported ComfyUI. The last two run in two processes where there are two cores, dealt out file by
-file; `-n 0` runs them in one. A part has its pass on the oldest ComfyUI, too. `--coverage` says what share of all the pack's lines is run.
+`both_hosts` once more on the oldest supported ComfyUI. Each is in two processes where there are two cores, dealt out file by file;
+`-n 0` runs it in one. A part has its pass on the oldest ComfyUI, too. `--coverage` says what share of all the pack's lines is run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def passes(given: list[str], hosts: tuple[str, str | None], cores: int) -> list[
     if part:
         found = [Pass("Tests", [*options, *spread], newest)]
     else:
-        pure = [*_without(options, "-n"), "-p", "tools.testing.pure_coverage", "-m", "pure"]
+        pure = [*options, *spread, "-p", "tools.testing.pure_coverage", "-m", "pure"]
         found = [Pass("Pure tests", pure, newest), Pass("All others", [*options, *spread, "-m", "not pure"], newest)]
     if oldest and chosen != "pure" and not {"--coverage", "--collect-only"} & set(options):
         both = f"({chosen}) and both_hosts" if chosen else "both_hosts"
@@ -85,7 +85,7 @@ def main() -> int:
                     *arguments,
                 ],
                 cwd=PROJECT,
-                env={**os.environ, "CONCEPT_GUARDS_HOST": one.host},
+                env=environment(one.host),
             ).returncode
             if status == NONE_FOUND and one.host == hosts[1]:
                 status = 0  # none of the tests asked for is marked both_hosts
@@ -93,6 +93,13 @@ def main() -> int:
             if failed and "-x" in given:
                 break
     return failed
+
+
+def environment(host: str) -> dict[str, str]:
+    """This process's variables, for a run on ``host``. Python may keep what it compiles, whatever they say: some fifty processes that
+    compile the host, the pack and the tests anew each time take minutes."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "CONCEPT_GUARDS_HOST": host}
 
 
 def coverage(folder: str) -> list[str]:

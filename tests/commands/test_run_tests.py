@@ -3,7 +3,7 @@
 import pytest
 
 from tools import PROJECT
-from tools.run_tests import passes
+from tools.run_tests import environment, passes
 
 HERE = str(PROJECT / "tests" / "commands")
 HOSTS = ("new", "old")
@@ -19,8 +19,8 @@ def asked(arguments, hosts=HOSTS, cores=2):
     return found
 
 
-def test_a_whole_run_has_three_passes_two_of_them_in_two_processes():
-    assert asked(["-q"]) == [("new", "pure", None), ("new", "not pure", "2"), ("old", "both_hosts", "2")]
+def test_a_whole_run_has_three_passes_in_two_processes():
+    assert asked(["-q"]) == [("new", "pure", "2"), ("new", "not pure", "2"), ("old", "both_hosts", "2")]
     for one in passes(["-q"], HOSTS, 2):
         assert one.arguments[:2] == ["-q", str(PROJECT / "tests")]
         assert ("--dist" in one.arguments) == ("-n" in one.arguments)
@@ -28,7 +28,7 @@ def test_a_whole_run_has_three_passes_two_of_them_in_two_processes():
 
 def test_on_one_core_and_where_asked_there_is_one_process():
     assert [processes for *_, processes in asked([], cores=1)] == [None] * 3
-    assert [processes for *_, processes in asked(["-n", "0"])] == [None, "0", "0"]
+    assert [processes for *_, processes in asked(["-n", "0"])] == ["0", "0", "0"]
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,11 @@ def test_a_part_is_one_pass_and_its_tests_for_both_once_more(arguments, expected
 
 def test_without_an_oldest_host_it_is_left_out():
     assert asked([HERE], ("new", None)) == [("new", None, None)]
+
+
+def test_a_run_keeps_what_python_compiles_and_names_its_host(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    said = environment("new")
+    assert (said["CONCEPT_GUARDS_HOST"], said["OMP_NUM_THREADS"]) == ("new", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in said

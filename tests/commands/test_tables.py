@@ -46,10 +46,19 @@ def test_what_a_training_keeps_grows_with_the_picture_and_with_how_far_it_goes_b
     assert memory.change("SD1.5", 16)[1] < 0.02 < memory.change("SD1.5", 0)[1]
 
 
-def test_a_whole_run_says_what_share_of_the_lines_its_pure_tests_run():
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_a_whole_run_says_what_share_of_the_lines_its_pure_tests_run(processes):
     pytest.importorskip("coverage")
     launch = [sys.executable, str(PROJECT / "tools" / "setup" / "launch.py"), "pytest", "-c", "tests/pytest.ini", "-q"]
-    plugin = ["-p", "tools.testing.pure_coverage", "-p", "no:cacheprovider", "tests/words/test_lists.py"]
+    plugin = [
+        "-p",
+        "tools.testing.pure_coverage",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        processes,
+        "tests/words/test_lists.py",
+    ]
     said = subprocess.run([*launch, *plugin], cwd=PROJECT, capture_output=True, text=True, timeout=120).stdout
     share = re.search(r"Pure tests run (\d+) % of the lines in guards/ that need no ComfyUI\.", said)
     assert share and 3 < int(share[1]) < 40, said  # of one file's tests
