@@ -1,14 +1,10 @@
 """The example graph for a class or an event, in the front end's App Mode: one text box, one button; and the reason of a refusal."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from tools import PROJECT
-from tools.serving.server import Server
-from tools.testing.policies import write
 
 POLICY = {
     "version": 1,
@@ -21,12 +17,9 @@ PICTURES = "() => [...document.querySelectorAll('img')].filter((i) => i.src.incl
 
 
 @pytest.fixture(scope="module")
-def school(host_path, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("school")
-    write(folder, POLICY)
-    with Server(Path(sys.executable), host_path, folder) as running:
-        running.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": False})
-        yield running
+def school(ruled):
+    ruled.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": False})
+    return ruled
 
 
 def app(browser, server, locale):

@@ -12,43 +12,6 @@ from tools.testing.policies import graph, place, write
 
 pytestmark = pytest.mark.both_hosts
 POLICY = {"version": 1, "concepts": ["beer", {"text": "zorp", "action": "refuse"}], "previews": True}
-PACK = """
-from server import PromptServer
-
-def handler(said):
-    texts = str(said.get("prompt"))
-    if "raise {name}" in texts:
-        raise RuntimeError("a fault of another pack")
-    if "unguard {name}" in texts:
-        said["prompt"] = {{name: node for name, node in said["prompt"].items() if not node["class_type"].startswith("GuardPolicy")}}
-        for node in said["prompt"].values():
-            if "model" in node["inputs"]:
-                node["inputs"]["model"] = ["1", 0]
-    if "wish {name}" in texts:
-        said["prompt"]["2"]["inputs"]["text"] = "a zorp"
-    return said
-
-async def last(app):
-    PromptServer.instance.on_prompt_handlers.append(handler)
-
-if "{name}" == "first":
-    PromptServer.instance.on_prompt_handlers.insert(0, handler)
-else:
-    PromptServer.instance.app.on_startup.append(last)
-NODE_CLASS_MAPPINGS = {{}}
-"""
-
-
-@pytest.fixture(scope="module")
-def ruled(host_path, tmp_path_factory):
-    """A server with a policy and with packs whose handlers come before and after ours."""
-    folder = tmp_path_factory.mktemp("faults")
-    (folder / "custom_nodes").mkdir()
-    for name in ("first", "last"):
-        (folder / "custom_nodes" / f"{name}.py").write_text(PACK.format(name=name), encoding="utf-8")
-    write(folder, POLICY)
-    with Server(Path(sys.executable), host_path, folder) as running:
-        yield running
 
 
 @pytest.mark.parametrize("name", ["first", "last"])

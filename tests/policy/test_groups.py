@@ -1,8 +1,6 @@
 """One server for several groups: which rules hold for whom, by the header that a proxy sets."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import requests
@@ -10,8 +8,7 @@ import requests
 from guards.policy import audit
 from guards.policy.explaining import explain
 from guards.policy.rules import parse
-from tools.serving.server import Server
-from tools.testing.policies import graph, place, write
+from tools.testing.policies import graph, place
 
 POLICY = {
     "version": 1,
@@ -59,15 +56,6 @@ def test_groups_that_cannot_be_meant_are_named(groups, named):
     assert named in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def shared(host_path, tmp_path_factory):
-    """A server with a policy for groups."""
-    folder = tmp_path_factory.mktemp("shared")
-    write(folder, POLICY)
-    with Server(Path(sys.executable), host_path, folder) as running:
-        yield running
-
-
 def ask(server, graph, *groups):
     """The answer to a prompt that says to come from these groups."""
     session = requests.Session()
@@ -78,32 +66,30 @@ def ask(server, graph, *groups):
 
 
 @pytest.mark.both_hosts
-def test_the_header_says_whose_rules_hold_and_nothing_else_does(shared):
-    refused = ask(shared, graph("a beer"))
+def test_the_header_says_whose_rules_hold_and_nothing_else_does(ruled):
+    refused = ask(ruled, graph("a beer"))
     assert refused.status_code == 400 and refused.json()["error"]["extra_info"]["rule"] == "text"
-    assert ask(shared, graph("a beer"), "strangers").status_code == 400
-    admitted = ask(shared, graph("a beer"), "teachers")
+    assert ask(ruled, graph("a beer"), "strangers").status_code == 400
+    admitted = ask(ruled, graph("a beer"), "teachers")
     assert admitted.status_code == 200
-    short = ask(shared, graph("a dog"), "guests")
+    short = ask(ruled, graph("a dog"), "guests")
     assert short.status_code == 200  # steps are counted when it runs
-    ends = [shared.wait(reply.json()["prompt_id"]) for reply in (admitted, short)]
+    ends = [ruled.wait(reply.json()["prompt_id"]) for reply in (admitted, short)]
     assert [end.status for end in ends] == ["success", "error"] and "at least 10" in ends[1].error
     prints = {name: parse(json.dumps(POLICY)).of(name).fingerprint for name in ("", "teachers", "guests")}
-    entries = [entry for path in audit.files(str(place(shared.folder))) for entry in audit.read(path)]
+    entries = [entry for path in audit.files(str(place(ruled.folder))) for entry in audit.read(path)]
     assert [entry["policy"] for entry in entries] == [prints[n] for n in ("", "", "teachers", "guests", "guests")]
-    told = requests.get(shared.url + "/concept_guards/policy", headers={"X-User-Group": "teachers"}, timeout=60).json()
+    told = requests.get(ruled.url + "/concept_guards/policy", headers={"X-User-Group": "teachers"}, timeout=60).json()
     assert told["concepts"] == ["bomb"] and told["strictness"] == "gentle"
 
 
 @pytest.mark.both_hosts
-def test_a_group_may_be_kept_from_bringing_pictures_along(shared):
+def test_a_group_may_be_kept_from_bringing_pictures_along(ruled):
     for node in ("LoadImage", "LoadImageOutput", "LoadLatent"):
-        (shared.folder / "input" / "beach.latent").touch()
+        (ruled.folder / "input" / "beach.latent").touch()
         key, name = ("latent", "beach.latent") if node == "LoadLatent" else ("image", "beach.png")
         brought = {**graph("a dog"), "20": {"class_type": node, "inputs": {key: name}}}
-        answer = ask(shared, brought, "pupils")
+        answer = ask(ruled, brought, "pupils")
         assert answer.status_code == 400 and answer.json()["error"]["extra_info"] == {"rule": "uploads", "node": "20"}
-    assert ask(shared, graph("a dog"), "pupils").status_code == 200
-    assert (
-        ask(shared, {**graph("a dog"), "20": {"class_type": "EmptyImage", "inputs": {}}}, "pupils").status_code == 200
-    )
+    assert ask(ruled, graph("a dog"), "pupils").status_code == 200
+    assert ask(ruled, {**graph("a dog"), "20": {"class_type": "EmptyImage", "inputs": {}}}, "pupils").status_code == 200

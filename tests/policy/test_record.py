@@ -1,55 +1,50 @@
 """What the page about the record is told: counts by day and rule, the last decisions, and one decided again."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import requests
 
 from guards.policy import audit
-from tools.serving.server import Refused, Server
+from tools.serving.server import Refused
 from tools.testing.policies import graph, write
 
 POLICY = {"version": 1, "concepts": [{"text": "bomb", "action": "refuse"}], "audit": "with_prompts"}
 
 
 @pytest.fixture(scope="module")
-def ruled(host_path, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("record")
-    write(folder, POLICY)
-    with Server(Path(sys.executable), host_path, folder) as running:
-        with pytest.raises(Refused):
-            running.queue(graph("a bomb"))
-        running.wait(running.queue(graph("a dog", steps=2)))
-        yield running
+def recorded(ruled):
+    """Two decisions: refused, admitted."""
+    with pytest.raises(Refused):
+        ruled.queue(graph("a bomb"))
+    ruled.wait(ruled.queue(graph("a dog", steps=2)))
+    return ruled
 
 
 def ask(server, path, **headers):
     return requests.get(f"{server.url}/concept_guards/policy/{path}", headers=headers, timeout=60)
 
 
-def test_the_last_decisions_come_without_prompts_and_can_be_decided_again(ruled):
-    said = ask(ruled, "audit").json()
+def test_the_last_decisions_come_without_prompts_and_can_be_decided_again(recorded):
+    said = ask(recorded, "audit").json()
     assert said["decisions"] == len(said["last"]) == 2
     admitted, refused = said["last"]  # the newest first
     assert (admitted["action"], refused["rule"]) == ("admitted", "text")
     assert "prompt" not in refused and refused["replay"]
-    again = ask(ruled, f"replay?hash={refused['hash']}").json()
+    again = ask(recorded, f"replay?hash={refused['hash']}").json()
     assert again["same_policy"] and again["now"]["rule"] == again["then"]["rule"] == "text"
-    assert ask(ruled, f"replay?hash={admitted['hash']}").json()["now"] == {"action": "admitted"}
-    assert ask(ruled, "replay?hash=0").status_code == 404
+    assert ask(recorded, f"replay?hash={admitted['hash']}").json()["now"] == {"action": "admitted"}
+    assert ask(recorded, "replay?hash=0").status_code == 404
     for path in ("audit", "record", f"replay?hash={refused['hash']}"):
-        assert ask(ruled, path, Forwarded="for=203.0.113.9").status_code == 403
+        assert ask(recorded, path, Forwarded="for=203.0.113.9").status_code == 403
 
 
-def test_under_another_policy_the_same_prompt_is_decided_anew(ruled):
-    refused = ask(ruled, "audit").json()["last"][1]
-    write(ruled.folder, {**POLICY, "concepts": ["bomb"]})
+def test_under_another_policy_the_same_prompt_is_decided_anew(recorded):
+    refused = ask(recorded, "audit").json()["last"][1]
+    write(recorded.folder, {**POLICY, "concepts": ["bomb"]})
     try:
-        again = ask(ruled, f"replay?hash={refused['hash']}").json()
+        again = ask(recorded, f"replay?hash={refused['hash']}").json()
         assert not again["same_policy"] and again["now"] == {"action": "admitted"}
     finally:
-        write(ruled.folder, POLICY)
+        write(recorded.folder, POLICY)
 
 
 def test_a_decision_without_its_prompt_says_why_it_cannot_be_replayed(tmp_path):

@@ -1,16 +1,12 @@
 """The policy on a real server: what is let in is guarded, what goes round it is stopped, and everybody is told why."""
 
-import shutil
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
 import requests
 
 from guards.policy import audit
-from tools import PROJECT
-from tools.serving.server import Refused, Server
+from tools.serving.server import Refused
 from tools.testing.policies import graph, place, write
 
 pytestmark = pytest.mark.both_hosts
@@ -22,17 +18,6 @@ POLICY = {
     "contact": "room 12",
     "deny": ["LoadLatent"],
 }
-
-
-@pytest.fixture(scope="module")
-def ruled(host_path, tmp_path_factory):
-    """A server with a policy, and with a pack that tries to get round it."""
-    folder = tmp_path_factory.mktemp("ruled")
-    (folder / "custom_nodes").mkdir()
-    shutil.copy(PROJECT / "tools" / "redteam" / "evil.py", folder / "custom_nodes" / "evil.py")
-    write(folder, POLICY)
-    with Server(Path(sys.executable), host_path, folder) as running:
-        yield running
 
 
 def decisions(server):
