@@ -12,6 +12,7 @@ A whole run is in two processes (pytest-xdist), dealt out file by file, so that 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -171,6 +172,10 @@ def host(host_path) -> Path:
     """The host's modules importable in this process (`import comfy...` inside the test, not at the top of its file)."""
     started = hosting.start()
     hosting.module("guards.host.folders").register()  # as on_load does, for tests of modules that no node has loaded
+    import comfy.sd  # noqa: F401 - brings nearly all of the host, torch and transformers
+
+    gc.collect()
+    gc.freeze()  # those stay to the end: each full collection would look through them for half a second
     return started
 
 
