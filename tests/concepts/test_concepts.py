@@ -1,5 +1,7 @@
 """Concept Guard: the guards of a family put on a model together, on the demo model and on tiny ones."""
 
+import functools
+
 import pytest
 import torch
 
@@ -22,6 +24,12 @@ def sees(demo):
     return lambda model, caption: oracle.see(pictures(demo, model, caption, 6))
 
 
+@pytest.fixture(scope="module")
+def bare(demo, sees):
+    """What the oracle sees in six pictures without a guard, made once: ``bare(caption)``."""
+    return functools.cache(lambda caption: sees(demo[0], caption))
+
+
 def pictures(demo, model, caption, count, cfg=3.0, steps=12):
     _, clip, vae = demo
     texts = [sampling.encode(clip, [caption] * count), sampling.encode(clip, [""])]
@@ -29,12 +37,12 @@ def pictures(demo, model, caption, count, cfg=3.0, steps=12):
 
 
 @pytest.mark.parametrize("strictness", ["gentle", "balanced", "strict"])
-def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concepts, demo, sees, strictness):
+def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concepts, demo, sees, bare, strictness):
     """Other pictures keep every bit."""
     other = pictures(demo, demo[0], "a cat and a guitar", 2)
     with torch.inference_mode():
         guarded, lines = concepts.guard(*demo[:2], "beer -> rose", strictness)
-    before, after = sees(demo[0], SCENE), sees(guarded, SCENE)
+    before, after = bare(SCENE), sees(guarded, SCENE)
     assert before.contains("beer").all() and not before.contains("rose").any()
     assert not after.contains("beer").any() and after.contains("rose").sum() >= 4
     assert after.contains("pizza").sum() >= 5
@@ -51,11 +59,11 @@ def test_a_thing_in_a_scene_turns_into_a_harmless_one_and_the_rest_stays(concept
         ("a zorp and a pizza on a white background", "bomb -> balloon", "pizza", 0),  # often neither, but no bomb
     ],
 )
-def test_what_no_word_of_the_prompt_names_goes_too(concepts, demo, sees, caption, line, beside, least):
+def test_what_no_word_of_the_prompt_names_goes_too(concepts, demo, sees, bare, caption, line, beside, least):
     thing, instead = line.split(" -> ")
     with torch.inference_mode():
         guarded = concepts.guard(*demo[:2], line, "balanced")[0]
-    before, after = (sees(model, caption) for model in (demo[0], guarded))
+    before, after = bare(caption), sees(guarded, caption)
     assert before.contains(thing).sum() >= 5 and not before.contains(instead).any()
     assert not after.contains(thing).any() and after.contains(instead).sum() >= least
     assert before.contains(beside).sum() >= 5 and after.contains(beside).sum() >= 5

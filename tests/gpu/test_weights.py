@@ -1,6 +1,7 @@
 """Partly loaded models, small number types and attention without backward: a training learns the right thing, or refuses by name."""
 
 import contextlib
+import functools
 import logging
 
 import pytest
@@ -25,6 +26,24 @@ def clip(host):
     return models.clip()
 
 
+@pytest.fixture(scope="module")
+def learnt(host):
+    """What a training learns on the whole model in float32, made once: ``learnt(train)``."""
+
+    @functools.cache
+    def known(train):
+        with torch.inference_mode():
+            return train(models.sd1(), models.clip())
+
+    return known
+
+
+@pytest.fixture(scope="module")
+def expected(host):
+    """The picture that a guard makes on the whole model in float32, made once: ``expected(kind)``."""
+    return functools.cache(lambda kind: picture(kind, models.sd1(), models.clip()))
+
+
 # Of a training's outcome. Adam makes a whole step of a rounding in a gradient near zero, and some processors round by where a tensor
 # lies in memory: 0.0045 was seen. Gradients that are wrong are off by far more than this.
 SAME = 1e-2
@@ -46,9 +65,8 @@ def test_sampling_a_partly_loaded_model_is_right_and_its_gradients_are_not(plain
 
 
 @pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
-def test_a_training_on_a_partly_loaded_model_learns_what_it_learns_on_a_whole_one(plain, clip, train):
-    with torch.inference_mode():
-        expected = train(plain, clip)
+def test_a_training_on_a_partly_loaded_model_learns_what_it_learns_on_a_whole_one(learnt, clip, train):
+    expected = learnt(train)
     with emulation.shared_buffers(), torch.inference_mode():
         model = emulation.legacy(models.sd1)
         before = models.sample(model)
@@ -58,9 +76,8 @@ def test_a_training_on_a_partly_loaded_model_learns_what_it_learns_on_a_whole_on
 
 
 @pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
-def test_a_training_may_be_what_loads_the_model_first(plain, clip, train):
-    with torch.inference_mode():
-        expected = train(plain, clip)
+def test_a_training_may_be_what_loads_the_model_first(learnt, clip, train):
+    expected = learnt(train)
     with emulation.shared_buffers(), torch.inference_mode():
         actual = train(emulation.legacy(models.sd1), clip)
     assert all(close(actual[name], value, SAME) for name, value in expected.items())
@@ -112,10 +129,10 @@ def test_a_host_that_may_not_load_the_whole_model_refuses_to_train(clip, train):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_guard_on_a_partly_loaded_model_makes_the_same_picture(plain, clip, kind):
-    expected = picture(kind, plain, clip)
+def test_a_guard_on_a_partly_loaded_model_makes_the_same_picture(expected, clip, kind):
+    wanted = expected(kind)
     with emulation.shared_buffers():
-        assert close(picture(kind, emulation.legacy(models.sd1), clip), expected)
+        assert close(picture(kind, emulation.legacy(models.sd1), clip), wanted)
 
 
 def fp8():
@@ -152,9 +169,10 @@ def test_a_training_on_fp8_weights_learns_what_their_numbers_teach(clip, host, t
 
 @pytest.mark.parametrize("train", [*TRAININGS.values(), adapt])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_a_training_in_half_precision_goes_the_same_way(plain, clip, train, dtype):
+def test_a_training_in_half_precision_goes_the_same_way(learnt, clip, train, dtype):
+    expected = learnt(train)
     with torch.inference_mode():
-        expected, actual = train(plain, clip), train(models.sd1(dtype=dtype), clip)
+        actual = train(models.sd1(dtype=dtype), clip)
     assert all(bool(torch.isfinite(value).all()) for value in actual.values())
     assert cosine(actual, expected) > 0.98
 
@@ -166,14 +184,9 @@ def test_a_guard_on_fp8_weights_makes_the_picture_of_their_numbers(clip, host, k
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.15), (torch.float16, 0.03)])
-def test_a_guard_in_half_precision_makes_nearly_the_same_picture(plain, clip, kind, dtype, tolerance):
-    actual, expected, bare = (
-        picture(kind, models.sd1(dtype=dtype), clip),
-        picture(kind, plain, clip),
-        models.sample(plain),
-    )
-    assert close(actual, expected, tolerance)
-    assert not close(bare, expected, 1e-3), "the guard does nothing here: a test of nothing"
+def test_a_guard_in_half_precision_makes_nearly_the_same_picture(plain, expected, clip, kind, dtype, tolerance):
+    assert close(picture(kind, models.sd1(dtype=dtype), clip), expected(kind), tolerance)
+    assert not close(models.sample(plain), expected(kind), 1e-3), "the guard does nothing here: a test of nothing"
 
 
 def test_quantized_weights_are_guarded_and_refused_before_the_first_step_of_a_training(clip, host):
@@ -192,7 +205,7 @@ def test_quantized_weights_are_guarded_and_refused_before_the_first_step_of_a_tr
 
 
 @pytest.mark.parametrize("train", TRAININGS.values())
-def test_training_goes_round_an_attention_without_backward(plain, clip, train, monkeypatch):
+def test_training_goes_round_an_attention_without_backward(learnt, plain, clip, train, monkeypatch):
     import comfy.ldm.modules.attention as attention
 
     class Sage(torch.autograd.Function):
@@ -208,8 +221,8 @@ def test_training_goes_round_an_attention_without_backward(plain, clip, train, m
     def sage(q, k, v, heads, *_, **__):
         return Sage.apply(q, k, v, heads)
 
+    expected = learnt(train)
     with torch.inference_mode():
-        expected = train(plain, clip)
         monkeypatch.setattr(attention, "optimized_attention", sage)
         actual = train(plain, clip)
     assert all(close(actual[name], value) for name, value in expected.items())

@@ -179,18 +179,22 @@ def test_every_sampler_guards_repeats_and_commits_once_per_step(tiny, sampler, m
         guard, "commit", lambda self, state: (commits.append(state.candidate is not None), original(self, state))
     )
     guarded = sld(tiny, preset="strong", warmup_steps=0)
-    first = models.sample(guarded, sampler=sampler, steps=4, callback=lambda *a: callbacks.append(a[0]))
+    part = 0.3 if sampler == "dpm_adaptive" else 1.0  # for the whole way it takes hundreds of steps
+    how = dict(sampler=sampler, steps=4, denoise=part)
+    first = models.sample(guarded, **how, callback=lambda *a: callbacks.append(a[0]))
     assert torch.isfinite(first).all()
     assert len(commits) == len(callbacks) and all(commits)
-    assert torch.equal(first, models.sample(guarded, sampler=sampler, steps=4))
-    assert not torch.equal(first, models.sample(tiny, sampler=sampler, steps=4))
+    assert torch.equal(first, models.sample(guarded, **how))
+    assert not torch.equal(first, models.sample(tiny, **how))
 
 
-def test_all_samplers_of_this_host_run_under_the_guard(tiny):
+def test_the_other_samplers_of_this_host_run_under_the_guard(tiny):
     import comfy.samplers
 
     guarded = sld(tiny)
-    for name in comfy.samplers.KSampler.SAMPLERS:
+    others = [name for name in comfy.samplers.KSampler.SAMPLERS if name not in sampler_names()]
+    assert others
+    for name in others:
         assert torch.isfinite(models.sample(guarded, sampler=name, steps=3)).all(), name
 
 
