@@ -65,8 +65,14 @@ def _folded(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
 
 
+def _form(word: str) -> str:
+    """The pattern of a word; of one that ends in a star, of whatever begins so."""
+    return re.escape(word[:-1]) + r"\w*" if len(word) > 1 and word.endswith("*") else re.escape(word)
+
+
 class BannedWords:
-    """A logits processor: no token that completes a banned word or its plural, however it is cut into tokens.
+    """A logits processor: no token that completes a banned word or its plural, however it is cut into tokens; of one that ends in ``*``, no
+    word that begins so.
 
     ``decode``: token ids -> text. ``start``: how many tokens of a sequence are the question. When all of the CANDIDATES likeliest tokens
     are banned, the sequence is left alone: the answer is checked afterwards in any case.
@@ -74,7 +80,7 @@ class BannedWords:
 
     def __init__(self, words: Sequence[str], decode: Callable[[list[int]], str], start: int):
         phrases = [phrase for phrase in (_folded(word).split() for word in words) if phrase]
-        forms = sorted({r"[\s\-_]+".join(map(re.escape, phrase)) for phrase in phrases}, key=len, reverse=True)
+        forms = sorted({r"[\s\-_]+".join(map(_form, phrase)) for phrase in phrases}, key=len, reverse=True)
         self.longest = max((len(" ".join(phrase)) for phrase in phrases), default=0) + 8
         self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?:'?s|es)?(?!\w)") if forms else None
         self.decode, self.start = decode, start

@@ -182,7 +182,7 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
             else:
                 since += _complaint(last, case.concerned)
                 said += "\n" + since[-1]["content"]
-            banned = (*banned, *words, *case.shows)
+            banned = (*banned, *map(_kin, words), *case.shows)
             opening = conversation(instruction, asked, case.concerned, shown, words if shown else ())
             last = await asking.attempt(case, [*opening, *since[-4:]], number, said, banned, bool(since))
         except RewriterError as failure:
@@ -190,6 +190,11 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
         if not last.problem:
             return decisions.rewritten(case, asking.record, last.text)
     return decisions.failed(case, asking.record, last.text, last.problem)
+
+
+def _kin(word: str) -> str:
+    """A word and what is made from it, as `decoding.BannedWords` takes it: a model that may not write *Gargantuan* wrote *Gargantious*."""
+    return word if len(word) < 5 else f"{word[: (2 * len(word) + 2) // 3]}*"
 
 
 def _complaint(attempt: Attempt, concepts: Sequence[str]) -> list[dict]:

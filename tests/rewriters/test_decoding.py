@@ -49,6 +49,11 @@ def test_plurals_are_kept_out_and_longer_words_are_not():
     assert "egory" in allowed(["cat"], [" c", "at"]) and "log" in allowed(["cat"], [" c", "at"])
 
 
+def test_of_a_word_with_a_star_nothing_that_begins_so_is_written():
+    assert not allowed(["kit*"]) & {" kitten"} and {" cat", " c"} <= allowed(["kit*"])
+    assert not allowed(["cate*"], [" cat"]) & {"egory"} and "s" in allowed(["cate*"], [" cat"])
+
+
 def test_several_words_are_one_concept():
     assert {" Elon", " Musk"} <= allowed(["Elon Musk"])
     assert not allowed(["Elon Musk"], [" Elon"]) & {" Musk"}

@@ -260,7 +260,7 @@ def test_words_to_blame_are_named_and_may_not_be_written():
     assert outcome.text == "A lion drinks at the old waterhole."
     asked = back_end.asked[0][-1]["content"]
     assert asked == f"Concepts: striped\nWords to replace: zebra\nInput Caption: {ZEBRA}\nOutput Caption:"
-    assert {"zebra", "striped"} <= {*back_end.banned[0]}
+    assert {"zebr*", "striped"} <= {*back_end.banned[0]}
 
 
 def test_an_answer_that_still_shows_it_is_gone_on_from():

@@ -7,7 +7,7 @@ of things alone, concept by concept, for what is found once for each. Columns: `
 suites.KINDS, and that with the side of the split), ``prompt``, ``concept``, ``line`` (what a user writes to guard it, with what takes its
 place), ``instead`` (that alone), ``stands`` (that, as *Score* is asked for it), ``keep`` (all else that the caption promises), ``person``,
 ``rewrite`` (the caption with that in the concept's place) and ``seed``. In demo_together.csv five held-out concepts are guarded at once.
-demo_beer.csv holds more captions of one concept; demo_roles.csv, too, and for each what stands in the other slots of a guider: ``beside``
+demo_beer.csv holds more captions of one concept; demo_roles.csv for each caption what stands in the other slots of a guider: ``beside``
 (another caption), ``nearly`` and ``twice`` (the thing that it names), and the seed of a picture to ``start`` from. demo_scales.csv and
 demo_targets.csv are for what is trained on pictures: other prompts and seeds than those of any figure.
 """
@@ -25,7 +25,7 @@ from . import feedback, suites, words
 FOLDER = PROJECT / "tools" / "evaluating" / "plans"
 EACH = 4  # captions of a kind for each concept
 TOGETHER = 5
-ONE, ASKED = 64, 32  # captions of a kind in demo_beer.csv and in demo_roles.csv
+ONE, ASKED = 64, 2  # captions of a kind, for each concept, in demo_beer.csv and in demo_roles.csv
 LABELLED = 8  # captions of each in demo_scales.csv
 SHIFT = 5_000  # of the seeds of pictures to start from
 HEADER = ("kind", "prompt", "concept", "line", "instead", "stands", "keep", "person", "rewrite", "seed")
@@ -93,19 +93,28 @@ def one(concept: str) -> list[Row]:
     ]
 
 
-def roles(concept: str) -> list[Row]:
-    """Rows of ROLES for one concept, kind by kind in turn."""
-    kinds = ("alone", "implied", "others")
-    asked = {kind: suites.captions(concept, kind, ASKED) for kind in kinds}
-    beside, found = suites.captions(concept, "others", ASKED, seed=3), []
-    for number in range(ASKED):
-        for kind in kinds:
-            row, seed = asked[kind][number], suites.seed_of(concept, kind) + number
-            thing = concept if kind != "others" else row["things"][0]
-            keep = " + ".join(promised(row, concept))
-            others = (beside[number]["caption"], words.article(thing), f"{thing} {thing}")
-            found.append((kind, row["caption"], concept, line(concept), keep, *others, seed, seed + SHIFT))
-    return found
+def roles(concepts: Sequence[str]) -> list[Row]:
+    """Rows of ROLES: for every concept a caption of it alone, then of what implies it, then of other things, and again."""
+    found: list[tuple[tuple[int, int], Row]] = []
+    for place, kind in enumerate(("alone", "implied", "others")):
+        for concept in concepts:
+            captions, beside = (suites.captions(concept, *more) for more in ((kind, ASKED), ("others", ASKED, 3)))
+            for number, (row, other) in enumerate(zip(captions, beside)):
+                thing, seed = concept if kind != "others" else row["things"][0], suites.seed_of(concept, kind) + number
+                keep, sides = " + ".join(promised(row, concept)), f"{kind}, {kind} {suites.side(concept)}"
+                slots = (other["caption"], words.article(thing), f"{thing} {thing}")
+                made = (
+                    sides.replace("_", "-"),
+                    row["caption"],
+                    concept,
+                    line(concept),
+                    keep,
+                    *slots,
+                    seed,
+                    seed + SHIFT,
+                )
+                found.append(((number, place), made))
+    return [row for _, row in sorted(found, key=lambda one: one[0])]
 
 
 def scales(concept: str) -> list[Row]:
@@ -129,7 +138,7 @@ def files() -> dict[str, str]:
         "demo_by_concept.csv": _text(rows(things, in_turn=False)),
         "demo_together.csv": _text(several),
         "demo_beer.csv": _text(one(suites.CONCEPT)),
-        "demo_roles.csv": _text(roles(suites.CONCEPT), ROLES),
+        "demo_roles.csv": _text(roles(words.FORBIDDEN), ROLES),
         "demo_scales.csv": _text(scales(suites.CONCEPT), ("kind", "prompt", "concept", "seed")),
         "demo_targets.csv": _text([("a woman doctor", "woman + doctor", 90_000)], ("prompt", "concept", "seed")),
         "demo_feedback.csv": _text(rated, ("prompt", "concept", "seed")),
