@@ -22,6 +22,12 @@ class Sums:
         self.change = torch.zeros(width, width, dtype=torch.float64, device=device)
         self.gram = torch.zeros_like(self.change)
 
+    def times(self, weight: float) -> "Sums":
+        """Others, in which all that was gathered counts ``weight`` times."""
+        sums = Sums(len(self.gram), self.gram.device)
+        sums.change, sums.gram = weight * self.change, weight * self.gram
+        return sums
+
     def edit(self, concept: torch.Tensor, target: torch.Tensor) -> None:
         """``concept`` (n, width) is to be read as ``target`` (n, width)."""
         for old, new in zip(concept.split(CHUNK), target.split(CHUNK), strict=True):

@@ -108,7 +108,8 @@ class _Solving:
 
     def edit(self, erasures) -> Edit:
         captions = self.captions(erasures)
-        solution, _ = self.solution(captions, captions.groups, self.settings.preserve)
+        held = self.held(captions).times(self.settings.preserve)
+        solution, _ = self.solution(captions, captions.groups, held, is_told=True)
         left, right = self.form(solution)
         return Edit(self.changes(left, right), self.lines)
 
@@ -117,11 +118,13 @@ class _Solving:
         few = captions.groups
         if not self.settings.templates.strip():
             few = [texts.alone(one, pairs) for one, pairs in zip(erasures, captions.groups, strict=True)]
-        loose, named = self.solution(captions, captions.groups, LOOSE * self.settings.preserve)
-        tight, implied = self.solution(captions, few, self.settings.preserve)
+        held = self.held(captions)
+        loose, named = self.solution(captions, captions.groups, held.times(LOOSE * self.settings.preserve))
+        tight = held.times(self.settings.preserve)
+        hints = [_hints(*self.solution(captions, [group], tight)) for group in few]  # each as if it were the only one
         left, right, _ = formula.thin(loose, self.settings.rank)
         left, right, shifts, hints = (
-            part.float().cpu().contiguous() for part in (left, right, _shifts(loose, named), _hints(tight, implied))
+            part.float().cpu().contiguous() for part in (left, right, _shifts(loose, named), torch.cat(hints))
         )
         reading = gate.Reading(left, right, shifts)
         return Map(reading, hints, tuple(one.concept for one in erasures), captions.causal(), self.lines)
@@ -173,21 +176,27 @@ class _Solving:
             distances.setdefault(round(float((old - new).norm()), 4), name)
         return [name for _, name in sorted(distances.items())][:NEAREST]
 
-    def solution(self, captions, groups, preserve) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def held(self, captions) -> formula.Sums:
+        """What is to stay."""
+        sums = formula.Sums(self.places.width, _solver(self.model))
+        for caption in captions.held:
+            sums.keep(self.places.read(captions.encoded[caption].vectors), 1.0)
+        return sums
+
+    def solution(self, captions, groups, held, is_told=False) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """P of ``formula``, and every concept's vectors (n, width) that it is to change. ``groups``: the pairs of captions (old, new) of
-        each concept; ``preserve``: how much the others are held."""
-        sums, encoded = formula.Sums(self.places.width, _solver(self.model)), captions.encoded
+        each concept; ``held``: the sums of what is to stay; ``is_told``: whether the report says how well it does."""
+        sums, encoded = held.times(1.0), captions.encoded
         read, moved = self.places.read, []
         for group in groups:
             for old, new in group:
                 concept, target = (read(vectors) for vectors in host_texts.aligned(encoded[old], encoded[new]))
                 sums.edit(concept, target)
                 moved.append((concept, target))
-        for caption in captions.held:
-            sums.keep(read(encoded[caption].vectors), preserve)
         self.at(0.75, "solving")
         solution = sums.solve(self.settings.regularise)
-        self.lines.append(self.said(captions, solution, moved))
+        if is_told:
+            self.lines.append(self.said(captions, solution, moved))
         ends = list(itertools.accumulate(map(len, groups), initial=0))
         every = [torch.cat([one for one, _ in moved[a:b]]) for a, b in itertools.pairwise(ends)]
         return solution, every

@@ -135,6 +135,18 @@ def test_a_text_that_means_the_concept_is_read_as_the_gate_says_in_any_slot_and_
     assert not torch.equal(sampled(family, guarded, gun), sampled(family, model, gun))
 
 
+def test_what_a_text_implies_does_not_depend_on_what_else_is_guarded(clip):
+    erasing = hosting.module("guards.erasing.host")
+    model, words = wan(), models.Pooled(clip, 8)
+    with torch.inference_mode():
+        one, both = (
+            erasing.solve(model, words, erasing.Settings(lines, templates="{}", keep="a dog"))
+            for lines in ("gun -> banana", "knife -> spoon\ngun -> banana")
+        )
+    assert both.concepts == ("knife", "gun") and torch.equal(both.hints[1], one.hints[0])
+    assert not torch.equal(both.named.shifts[1], one.named.shifts[0])
+
+
 def encoded(words, text):
     with torch.inference_mode():
         return words.encode_from_tokens_scheduled(words.tokenize(text))

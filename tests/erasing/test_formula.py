@@ -31,6 +31,14 @@ def test_the_edit_is_equation_7_in_plain_numpy(preserve, regularise):
     assert numpy.abs(edited - expected).max() <= 1e-9 * numpy.abs(expected).max()
 
 
+def test_what_was_gathered_counts_as_often_as_one_says():
+    held, sums = formula.Sums(5), formula.Sums(5)
+    held.keep(vectors(7, 5, 0), 1.0)
+    sums.keep(vectors(7, 5, 0), 0.2)
+    torch.testing.assert_close(held.times(0.2).gram, sums.gram)
+    assert held.times(1.0).gram is not held.gram
+
+
 def test_what_is_held_stays_and_the_concept_goes_where_both_are_apart():
     basis = torch.eye(6, dtype=torch.float64)
     sums = formula.Sums(6)
