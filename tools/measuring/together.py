@@ -41,6 +41,8 @@ class Together:
         return await self.rewriter.judge(messages, seed=seed)
 
     async def judge_all(self, conversations, *, seed=0):
+        if not hasattr(self.rewriter, "judge_all"):
+            return [await self.judge(messages, seed=seed) for messages in conversations]
         return await self.rewriter.judge_all(conversations, seed=seed)
 
     def release(self):
