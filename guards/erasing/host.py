@@ -108,8 +108,8 @@ class _Solving:
 
     def edit(self, erasures) -> Edit:
         captions = self.captions(erasures)
-        held = self.held(captions).times(self.settings.preserve)
-        solution, _ = self.solution(captions, captions.groups, held, is_told=True)
+        held = self.held(captions)
+        solution, _ = self.solution(captions, captions.groups, held, self.settings.preserve, is_told=True)
         left, right = self.form(solution)
         return Edit(self.changes(left, right), self.lines)
 
@@ -119,9 +119,9 @@ class _Solving:
         if not self.settings.templates.strip():
             few = [texts.alone(one, pairs) for one, pairs in zip(erasures, captions.groups, strict=True)]
         held = self.held(captions)
-        loose, named = self.solution(captions, captions.groups, held.times(LOOSE * self.settings.preserve))
-        tight = held.times(self.settings.preserve)
-        hints = [_hints(*self.solution(captions, [group], tight)) for group in few]  # each as if it were the only one
+        loose, named = self.solution(captions, captions.groups, held, LOOSE * self.settings.preserve)
+        each = (self.solution(captions, [group], held, self.settings.preserve) for group in few)
+        hints = [_hints(*one) for one in each]  # of each concept as if it were the only one
         left, right, _ = formula.thin(loose, self.settings.rank)
         left, right, shifts, hints = (
             part.float().cpu().contiguous() for part in (left, right, _shifts(loose, named), torch.cat(hints))
@@ -183,10 +183,11 @@ class _Solving:
             sums.keep(self.places.read(captions.encoded[caption].vectors), 1.0)
         return sums
 
-    def solution(self, captions, groups, held, is_told=False) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def solution(self, captions, groups, held, preserve, is_told=False) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """P of ``formula``, and every concept's vectors (n, width) that it is to change. ``groups``: the pairs of captions (old, new) of
-        each concept; ``held``: the sums of what is to stay; ``is_told``: whether the report says how well it does."""
-        sums, encoded = held.times(1.0), captions.encoded
+        each concept; ``held``: the sums of what is to stay, ``preserve``: how much they count; ``is_told``: whether the report says how
+        well it does."""
+        sums, encoded = held.times(preserve), captions.encoded
         read, moved = self.places.read, []
         for group in groups:
             for old, new in group:

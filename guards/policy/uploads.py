@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from .admission import Kinds, is_link, links, source_type
+from .admission import PICTURES, Kinds, is_link, links, source_type
 from .rules import Policy
 from .sayings import Refusal
 
 Brings = Callable[[str], Collection[str]]  # a class -> its inputs that choose among users' files
-PICTURES = frozenset(("IMAGE", "VIDEO", "MASK", "LATENT", "*"))
 MADE_OF = frozenset(("IMAGE", "VIDEO", "MASK", "LATENT", "MODEL", "VAE"))
 _FILE = re.compile(
     r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|avif|heic|jxl|exr|svg|latent|npy|npz|pt|safetensors|mp4|webm|mkv|mov|avi)\b|^\s*(?:\w+://|data:|[/~\\]|\w:[/\\])",

@@ -53,7 +53,11 @@ class Attempt:
     yes: float | None = (
         None  # how probable it is that its picture still shows a concept, where that alone was wrong or nothing was
     )
-    still_shows: bool = False  # that alone was wrong
+
+    @property
+    def still_shows(self) -> bool:
+        """Whether that alone was wrong."""
+        return bool(self.problem) and self.yes is not None
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
     shown = () if instruction else EXAMPLES
     instruction = instruction or shipped_instruction()
     said = "\n".join([instruction, *(one.rewrite for one in shown)])  # what an answer may not repeat
-    asked, since, words, banned, last = case.query, [], case.named, (), Attempt("")
+    asked, since, words, banned, last = case.query, [], case.named, case.shows, Attempt("")
     for number in range(case.most_attempts):
         try:
             if number == 0:
@@ -182,7 +182,7 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
             else:
                 since += _complaint(last, case.concerned)
                 said += "\n" + since[-1]["content"]
-            banned = (*banned, *map(_kin, words), *case.shows)
+            banned = [*banned, *map(_kin, words)]
             opening = conversation(instruction, asked, case.concerned, shown, words if shown else ())
             last = await asking.attempt(case, [*opening, *since[-4:]], number, said, banned, bool(since))
         except RewriterError as failure:
@@ -262,15 +262,15 @@ class _Asking:
         )
         self.answers.append(answer)
         text = caption(answer.text, several="\n" in case.query.strip())
-        problem, yes, shows = case.problem(text, said), None, False
+        problem, yes = case.problem(text, said), None
         if self.seen and not problem:
             still = await self._ask(text, case.concerned)
             yes = still.yes
-            if shows := bool(still.concepts):
+            if still.concepts:
                 problem = (
                     f"its picture would still show {', '.join(map(plain, still.concepts))} (probability {yes:.2f})"
                 )
-        self.attempts.append(Attempt(text, problem, answer, self.clock() - start, yes, shows))
+        self.attempts.append(Attempt(text, problem, answer, self.clock() - start, yes))
         return self.attempts[-1]
 
     async def look(self, case: Case) -> Case:

@@ -63,7 +63,7 @@ def _row(kind: str, concept: str, lines: str, row: dict, seed: int) -> Row:
     asked = promised(row, concept) if not style or kind == "others" else []
     person = [part for person in row["people"] for part in person if part] if kind == "scenes" else []
     return (
-        f"{kind}, {kind} {suites.side(concept).replace('_', '-')}",
+        _kinds(kind, concept),
         row["caption"],
         concept,
         lines,
@@ -74,6 +74,11 @@ def _row(kind: str, concept: str, lines: str, row: dict, seed: int) -> Row:
         row["caption"].replace(concept, instead) if instead else row["caption"],
         seed,
     )
+
+
+def _kinds(kind: str, concept: str) -> str:
+    """The cell ``kind`` of a row: that, and that with the concept's side of the split."""
+    return f"{kind}, {kind} {suites.side(concept).replace('_', '-')}"
 
 
 def promised(row: dict, concept: str) -> list[str]:
@@ -101,19 +106,10 @@ def roles(concepts: Sequence[str]) -> list[Row]:
             captions, beside = (suites.captions(concept, *more) for more in ((kind, ASKED), ("others", ASKED, 3)))
             for number, (row, other) in enumerate(zip(captions, beside)):
                 thing, seed = concept if kind != "others" else row["things"][0], suites.seed_of(concept, kind) + number
-                keep, sides = " + ".join(promised(row, concept)), f"{kind}, {kind} {suites.side(concept)}"
+                keep = " + ".join(promised(row, concept))
+                asks = (_kinds(kind, concept), row["caption"], concept, line(concept), keep)
                 slots = (other["caption"], words.article(thing), f"{thing} {thing}")
-                made = (
-                    sides.replace("_", "-"),
-                    row["caption"],
-                    concept,
-                    line(concept),
-                    keep,
-                    *slots,
-                    seed,
-                    seed + SHIFT,
-                )
-                found.append(((number, place), made))
+                found.append(((number, place), (*asks, *slots, seed, seed + SHIFT)))
     return [row for _, row in sorted(found, key=lambda one: one[0])]
 
 

@@ -234,9 +234,8 @@ def main() -> int:
         f"{options.seed}, {torch.get_num_threads()} threads\n",
         flush=True,
     )
-    local_llm.load(
-        str(model)
-    )  # one that cannot be loaded ends the table here, and not as rows in which nothing was noticed
+    # One that cannot be loaded ends the table here, and not as rows in which nothing was noticed.
+    local_llm.load(str(model))
     if options.only_notice:
         asyncio.run(notice_all(rewriter, rows, options))
         return 0
