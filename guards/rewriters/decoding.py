@@ -13,7 +13,7 @@ import copy
 import re
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -71,48 +71,71 @@ def _form(word: str) -> str:
 
 
 class BannedWords:
-    """A logits processor: no token that completes a banned word or its plural, however it is cut into tokens; of one that ends in ``*``, no
-    word that begins so.
+    """A logits processor for one sequence: no token that completes a banned word or its plural, however it is cut into tokens; of one that
+    ends in ``*``, no word that begins so.
 
-    ``decode``: token ids -> text. ``start``: how many tokens of a sequence are the question. When all of the CANDIDATES likeliest tokens
+    ``decode``: token ids -> text. ``start``: how many tokens of the sequence are the question. When all of the CANDIDATES likeliest tokens
     are banned, the sequence is left alone: the answer is checked afterwards in any case.
+
+    A model that may not end the word that it has begun ends it in another way: *Radious* for *radiant*. So where the likeliest token would
+    end a banned word whose beginning is written, ``stuck`` tells at which place of the answer that began, and with which token: whoever
+    decodes can go back there, and have that token left out by ``never`` (place -> tokens).
     """
 
-    def __init__(self, words: Sequence[str], decode: Callable[[list[int]], str], start: int):
+    def __init__(
+        self,
+        words: Sequence[str],
+        decode: Callable[[list[int]], str],
+        start: int,
+        never: Mapping[int, Collection[int]] | None = None,
+    ):
         phrases = [phrase for phrase in (_folded(word).split() for word in words) if phrase]
         forms = sorted({r"[\s\-_]+".join(map(_form, phrase)) for phrase in phrases}, key=len, reverse=True)
         self.longest = max((len(" ".join(phrase)) for phrase in phrases), default=0) + 8
         self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?:'?s|es)?(?!\w)") if forms else None
-        self.decode, self.start = decode, start
+        self.decode, self.start, self.never = decode, start, never or {}
+        self.stuck: tuple[int, int] | None = None
 
-    def completes(self, ids: list[int], token: int, tail: str) -> bool:
-        """Whether ``token`` after ``ids`` (whose decoded end is ``tail``) makes a banned word that was not there before."""
+    def completes(self, ids: list[int], token: int, tail: str) -> re.Match | None:
+        """The banned word that ``token`` makes after ``ids`` (whose decoded end is ``tail``) and that was not there before."""
         matches = self.pattern.finditer(_folded(self.decode([*ids, token]))) if self.pattern else ()
-        return any(match.end() > len(tail) for match in matches)
+        return next((match for match in matches if match.end() > len(tail)), None)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if self.pattern is None:
+        place = input_ids.shape[1] - self.start
+        not_here = self.never.get(place, ())
+        if self.pattern is None and not not_here:
             return scores
-        scores = scores.clone()
-        for row in range(scores.shape[0]):
-            # A token is at least one byte long, so this many tokens hold the longest word.
-            ids = input_ids[row, self.start :].tolist()[-self.longest :]
-            tail = _folded(self.decode(ids))
-            best = scores[row].topk(min(CANDIDATES, scores.shape[-1]))
-            allowed = [
-                (token, score)
-                for token, score in zip(best.indices.tolist(), best.values)
-                if not self.completes(ids, token, tail)
-            ]
-            if allowed:
-                scores[row] = float("-inf")
-                for token, score in allowed:
-                    scores[row, token] = score
+        # A token is at least one byte long, so this many tokens hold the longest word.
+        ids = input_ids[0, self.start :].tolist()[-self.longest :]
+        tail = _folded(self.decode(ids))
+        best = scores[0].topk(min(CANDIDATES, scores.shape[-1]))
+        allowed = []
+        for rank, (token, score) in enumerate(zip(best.indices.tolist(), best.values)):
+            banned = self.completes(ids, token, tail)
+            if banned and rank == 0 and self.stuck is None:
+                self.stuck = self._begun(ids, banned, len(tail), place - len(ids))
+            if not banned and token not in not_here:
+                allowed.append((token, score))
+        if not allowed:
+            return scores
+        scores = torch.full_like(scores, float("-inf"))
+        for token, score in allowed:
+            scores[0, token] = score
         return scores
+
+    def _begun(self, ids: list[int], banned: re.Match, written: int, before: int) -> tuple[int, int] | None:
+        """Where in the answer the last word of what was about to be written began, and its first token; None where that is not written yet.
+        ``written``: characters of ``ids``; ``before``: tokens of the answer before them."""
+        word = banned.end() - len(re.split(r"[\s\-_]+", banned[0])[-1])
+        if word >= written:
+            return None
+        at = max(n for n in range(len(ids)) if len(_folded(self.decode(ids[:n]))) <= word)
+        return before + at, ids[at]
 
 
 class EachRow:
-    """A logits processor that has one for each row, in order."""
+    """A logits processor that has one for each row, in order; ``stuck``, as a stopping criterion, ends the rows that are."""
 
     def __init__(self, processors: Sequence[BannedWords]):
         self.processors = processors
@@ -120,6 +143,9 @@ class EachRow:
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         rows = [process(input_ids[row : row + 1], scores[row : row + 1]) for row, process in enumerate(self.processors)]
         return torch.cat(rows)
+
+    def stuck(self, input_ids: torch.Tensor, scores: torch.Tensor, **_) -> torch.Tensor:
+        return torch.tensor([process.stuck is not None for process in self.processors], device=input_ids.device)
 
 
 def beginnings(

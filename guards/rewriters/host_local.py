@@ -29,6 +29,7 @@ from .decoding import BannedWords, Beginnings, EachRow, alternating, beginnings,
 from .protocol import Answer, RewriterError, verdict
 
 LARGE = 2e9  # bytes of weights in float32 from which they are kept smaller
+BACK = 6  # times that an answer may go back to where a word began that it may not end
 LOOKS = 0.3  # seconds between two looks at how far the library has come
 _loaded = {}  # at most one: (path, time of change) -> Loaded
 
@@ -254,7 +255,8 @@ def generate(loaded, messages, max_length, temperature, seed, banned):
 
 
 def generate_all(loaded, conversations, max_length, temperature, seed, banned):
-    """An Answer to each of some conversations, all at once. ``banned``: words for each."""
+    """An Answer to each of some conversations, all at once. ``banned``: words for each; an answer that has begun one goes back to where
+    it began, and says something else."""
     management.load_models_gpu([loaded.patcher], force_full_load=True)
     model, device = loaded.patcher.model.language_model, loaded.patcher.load_device
     asked = [prompt_ids(loaded, messages) for messages in conversations]
@@ -270,18 +272,33 @@ def generate_all(loaded, conversations, max_length, temperature, seed, banned):
         if temperature > 0
         else dict(do_sample=False, temperature=None, top_k=None, top_p=None)
     )
-    management.throw_exception_if_processing_interrupted()
-    banning = [EachRow([BannedWords(words, decode, longest) for words in banned])] if any(banned) else []
-    with torch.inference_mode(), _seeded(seed, device), _stoppable(model):
-        out = model.generate(
-            **_begun(loaded, model, conversations, [ids.to(device) for ids in asked]),
-            max_new_tokens=max_length,
-            pad_token_id=_pad(loaded.tokenizer),
-            logits_processor=banning,
-            **sampling,
-        )
-    ends = _ends(model, loaded.tokenizer)
-    made = [_until(row, ends) for row in out[:, longest:].tolist()]
+    made: list[list[int]] = [[] for _ in asked]
+    never: list[dict[int, set[int]]] = [{} for _ in asked]  # place of the answer -> tokens that lead nowhere there
+    todo, ends = list(range(len(asked))), _ends(model, loaded.tokenizer)
+    for back in reversed(range(BACK + 1)):
+        management.throw_exception_if_processing_interrupted()
+        written = [torch.cat([asked[n], torch.tensor([made[n]], dtype=torch.long)], 1).to(device) for n in todo]
+        longest = max(ids.shape[1] for ids in written)
+        each = EachRow([BannedWords(banned[n], decode, longest - len(made[n]), never[n]) for n in todo])
+        with torch.inference_mode(), _seeded(seed, device), _stoppable(model):
+            out = model.generate(
+                **_begun(loaded, model, [conversations[n] for n in todo], written),
+                max_new_tokens=max_length - min(len(made[n]) for n in todo),
+                pad_token_id=_pad(loaded.tokenizer),
+                logits_processor=[each] if any(banned) else [],
+                stopping_criteria=[each.stuck] if any(banned) and back else [],
+                **sampling,
+            )
+        rows, before, todo = out[:, longest:].tolist(), todo, []
+        for n, row, process in zip(before, rows, each.processors):
+            made[n] = _until(made[n] + row, ends)[:max_length]
+            if process.stuck and back:
+                place, token = process.stuck
+                made[n] = made[n][:place]
+                never[n].setdefault(place, set()).add(token)
+                todo.append(n)
+        if not todo:
+            break
     return [Answer(decode(row).strip(), ids.shape[1], len(row)) for row, ids in zip(made, asked)]
 
 
@@ -384,6 +401,12 @@ class LocalRewriter:
         with self._told():
             banned = banned or [()] * len(conversations)
             return generate_all(load(self.path), conversations, self.max_length, 0.0, seed, banned)
+
+    async def draw(self, messages, count, *, temperature, seed=0, banned=()):
+        """See `protocol.DrawingRewriter`."""
+        with self._told():
+            asked, words = [messages] * count, [tuple(banned)] * count
+            return generate_all(load(self.path), asked, self.max_length, temperature, seed, words)
 
     async def judge(self, messages, *, seed=0):
         """See `protocol.JudgingRewriter`. A model that begins with something else than yes or no is asked for its words."""

@@ -115,6 +115,17 @@ class CrowdRewriter(ChatRewriter, Protocol):
 
 
 @runtime_checkable
+class DrawingRewriter(ChatRewriter, Protocol):
+    """A ChatRewriter that gives several answers to one conversation in less time than one after the other."""
+
+    async def draw(
+        self, messages: Sequence[dict], count: int, *, temperature: float, seed: int = 0, banned: Sequence[str] = ()
+    ) -> list[Answer]:
+        """``count`` answers, each drawn for itself. The arguments as those of `chat`; raises as it does."""
+        ...
+
+
+@runtime_checkable
 class BoundedRewriter(ChatRewriter, Protocol):
     """A ChatRewriter, a dataclass, that bounds its answers: `dataclasses.replace` gives one with another bound."""
 

@@ -104,6 +104,11 @@ class Case:
         return list(dict.fromkeys(hit.word for hit in self.hits)) if not self.implied else []
 
     @cached_property
+    def unsaid(self) -> set[str]:
+        """The query's words that name a concept, folded: no rewrite keeps them."""
+        return {word for hit in self.watch.find(self.query) for word in words_of(hit.word)}
+
+    @cached_property
     def shows(self) -> list[str]:
         """Words that show what is met, and that the query does not have: a rewrite needs none of them."""
         asked = self.query.casefold()
@@ -156,7 +161,7 @@ class Case:
 
         Of a query of one or two words nothing need be left: it may be what implies the concept.
         """
-        query, named = plain(self.query), {word for hit in self.watch.find(self.query) for word in words_of(hit.word)}
+        query, named = plain(self.query), self.unsaid
         share, words = kept(text, query, named), content(query, named)
         return share * 3 < 1 and words > 2 if self.implied else not share and words > 3
 

@@ -87,18 +87,36 @@ async def look(
     return Noticed(highest, tuple(shown), tuple(verdicts))
 
 
-async def to_blame(rewriter: CrowdJudge, query: str, concepts: Sequence[str], seed: int = 0) -> list[str]:
-    """The words of a query that bring the concepts to mind, each by itself: the likeliest, and those near it. Empty where none does.
+async def look_at_all(
+    rewriter: ChatRewriter, texts: Sequence[str], concepts: Sequence[str], memory: Memory, seed: int = 0
+) -> tuple[list[Noticed], list[Verdict]]:
+    """(what `look` says of each text, the calls that were made), in one look of the model where it can. Raises RewriterError where there is
+    no answer."""
+    heard: list[Verdict] = []
+    if isinstance(rewriter, CrowdJudge) and len(concepts) <= MOST:
+        new = [text for text in dict.fromkeys(texts) if memory.get(rewriter.name, concepts, text) is None]
+        heard = await rewriter.judge_all([question(text, concepts) for text in new], seed=seed) if new else []
+        for text, one in zip(new, heard):
+            if one.told:
+                memory.put(rewriter.name, concepts, text, one.yes)
+    seen = [await look(rewriter, text, concepts, memory, seed) for text in texts]
+    return seen, [*heard, *(verdict for one in seen for verdict in one.verdicts)]
+
+
+async def to_blame(
+    rewriter: CrowdJudge, query: str, concepts: Sequence[str], seed: int = 0
+) -> tuple[list[str], list[Verdict]]:
+    """(the words of a query that bring the concepts to mind, each by itself: the likeliest, and those near it; the calls that were made).
 
     One look of the model at all of them: "zebra" for *striped*, of "A zebra drinks at the waterhole". Raises RewriterError.
     """
     words = [word for word in re.findall(r"[^\W\d_][\w'’-]{0,40}", plain(query)[:LONGEST]) if content(word)]
     words = list(dict.fromkeys(words))[:MOST_WORDS]
     if not words:
-        return []
+        return [], []
     heard = await rewriter.judge_all([question(word, concepts[:MOST]) for word in words], seed=seed)
     least = max([THRESHOLD, *(one.yes - NEAR for one in heard if one.told)])
-    return [word for word, one in zip(words, heard) if one.told and one.yes >= least]
+    return [word for word, one in zip(words, heard) if one.told and one.yes >= least], heard
 
 
 async def _ask(rewriter: ChatRewriter, messages: list[dict], seed: int) -> Verdict:

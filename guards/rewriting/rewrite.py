@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..files import MODELS
-from ..rewriters.protocol import ChatRewriter, CrowdJudge, RewriterError, TextRewriter
+from ..rewriters.protocol import Answer, ChatRewriter, CrowdJudge, DrawingRewriter, RewriterError, TextRewriter, Verdict
 from ..words.lists import split
 from . import decisions
 from . import notice as noticing
 from . import synonyms as other_words
 from .answers import caption, plain
 from .decisions import ON_FAILURE, Attempt, Case, Outcome, Record, RewriteBlocked
+from .refusals import kept
 
 __all__ = ["ON_FAILURE", "Outcome", "RewriteBlocked", "conversation", "forbidden", "rewrite", "shipped_instruction"]
 INSTRUCTION = MODELS / "rewrite_instruction.txt"
@@ -60,6 +61,9 @@ EXAMPLES = (  # go with the shipped instruction alone
     ),
     Example("Two dogs sleep on a blue sofa", "dog", "dogs", "Two cats sleep on a blue sofa"),
 )
+DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
+CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
+NEAR = 0.6  # ... where it keeps that share of the query's words
 WARMER = 0.35  # added to the temperature with each further attempt
 WARMEST = 1.2
 
@@ -247,49 +251,77 @@ class _Asking:
         """The words of a text that bring what was noticed; none where no model is asked about pictures, or only one thing at a time."""
         if not self.seen or not isinstance(self.rewriter, CrowdJudge):
             return []
-        return await noticing.to_blame(self.rewriter, text, case.concerned, self.seed)
+        words, calls = await noticing.to_blame(self.rewriter, text, case.concerned, self.seed)
+        self._note(calls)
+        return words
 
     async def attempt(
         self, case: Case, messages: list[dict], number: int, said: str, banned: Sequence[str], again: bool
     ) -> Attempt:
         """Ask for a rewrite, for the ``number``-th time from 0, and judge it. ``said``: what the model was told, which is no answer;
-        ``banned``: words that it may not write, beside the concepts'; ``again``: whether it was told what was wrong. Raises RewriterError
-        where there is no answer."""
+        ``banned``: words that it may not write, beside the concepts'; ``again``: whether it was told what was wrong. Where the likeliest
+        answer is not clearly good, the best of some more counts. Raises RewriterError where there is no answer."""
         temperature = min(WARMEST, self.rewriter.temperature + WARMER * number) if again else None
-        start = self.clock()
-        answer = await self.rewriter.chat(
-            messages, temperature=temperature, seed=self.seed + number, banned=(*banned, *case.watch.surface())
-        )
+        start, seed = self.clock(), self.seed + number
+        banned = (*banned, *case.watch.surface())
+        answer = await self.rewriter.chat(messages, temperature=temperature, seed=seed, banned=banned)
         self.answers.append(answer)
-        text = caption(answer.text, several="\n" in case.query.strip())
-        problem, yes = case.problem(text, said), None
-        if self.seen and not problem:
-            still = await self._ask(text, case.concerned)
-            yes = still.yes
-            if still.concepts:
-                problem = (
-                    f"its picture would still show {', '.join(map(plain, still.concepts))} (probability {yes:.2f})"
-                )
-        self.attempts.append(Attempt(text, problem, answer, self.clock() - start, yes))
+        tried = await self._judged(case, [answer], said)
+        if self.seen and not _is_clear(tried[0], case) and isinstance(self.rewriter, DrawingRewriter):
+            warm = max(DRAWN_AT, temperature or 0.0)
+            more = await self.rewriter.draw(messages, DRAWN, temperature=warm, seed=seed, banned=banned)
+            self.answers += more
+            tried += await self._judged(case, more, said)
+        best = max(tried, key=lambda one: _worth(one, case))
+        self.attempts.append(replace(best, seconds=self.clock() - start))
         return self.attempts[-1]
+
+    async def _judged(self, case: Case, answers: Sequence[Answer], said: str) -> list[Attempt]:
+        """Attempts: what the answers say, and what is wrong with it."""
+        texts = [caption(answer.text, several="\n" in case.query.strip()) for answer in answers]
+        tried = [Attempt(text, case.problem(text, said), answer) for text, answer in zip(texts, answers)]
+        sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
+        seen = await self._ask([texts[number] for number in sound], case.concerned) if sound else []
+        for number, one in zip(sound, seen):
+            names = ", ".join(map(plain, one.concepts))
+            problem = f"its picture would still show {names} (probability {one.yes:.2f})" if names else ""
+            tried[number] = replace(tried[number], problem=problem, yes=one.yes)
+        return tried
 
     async def look(self, case: Case) -> Case:
         """The case with what the model sees in its picture. Raises RewriterError where it is not told and on_failure is block."""
         if not self.seen:
             return case
         try:
-            return replace(case, seen=await self._ask(case.query, list(case.words)))
+            return replace(case, seen=(await self._ask([case.query], list(case.words)))[0])
         except RewriterError as error:
             if case.on_failure == "block":
                 raise
             self.warnings.append(f"what the picture shows could not be asked for: {error}")
             return case
 
-    async def _ask(self, text: str, concepts: Sequence[str]) -> noticing.Noticed:
+    async def _ask(self, texts: Sequence[str], concepts: Sequence[str]) -> list[noticing.Noticed]:
         assert self.seen is not None  # nobody asks where nothing is noticed
-        seen = await noticing.look(self.rewriter, text, concepts, self.seen, self.seed)
-        self.looks += [verdict.answer for verdict in seen.verdicts]
-        self.answers += [verdict.answer for verdict in seen.verdicts]
-        if not all(verdict.told for verdict in seen.verdicts):
+        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, self.seen, self.seed)
+        self._note(calls)
+        if not all(verdict.told for one in seen for verdict in one.verdicts):
             self.warnings.append("the model answered neither yes nor no when it was asked what a picture shows")
         return seen
+
+    def _note(self, calls: Sequence[Verdict]) -> None:
+        self.looks += [verdict.answer for verdict in calls]
+        self.answers += [verdict.answer for verdict in calls]
+
+
+def _is_clear(attempt: Attempt, case: Case) -> bool:
+    """Whether no other answer need be asked for."""
+    clear = not attempt.problem and (attempt.yes is None or attempt.yes < CLEAR)
+    return clear and kept(attempt.text, case.query, case.unsaid) >= NEAR
+
+
+def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, float]:
+    """What makes an attempt better than another: that it can be used; that at most its picture is wrong; what it keeps, and how far from
+    the concept it is."""
+    yes = attempt.yes if attempt.yes is not None else float(bool(attempt.problem))
+    far = kept(attempt.text, case.query, case.unsaid) - 2 * yes
+    return not attempt.problem, not attempt.problem or attempt.still_shows, far

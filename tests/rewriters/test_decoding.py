@@ -71,11 +71,38 @@ def test_without_words_and_without_a_way_out_the_scores_stay():
 
 
 def test_each_row_of_a_batch_is_judged_by_itself():
-    processor = decoding.BannedWords(["cat"], decode, 0)
+    processor = decoding.EachRow([decoding.BannedWords(["cat"], decode, 0) for _ in range(2)])
     ids = torch.tensor([[VOCABULARY.index(" c")], [VOCABULARY.index(" a")]])
     scores = processor(ids, torch.zeros(2, len(VOCABULARY)))
     at = VOCABULARY.index("at")
     assert not torch.isfinite(scores[0, at]) and torch.isfinite(scores[1, at])
+
+
+def stuck(words, likeliest, *before, never=None):
+    """(where a processor is stuck after ``before`` where a token is likeliest, what may follow)."""
+    ids = [VOCABULARY.index(token) for token in before]
+    scores = torch.zeros(1, len(VOCABULARY))
+    scores[0, VOCABULARY.index(likeliest)] = 9.0
+    each = decoding.EachRow([decoding.BannedWords(words, decode, 0, never)])
+    made = each(torch.tensor([ids]), scores)
+    told = each.processors[0].stuck
+    assert bool(each.stuck(torch.tensor([ids]), scores)) == (told is not None)
+    return told, {token for token, score in zip(VOCABULARY, made[0]) if torch.isfinite(score)}
+
+
+def test_a_word_that_is_begun_and_may_not_be_ended_tells_where_it_began():
+    assert stuck(["cat"], "at", " a", " c")[0] == (1, VOCABULARY.index(" c"))
+    assert stuck(["kit*", "category"], "egory", " kitten", " a", " cat")[0] == (2, VOCABULARY.index(" cat"))
+    assert stuck(["Elon Musk"], " Musk", " a", " Elon")[0] is None  # nothing of the last word is written
+    assert stuck(["cat"], " cat", " a")[0] is None
+    assert stuck(["cat"], ".", " a", " c")[0] is None  # another word was meant
+
+
+def test_what_led_nowhere_is_left_out_in_its_place_alone():
+    never = {1: {VOCABULARY.index(" c"), VOCABULARY.index(" cat")}}
+    assert not stuck(["dog"], " c", " a", never=never)[1] & {" c", " cat"}
+    assert {" c", " cat"} <= stuck(["dog"], " c", " a", ".", never=never)[1]
+    assert not stuck([], " c", " a", never=never)[1] & {" c", " cat"}
 
 
 @pytest.mark.parametrize(

@@ -237,10 +237,11 @@ ZEBRA = "A zebra drinks at the old waterhole."
 
 def test_the_words_to_blame_are_the_likeliest_and_those_near_it():
     words = {"zebra": 0.9, "drinks": 0.5, "waterhole": 0.83}
-    assert asyncio.run(notice.to_blame(Crowd(words), ZEBRA, ["striped"])) == ["zebra", "waterhole"]
-    assert asyncio.run(notice.to_blame(Crowd({"zebra": 0.4}), ZEBRA, ["striped"])) == []
-    assert asyncio.run(notice.to_blame(Crowd({"zebra": "perhaps"}), ZEBRA, ["striped"])) == []
-    assert asyncio.run(notice.to_blame(Crowd({}), "of the 7", ["striped"])) == []
+    found, calls = asyncio.run(notice.to_blame(Crowd(words), ZEBRA, ["striped"]))
+    assert found == ["zebra", "waterhole"] and len(calls) == 4
+    for sees in ({"zebra": 0.4}, {"zebra": "perhaps"}):
+        assert asyncio.run(notice.to_blame(Crowd(sees), ZEBRA, ["striped"]))[0] == []
+    assert asyncio.run(notice.to_blame(Crowd({}), "of the 7", ["striped"])) == ([], [])
     long = " ".join(f"word{chr(97 + n)}" for n in range(26))
     back_end = Crowd({})
     asyncio.run(notice.to_blame(back_end, long, ["striped"]))
@@ -271,6 +272,42 @@ def test_an_answer_that_still_shows_it_is_gone_on_from():
     assert outcome.text == "A lion drinks at the old waterhole."
     again = back_end.asked[1][-1]["content"]
     assert again == f"Concepts: striped\nWords to replace: tiger\nInput Caption: {tiger}\nOutput Caption:"
+
+
+class Drawing(Crowd):
+    """A CrowdJudge that draws several answers: ``drawn``. Counts how often it is asked to."""
+
+    def __init__(self, sees, *answers, drawn=()):
+        super().__init__(sees, *answers)
+        self.drawn, self.draws = drawn, []
+
+    async def draw(self, messages, count, *, temperature, seed=0, banned=()):
+        self.draws.append((count, temperature, seed, banned))
+        return [protocol.Answer(text, 10, 5) for text in self.drawn]
+
+
+LION, TIGER = "A lion drinks at the old waterhole.", "A tiger drinks at the old waterhole."
+
+
+def test_an_answer_that_is_clearly_good_is_taken_at_once():
+    back_end = Drawing({ZEBRA: 0.9, LION: 0.1}, LION, drawn=(TIGER,))
+    assert run(back_end, ZEBRA, "striped").text == LION and not back_end.draws
+
+
+def test_of_several_answers_the_one_counts_that_is_farthest_from_the_concept_and_keeps_most():
+    sees = {ZEBRA: 0.9, "zebra": 0.9, TIGER: 0.8, LION: 0.1, "A lion sleeps.": 0.1}
+    back_end = Drawing(sees, TIGER, drawn=(TIGER, "A lion sleeps.", LION))
+    outcome = run(back_end, ZEBRA, "striped", seed=7)
+    assert outcome.text == LION and outcome.summary["attempts"] == 1
+    ((count, temperature, seed, banned),) = back_end.draws
+    assert count == len(back_end.drawn) and temperature > 0 and seed == 7 and "striped" in banned
+    assert outcome.summary["answer_tokens"] >= 4 * 5  # every answer is counted, and every look
+
+
+def test_answers_that_cannot_be_used_are_worth_less_than_one_that_shows_the_concept_still():
+    back_end = Drawing({ZEBRA: 0.9, TIGER: 0.8}, "I cannot do that.", drawn=("striped zebra", TIGER, "I am sorry."))
+    outcome = run(back_end, ZEBRA, "striped", attempts=1, on_failure="strip")
+    assert outcome.text == TIGER and "the one that shows it least" in outcome.sentence
 
 
 def test_where_no_word_is_to_blame_the_model_is_told_what_was_wrong():

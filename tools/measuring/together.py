@@ -37,6 +37,12 @@ class Together:
         await self._answer_if_all_wait()
         return await answer
 
+    async def draw(self, messages, count, **how):
+        """None of a model that cannot."""
+        if hasattr(self.rewriter, "draw"):
+            return await self.rewriter.draw(messages, count, **how)
+        return []
+
     async def judge(self, messages, *, seed=0):
         return await self.rewriter.judge(messages, seed=seed)
 
