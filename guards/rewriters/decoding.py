@@ -20,6 +20,7 @@ import torch
 
 MOST_BEGINNINGS = 6  # beginnings that are remembered; one of 300 tokens takes some ten megabytes
 CANDIDATES = 64  # tokens that are looked at in each step; the rest cannot be chosen while words are banned
+NUCLEUS = 0.95
 _MARKUP = re.compile(
     r"<\|[^<>|\n]{0,60}\|>|<｜[^<>\n]{0,60}｜>|</?s>|<(?:start|end)_of_turn>|<end_of_utterance>"
     r"|\[/?INST\]|\[/?SYSTEM_PROMPT\]|<</?SYS>>|</?(?:bos|eos|pad|unk|think)>",
@@ -96,10 +97,17 @@ class BannedWords:
         self.decode, self.start, self.never = decode, start, never or {}
         self.stuck: tuple[int, int] | None = None
 
-    def completes(self, ids: list[int], token: int, tail: str) -> re.Match | None:
-        """The banned word that ``token`` makes after ``ids`` (whose decoded end is ``tail``) and that was not there before."""
-        matches = self.pattern.finditer(_folded(self.decode([*ids, token]))) if self.pattern else ()
-        return next((match for match in matches if match.end() > len(tail)), None)
+    def completes(self, ids: list[int], token: int, tail: str, last: str) -> re.Match | None:
+        """The banned word that ``token`` makes after ``ids`` and that was not there before. ``tail``: what these say, folded; ``last``:
+        what the last of them says."""
+        if self.pattern is None:
+            return None
+        piece = self.decode([*ids[-1:], token])  # a token alone may lose the space before it
+        if piece.startswith(last) and "\ufffd" not in piece:
+            text = tail + _folded(piece[len(last) :])
+        else:  # part of a letter
+            text = _folded(self.decode([*ids, token]))
+        return next((match for match in self.pattern.finditer(text) if match.end() > len(tail)), None)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         place = input_ids.shape[1] - self.start
@@ -108,20 +116,20 @@ class BannedWords:
             return scores
         # A token is at least one byte long, so this many tokens hold the longest word.
         ids = input_ids[0, self.start :].tolist()[-self.longest :]
-        tail = _folded(self.decode(ids))
+        tail, last = _folded(self.decode(ids)), self.decode(ids[-1:])
         best = scores[0].topk(min(CANDIDATES, scores.shape[-1]))
         allowed = []
-        for rank, (token, score) in enumerate(zip(best.indices.tolist(), best.values)):
-            banned = self.completes(ids, token, tail)
+        for rank, (token, score) in enumerate(zip(best.indices.tolist(), best.values.tolist())):
+            banned = self.completes(ids, token, tail, last)
             if banned and rank == 0 and self.stuck is None:
                 self.stuck = self._begun(ids, banned, len(tail), place - len(ids))
             if not banned and token not in not_here:
                 allowed.append((token, score))
         if not allowed:
             return scores
+        tokens, values = zip(*allowed)
         scores = torch.full_like(scores, float("-inf"))
-        for token, score in allowed:
-            scores[0, token] = score
+        scores[0, list(tokens)] = scores.new_tensor(values)
         return scores
 
     def _begun(self, ids: list[int], banned: re.Match, written: int, before: int) -> tuple[int, int] | None:
@@ -134,18 +142,39 @@ class BannedWords:
         return before + at, ids[at]
 
 
-class EachRow:
-    """A logits processor that has one for each row, in order; ``stuck``, as a stopping criterion, ends the rows that are."""
+class Drawn:
+    """Makes a drawn token the likeliest one of one sequence: of the CANDIDATES likeliest those that hold ``NUCLEUS`` of the probability at
+    a temperature (> 0), by noise of Gumbel's distribution (the largest of score + noise is a draw). The numbers come from this row's own
+    ``seed``, so that an answer does not depend on what else is asked at the same time."""
 
-    def __init__(self, processors: Sequence[BannedWords]):
-        self.processors = processors
+    def __init__(self, temperature: float, seed: int):
+        self.temperature, self.numbers = temperature, torch.Generator().manual_seed(seed)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        rows = [process(input_ids[row : row + 1], scores[row : row + 1]) for row, process in enumerate(self.processors)]
-        return torch.cat(rows)
+        best = (scores[0].float() / self.temperature).topk(min(CANDIDATES, scores.shape[-1]))
+        shares = best.values.softmax(-1)
+        drawn = best.values.masked_fill(shares.cumsum(-1) - shares >= NUCLEUS, float("-inf"))
+        even = torch.rand(len(drawn), generator=self.numbers, dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
+        drawn = drawn - (-even.log()).log().to(drawn)
+        return torch.full_like(scores, float("-inf")).scatter(1, best.indices[None], drawn.to(scores)[None])
+
+
+class EachRow:
+    """A logits processor that has some for each row, in order, the first of them BannedWords; ``stuck``, as a stopping criterion, ends the
+    rows that are."""
+
+    def __init__(self, rows: Sequence[Sequence[Callable]]):
+        self.rows = rows
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        made = list(scores.split(1))
+        for row, processors in enumerate(self.rows):
+            for process in processors:
+                made[row] = process(input_ids[row : row + 1], made[row])
+        return torch.cat(made)
 
     def stuck(self, input_ids: torch.Tensor, scores: torch.Tensor, **_) -> torch.Tensor:
-        return torch.tensor([process.stuck is not None for process in self.processors], device=input_ids.device)
+        return torch.tensor([banning.stuck is not None for banning, *_ in self.rows], device=input_ids.device)
 
 
 def beginnings(

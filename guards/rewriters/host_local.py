@@ -25,7 +25,16 @@ from .. import seeds
 from ..host import progress
 from . import gguf_header
 from . import host_local_folder as llm_folder
-from .decoding import BannedWords, Beginnings, EachRow, alternating, beginnings, plain_conversation, without_markup
+from .decoding import (
+    BannedWords,
+    Beginnings,
+    Drawn,
+    EachRow,
+    alternating,
+    beginnings,
+    plain_conversation,
+    without_markup,
+)
 from .protocol import Answer, RewriterError, verdict
 
 LARGE = 2e9  # bytes of weights in float32 from which they are kept smaller
@@ -254,9 +263,9 @@ def generate(loaded, messages, max_length, temperature, seed, banned):
     return generate_all(loaded, [messages], max_length, temperature, seed, [banned])[0]
 
 
-def generate_all(loaded, conversations, max_length, temperature, seed, banned):
+def generate_all(loaded, conversations, max_length, temperature, seed, banned, drawn=()):
     """An Answer to each of some conversations, all at once. ``banned``: words for each; an answer that has begun one goes back to where
-    it began, and says something else."""
+    it began, and says something else. ``drawn``: `Drawn` for each, which draws it for itself, at ``temperature`` 0."""
     management.load_models_gpu([loaded.patcher], force_full_load=True)
     model, device = loaded.patcher.model.language_model, loaded.patcher.load_device
     asked = [prompt_ids(loaded, messages) for messages in conversations]
@@ -279,21 +288,22 @@ def generate_all(loaded, conversations, max_length, temperature, seed, banned):
         management.throw_exception_if_processing_interrupted()
         written = [torch.cat([asked[n], torch.tensor([made[n]], dtype=torch.long)], 1).to(device) for n in todo]
         longest = max(ids.shape[1] for ids in written)
-        each = EachRow([BannedWords(banned[n], decode, longest - len(made[n]), never[n]) for n in todo])
+        banning = [BannedWords(banned[n], decode, longest - len(made[n]), never[n]) for n in todo]
+        each = EachRow([[words, *drawn[n : n + 1]] for words, n in zip(banning, todo)])
         with torch.inference_mode(), _seeded(seed, device), _stoppable(model):
             out = model.generate(
                 **_begun(loaded, model, [conversations[n] for n in todo], written),
                 max_new_tokens=max_length - min(len(made[n]) for n in todo),
                 pad_token_id=_pad(loaded.tokenizer),
-                logits_processor=[each] if any(banned) else [],
+                logits_processor=[each] if any(banned) or drawn else [],
                 stopping_criteria=[each.stuck] if any(banned) and back else [],
                 **sampling,
             )
         rows, before, todo = out[:, longest:].tolist(), todo, []
-        for n, row, process in zip(before, rows, each.processors):
+        for n, row, words in zip(before, rows, banning):
             made[n] = _until(made[n] + row, ends)[:max_length]
-            if process.stuck and back:
-                place, token = process.stuck
+            if words.stuck and back:
+                place, token = words.stuck
                 made[n] = made[n][:place]
                 never[n].setdefault(place, set()).add(token)
                 todo.append(n)
@@ -402,11 +412,14 @@ class LocalRewriter:
             banned = banned or [()] * len(conversations)
             return generate_all(load(self.path), conversations, self.max_length, 0.0, seed, banned)
 
-    async def draw(self, messages, count, *, temperature, seed=0, banned=()):
+    async def draw_all(self, conversations, *, temperature, drawn_from, banned=()):
         """See `protocol.DrawingRewriter`."""
         with self._told():
-            asked, words = [messages] * count, [tuple(banned)] * count
-            return generate_all(load(self.path), asked, self.max_length, temperature, seed, words)
+            banned, drawn = (
+                banned or [()] * len(conversations),
+                [Drawn(temperature, seeds.wrap(seed)) for seed in drawn_from],
+            )
+            return generate_all(load(self.path), conversations, self.max_length, 0.0, 0, banned, drawn)
 
     async def judge(self, messages, *, seed=0):
         """See `protocol.JudgingRewriter`. A model that begins with something else than yes or no is asked for its words."""

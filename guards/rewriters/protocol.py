@@ -116,12 +116,18 @@ class CrowdRewriter(ChatRewriter, Protocol):
 
 @runtime_checkable
 class DrawingRewriter(ChatRewriter, Protocol):
-    """A ChatRewriter that gives several answers to one conversation in less time than one after the other."""
+    """A ChatRewriter that draws several answers in less time than one after the other."""
 
-    async def draw(
-        self, messages: Sequence[dict], count: int, *, temperature: float, seed: int = 0, banned: Sequence[str] = ()
+    async def draw_all(
+        self,
+        conversations: Sequence[Sequence[dict]],
+        *,
+        temperature: float,
+        drawn_from: Sequence[int],
+        banned: Sequence[Sequence[str]] = (),
     ) -> list[Answer]:
-        """``count`` answers, each drawn for itself. The arguments as those of `chat`; raises as it does."""
+        """An answer to each, drawn at ``temperature`` (> 0) from its own of ``drawn_from``, the seeds, whatever else is asked. ``banned``:
+        words for each. Raises as `chat` does."""
         ...
 
 

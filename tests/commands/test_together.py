@@ -84,6 +84,48 @@ def test_a_warm_attempt_is_asked_alone():
     assert asyncio.run(ask()).text == "a milk" and (crowd.sizes, crowd.alone) == ([], 1)
 
 
+def test_draws_and_looks_of_several_rows_are_one_call_each_with_their_own_seeds_and_banned_words():
+    calls = []
+
+    class Drawing(Crowd):
+        async def draw_all(self, conversations, *, temperature, drawn_from, banned=()):
+            calls.append(("draw", temperature, list(zip(conversations, drawn_from, banned))))
+            return [
+                protocol.Answer(f"{messages[0]['content']} {seed}") for messages, seed in zip(conversations, drawn_from)
+            ]
+
+        async def judge_all(self, conversations, *, seed=0):
+            calls.append(("judge", len(conversations)))
+            return [await self.judge(messages) for messages in conversations]
+
+    async def row(together, name):
+        asked = [[{"role": "user", "content": name}]] * 2
+        seeds = [1, 2] if name == "a" else [7, 8]
+        drawn = await together.draw_all(asked, temperature=0.7, drawn_from=seeds, banned=[(name,)] * 2)
+        assert len(await together.judge_all(asked)) == 2 and await together.judge_all([]) == []
+        return [answer.text for answer in drawn]
+
+    async def both():
+        together = Together(Drawing())
+        made = {}
+
+        async def work(name):
+            made[name] = await row(together, name)
+
+        await together.each(["a", "b"], 2, work)
+        return made
+
+    assert asyncio.run(both()) == {"a": ["a 1", "a 2"], "b": ["b 7", "b 8"]}
+    (draw, temperature, asked), judged = calls
+    assert (draw, temperature, judged) == ("draw", 0.7, ("judge", 4))
+    assert [(messages[0]["content"], seed, words) for messages, seed, words in asked] == [
+        ("a", 1, ("a",)),
+        ("a", 2, ("a",)),
+        ("b", 7, ("b",)),
+        ("b", 8, ("b",)),
+    ]
+
+
 def test_a_model_that_fails_fails_for_all_that_wait(tmp_path):
     crowd = Crowd()
 

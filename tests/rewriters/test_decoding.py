@@ -71,11 +71,32 @@ def test_without_words_and_without_a_way_out_the_scores_stay():
 
 
 def test_each_row_of_a_batch_is_judged_by_itself():
-    processor = decoding.EachRow([decoding.BannedWords(["cat"], decode, 0) for _ in range(2)])
+    processor = decoding.EachRow([[decoding.BannedWords(["cat"], decode, 0)] for _ in range(2)])
     ids = torch.tensor([[VOCABULARY.index(" c")], [VOCABULARY.index(" a")]])
     scores = processor(ids, torch.zeros(2, len(VOCABULARY)))
     at = VOCABULARY.index("at")
     assert not torch.isfinite(scores[0, at]) and torch.isfinite(scores[1, at])
+
+
+def test_a_draw_has_the_models_shares_its_own_seed_and_nothing_unlikely():
+    scores = torch.tensor([[2.0, 1.0, 0.0, -9.0]])
+    drawn = lambda seed, warmth: int(decoding.Drawn(warmth, seed)(torch.zeros(1, 1), scores).argmax())
+    shares = (scores[0, :2] / 0.7).softmax(0)  # both hold more than 95 %
+    found = torch.bincount(torch.tensor([drawn(seed, 0.7) for seed in range(2000)]), minlength=4) / 2000
+    assert torch.allclose(found, torch.tensor([*shares.tolist(), 0.0, 0.0]), atol=0.04)
+    assert [drawn(seed, 0.7) for seed in range(20)] == [drawn(seed, 0.7) for seed in range(20)]
+    assert {drawn(seed, 0.01) for seed in range(50)} == {0}
+
+
+def test_a_draw_does_not_depend_on_the_rows_beside_it_and_banned_words_stay_out():
+    scores = torch.zeros(2, len(VOCABULARY))
+    ids = torch.tensor([[0], [0]])
+    row = lambda seed: [decoding.BannedWords(["cat"], decode, 1), decoding.Drawn(1.0, seed)]
+    alone = [decoding.EachRow([row(seed)])(ids[:1], scores[:1]) for seed in range(40)]
+    assert {VOCABULARY[int(one.argmax())] for one in alone}.isdisjoint({" cat", " CAT", "Cat", " çat"})
+    for seed in range(3):
+        beside = decoding.EachRow([row(99), row(seed)])(ids, scores)
+        assert torch.equal(beside[1:], alone[seed])
 
 
 def stuck(words, likeliest, *before, never=None):
@@ -83,9 +104,9 @@ def stuck(words, likeliest, *before, never=None):
     ids = [VOCABULARY.index(token) for token in before]
     scores = torch.zeros(1, len(VOCABULARY))
     scores[0, VOCABULARY.index(likeliest)] = 9.0
-    each = decoding.EachRow([decoding.BannedWords(words, decode, 0, never)])
-    made = each(torch.tensor([ids]), scores)
-    told = each.processors[0].stuck
+    banning = decoding.BannedWords(words, decode, 0, never)
+    each = decoding.EachRow([[banning]])
+    made, told = each(torch.tensor([ids]), scores), banning.stuck
     assert bool(each.stuck(torch.tensor([ids]), scores)) == (told is not None)
     return told, {token for token, score in zip(VOCABULARY, made[0]) if torch.isfinite(score)}
 

@@ -281,8 +281,8 @@ class Drawing(Crowd):
         super().__init__(sees, *answers)
         self.drawn, self.draws = drawn, []
 
-    async def draw(self, messages, count, *, temperature, seed=0, banned=()):
-        self.draws.append((count, temperature, seed, banned))
+    async def draw_all(self, conversations, *, temperature, drawn_from, banned=()):
+        self.draws.append((conversations, temperature, drawn_from, banned))
         return [protocol.Answer(text, 10, 5) for text in self.drawn]
 
 
@@ -299,8 +299,9 @@ def test_of_several_answers_the_one_counts_that_is_farthest_from_the_concept_and
     back_end = Drawing(sees, TIGER, drawn=(TIGER, "A lion sleeps.", LION))
     outcome = run(back_end, ZEBRA, "striped", seed=7)
     assert outcome.text == LION and outcome.summary["attempts"] == 1
-    ((count, temperature, seed, banned),) = back_end.draws
-    assert count == len(back_end.drawn) and temperature > 0 and seed == 7 and "striped" in banned
+    ((asked, temperature, seeds, banned),) = back_end.draws
+    assert asked == [back_end.asked[0]] * 3 and temperature > 0 and len({*seeds}) == 3
+    assert [words == banned[0] and "striped" in words for words in banned] == [True] * 3
     assert outcome.summary["answer_tokens"] >= 4 * 5  # every answer is counted, and every look
 
 
