@@ -85,6 +85,30 @@ def test_it_answers_and_counts_its_tokens_and_banned_words_change_the_answer(rea
     assert banned and not hosting.module("guards.words.watch").watch({"dog": ()}).find(banned)
 
 
+def test_a_word_that_may_not_be_ended_is_not_begun(real, local):
+    rewriter, _ = real
+    asked = [{"role": "user", "content": "Repeat these words: the unforgettable hippopotamus."}]
+    plain, tokenizer = llms.run(rewriter.chat(asked)).text, local.load(rewriter.path).tokenizer
+    cut = [
+        word for word in ("unforgettable", "hippopotamus") if word in plain and len(tokenizer.tokenize(" " + word)) > 1
+    ]
+    assert cut, plain
+    before, first = plain.split(cut[0])[0], tokenizer.tokenize(" " + cut[0])[0].strip("Ġ")
+    (alone,) = llms.run(rewriter.chat_all([asked], banned=[cut]))
+    assert alone.text.startswith(before.strip()), "what stands before the word stays"
+    assert not alone.text[len(before) :].startswith(first), alone.text
+    again = llms.run(rewriter.chat_all([asked, ASK], banned=[cut, ["dog"]]))
+    assert again[0].text == alone.text and "dog" not in again[1].text.lower()
+
+
+def test_draws_differ_by_their_seeds_alone(real):
+    draw = lambda asked, seeds: [
+        answer.text for answer in llms.run(real[0].draw_all(asked, temperature=1.0, drawn_from=seeds))
+    ]
+    drawn = draw([ASK] * 3, [1, 2, 3])
+    assert len({*drawn}) == 3 and draw([ASK] * 2, [3, 1]) == [drawn[2], drawn[0]]
+
+
 @pytest.mark.parametrize(
     "query, concept", [("a dog running on the beach", "dog"), ("a selfie of Elon Musk, SpaceX's founder", "Elon Musk")]
 )
