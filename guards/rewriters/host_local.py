@@ -90,6 +90,15 @@ def _typed(dtype, version=None):
     return {"dtype" if tuple(map(int, numbers)) >= (4, 56) else "torch_dtype": dtype}
 
 
+def _unpacked():
+    """The argument with which a GGUF file's weights are unpacked as they are loaded. A newer transformers leaves them packed where it finds,
+    or fetches, a kernel for them: the host could neither move nor count those."""
+    import transformers
+
+    config = getattr(transformers, "GgufConfig", None)
+    return {"quantization_config": config(dequantize=True)} if config else {}
+
+
 def _context(config):
     """How many tokens a model can look back."""
     text = config.get_text_config()
@@ -185,7 +194,7 @@ def _read(path, dtype):
     gguf = path.lower().endswith(".gguf")
     folder, options = (os.path.dirname(path), {"gguf_file": what}) if gguf else (path, {})
     options.update(local_files_only=True, trust_remote_code=False)
-    weights = {} if gguf else {"use_safetensors": True}
+    weights = _unpacked() if gguf else {"use_safetensors": True}
     try:
         with _quiet(library), _watched(), torch.inference_mode(False):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)

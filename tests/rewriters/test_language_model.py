@@ -101,6 +101,17 @@ def test_a_word_that_may_not_be_ended_is_not_begun(real, local):
     assert again[0].text == alone.text and "dog" not in again[1].text.lower()
 
 
+def test_the_weights_are_unpacked_whatever_kernels_the_library_could_fetch(real, local):
+    import torch
+    import transformers
+
+    llms.run(real[0].chat(ASK))
+    model = local.load(real[0].path).patcher.model.language_model
+    layers = [module for name, module in model.named_modules() if name.endswith("_proj")]
+    assert layers and all(type(layer) is torch.nn.Linear and layer.weight.is_floating_point() for layer in layers)
+    assert not hasattr(transformers, "GgufConfig") or local._unpacked()["quantization_config"].dequantize
+
+
 def test_draws_differ_by_their_seeds_alone(real):
     draw = lambda asked, seeds: [
         answer.text for answer in llms.run(real[0].draw_all(asked, temperature=1.0, drawn_from=seeds))
