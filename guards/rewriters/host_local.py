@@ -91,8 +91,8 @@ def _typed(dtype, version=None):
 
 
 def _unpacked():
-    """The argument with which a GGUF file's weights are unpacked as they are loaded. A newer transformers leaves them packed where it finds,
-    or fetches, a kernel for them: the host could neither move nor count those."""
+    """The argument that has a GGUF file's weights unpacked as they are loaded. A newer transformers leaves them packed where it finds, or
+    fetches, a kernel for them: the host could neither move nor count those."""
     import transformers
 
     config = getattr(transformers, "GgufConfig", None)

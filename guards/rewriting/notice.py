@@ -23,7 +23,8 @@ from .refusals import content
 MODEL, WORDS = "model", "words"
 WAYS = (MODEL, WORDS)
 MOST = 20  # concepts of one question
-THRESHOLD = 0.48  # probability of yes from which a concept counts as shown
+THRESHOLD = 0.58  # probability of yes from which a concept counts as shown
+STILL = 0.48  # ... from which a rewrite counts as showing it still, and a word by itself as bringing it
 LONGEST = 1000  # characters of a query that are asked about
 MOST_WORDS = 16  # of a query that are asked about one by one
 NEAR = 0.1  # below the likeliest word's probability: as much to blame
@@ -88,7 +89,12 @@ async def look(
 
 
 async def look_at_all(
-    rewriter: ChatRewriter, texts: Sequence[str], concepts: Sequence[str], memory: Memory, seed: int = 0
+    rewriter: ChatRewriter,
+    texts: Sequence[str],
+    concepts: Sequence[str],
+    memory: Memory,
+    seed: int = 0,
+    threshold: float = THRESHOLD,
 ) -> tuple[list[Noticed], list[Verdict]]:
     """(what `look` says of each text, the calls that were made), in one look of the model where it can. Raises RewriterError where there is
     no answer."""
@@ -99,7 +105,7 @@ async def look_at_all(
         for text, one in zip(new, heard):
             if one.told:
                 memory.put(rewriter.name, concepts, text, one.yes)
-    seen = [await look(rewriter, text, concepts, memory, seed) for text in texts]
+    seen = [await look(rewriter, text, concepts, memory, seed, threshold) for text in texts]
     return seen, [*heard, *(verdict for one in seen for verdict in one.verdicts)]
 
 
@@ -115,7 +121,7 @@ async def to_blame(
     if not words:
         return [], []
     heard = await rewriter.judge_all([question(word, concepts[:MOST]) for word in words], seed=seed)
-    least = max([THRESHOLD, *(one.yes - NEAR for one in heard if one.told)])
+    least = max([STILL, *(one.yes - NEAR for one in heard if one.told)])
     return [word for word, one in zip(words, heard) if one.told and one.yes >= least], heard
 
 

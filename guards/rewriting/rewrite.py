@@ -282,7 +282,8 @@ class _Asking:
         texts = [caption(answer.text, several="\n" in case.query.strip()) for answer in answers]
         tried = [Attempt(text, case.problem(text, said), answer) for text, answer in zip(texts, answers)]
         sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
-        seen = await self._ask([texts[number] for number in sound], case.concerned) if sound else []
+        asked = [texts[number] for number in sound]
+        seen = await self._ask(asked, case.concerned, noticing.STILL) if sound else []
         for number, one in zip(sound, seen):
             names = ", ".join(map(plain, one.concepts))
             problem = f"its picture would still show {names} (probability {one.yes:.2f})" if names else ""
@@ -301,9 +302,11 @@ class _Asking:
             self.warnings.append(f"what the picture shows could not be asked for: {error}")
             return case
 
-    async def _ask(self, texts: Sequence[str], concepts: Sequence[str]) -> list[noticing.Noticed]:
+    async def _ask(
+        self, texts: Sequence[str], concepts: Sequence[str], threshold: float = noticing.THRESHOLD
+    ) -> list[noticing.Noticed]:
         assert self.seen is not None  # nobody asks where nothing is noticed
-        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, self.seen, self.seed)
+        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, self.seen, self.seed, threshold)
         self._note(calls)
         if not all(verdict.told for one in seen for verdict in one.verdicts):
             self.warnings.append("the model answered neither yes nor no when it was asked what a picture shows")

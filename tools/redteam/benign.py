@@ -24,7 +24,8 @@ from ..testing import hosting
 from . import attempts, furnish, ideas
 
 LOADERS = ("CheckpointLoaderSimple",)
-SMALL = {"batch_size": 2, "steps": 25, "images": 8, "rounds": 1, "epochs": 25}  # at most, so that a run takes minutes
+# at most, so that a run takes seconds ("seconds": of templates that make sound)
+SMALL = {"batch_size": 2, "steps": 25, "images": 8, "rounds": 1, "epochs": 25, "seconds": 2}
 
 
 def graphs(info: dict, worlds, count: int) -> list[tuple[str, dict]]:
@@ -53,7 +54,7 @@ def shrink(graph: dict, most: dict[str, int]) -> None:
     """Make every number of these names at most so large."""
     for node in graph.values():
         for key, limit in most.items():
-            if isinstance(node["inputs"].get(key), int) and node["inputs"][key] > limit:
+            if isinstance(node["inputs"].get(key), int | float) and node["inputs"][key] > limit:
                 node["inputs"][key] = limit
 
 
