@@ -142,3 +142,29 @@ async def _all(crowd, path):
         together=3, judge=False, instruction=None, attempts=2, seed=0, notice="model", out=path
     )
     return await rewrite_table.rewrite_all(crowd, ROWS, options)
+
+
+def test_what_is_noticed_is_counted_for_several_limits_and_what_names_a_concept_is_no_false_alarm():
+    row = lambda own, other, own_named=False, other_named=False: {
+        "own yes": own,
+        "other yes": other,
+        "own named": own_named,
+        "other named": other_named,
+    }
+    heard = [row(0.5, 0.5), row(0.7, 0.1), row(0.1, 0.9, own_named=True, other_named=True)]
+    assert rewrite_table.noticed(heard, (0.6, 0.4)).splitlines() == [
+        "from 0.40: noticed 2 of 2 that imply it, 3 of 3 in all; false alarms 1 of 2",
+        "from 0.60: noticed 1 of 2 that imply it, 2 of 3 in all; false alarms 0 of 2",
+    ]
+
+
+def test_samples_for_learning_can_be_asked_about_too(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    lines = [
+        {"caption": "a pub", "concepts": ["beer", "ale"], "references": ["a bakery"]},
+        {"caption": "a house", "concepts": ["beer"], "references": ["a house"]},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    samples = hosting.module("guards.rewriting.samples")
+    assert rewrite_table._rows(samples, path) == [("beer, ale", "", "a pub")]
+    assert len(rewrite_table._rows(samples, rewrite_table.DEFAULT)) == 100

@@ -17,6 +17,7 @@ from ..setup import fetch_model
 from ..setup.language_model import language_model
 from .together import Together
 
+FROM = (0.44, 0.48, 0.52, 0.55, 0.6, 0.65)  # limits that --only-notice counts for, beside the one in use
 DEFAULT = PROJECT / "models" / "rewrite_evaluation.tsv"
 
 
@@ -28,7 +29,10 @@ def arguments():
         f"{', '.join(fetch_model.MODELS)} (default: the small one of the tests)",
     )
     parser.add_argument(
-        "--data", type=Path, default=DEFAULT, help="the dataset file (default: models/rewrite_evaluation.tsv)"
+        "--data",
+        type=Path,
+        default=DEFAULT,
+        help="the dataset file (default: models/rewrite_evaluation.tsv), or a .jsonl of samples as Learn Instruction takes them",
     )
     parser.add_argument("--rows", type=int, default=None, help="only the first rows")
     parser.add_argument(
@@ -157,21 +161,38 @@ async def notice_all(rewriter, rows, options):
     from ..testing import hosting
 
     notice, watch = hosting.module("guards.rewriting.notice"), hosting.module("guards.words.watch").watch
-    memory, noticed, alarms, start = notice.Memory(), 0, 0, time.monotonic()
+    memory, heard, start = notice.Memory(), [], time.monotonic()
     for number, (concept, _, query) in enumerate(rows):
-        other = rows[(number + len(rows) * 37 // 100) % len(rows)][0]
-        yes = (await notice.look(rewriter, query, [concept], memory)).yes
-        no = (await notice.look(rewriter, query, [other], memory)).yes
-        noticed += yes >= notice.THRESHOLD or bool(watch({concept: ()}).find(query))
-        alarms += no >= notice.THRESHOLD
-        print(f"{number + 1:4}  {yes:.2f} {concept:20}  {no:.2f} {other:20}  {query[:60]}", flush=True)
+        row = {"query": query}
+        for key, one in (("own", concept), ("other", rows[(number + len(rows) * 37 // 100) % len(rows)][0])):
+            yes = (await notice.look(rewriter, query, [one], memory)).yes
+            named = bool(watch({part.strip(): () for part in one.split(",")}).find(query))
+            row |= {key: one, f"{key} yes": yes, f"{key} named": named}
+        heard.append(row)
+        print(
+            f"{number + 1:4}  {row['own yes']:.2f} {row['own']:20}  {row['other yes']:.2f} {row['other']:20}  {query[:60]}",
+            flush=True,
+        )
         if options.out:
             with open(options.out, "a", encoding="utf-8") as file:
-                file.write(
-                    json.dumps({"concept": concept, "yes": yes, "other": other, "no": no, "query": query}) + "\n"
-                )
+                file.write(json.dumps(row) + "\n")
     seconds = (time.monotonic() - start) / max(1, 2 * len(rows))
-    print(f"\nnoticed {noticed} of {len(rows)}; false alarms {alarms} of {len(rows)}; {seconds:.1f} s a question")
+    print(f"\n{noticed(heard, (*FROM, notice.THRESHOLD))}\n{seconds:.1f} s a question")
+
+
+def noticed(heard, limits) -> str:
+    """A line for each limit: of the rows that imply their concept, and of all, how many are noticed; and false alarms, of those that do not
+    name the other row's concept."""
+    implied, strange = ([row for row in heard if not row[f"{key} named"]] for key in ("own", "other"))
+    lines = []
+    for limit in sorted({*limits}):
+        seen = sum(row["own yes"] >= limit for row in implied)
+        alarms = sum(row["other yes"] >= limit for row in strange)
+        lines.append(
+            f"from {limit:.2f}: noticed {seen} of {len(implied)} that imply it, {seen + len(heard) - len(implied)} of {len(heard)} in all; "
+            f"false alarms {alarms} of {len(strange)}"
+        )
+    return "\n".join(lines)
 
 
 def summary(made) -> str:
@@ -210,6 +231,15 @@ def summary(made) -> str:
     )
 
 
+def _rows(samples, data: Path) -> list[tuple[str, str, str]]:
+    """(concept, content, query) of a dataset file, or of samples for *Learn Instruction* in which something is to be rewritten."""
+    text = data.read_text(encoding="utf-8")
+    if data.suffix != ".jsonl":
+        return samples.rows(text, data.name)
+    told = [sample for sample in samples.read(text, data.name) if sample.caption not in sample.references]
+    return [(", ".join(sample.concepts), "", sample.caption) for sample in told]
+
+
 def main() -> int:
     options = arguments()
     if options.read:
@@ -222,7 +252,7 @@ def main() -> int:
     import torch
 
     samples, local_llm = hosting.module("guards.rewriting.samples"), hosting.module("guards.rewriters.host_local")
-    rows = samples.rows(options.data.read_text(encoding="utf-8"), options.data.name)[: options.rows]
+    rows = _rows(samples, options.data)[: options.rows]
     model = (
         fetch_model.place_of(options.model)
         if options.model in fetch_model.MODELS
