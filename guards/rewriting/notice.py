@@ -24,7 +24,8 @@ MODEL, WORDS = "model", "words"
 WAYS = (MODEL, WORDS)
 MOST = 20  # concepts of one question
 THRESHOLD = 0.58  # probability of yes from which a concept counts as shown
-STILL = 0.48  # ... from which a rewrite counts as showing it still, and a word by itself as bringing it
+STILL = 0.48  # ... from which a rewrite counts as showing it still, a word by itself as bringing it, and a query as one to look at closely
+CLOSELY = 0.7  # ... of a word by itself, from which a query between both limits counts as showing it
 LONGEST = 1000  # characters of a query that are asked about
 MOST_WORDS = 16  # of a query that are asked about one by one
 NEAR = 0.1  # below the likeliest word's probability: as much to blame
@@ -88,6 +89,24 @@ async def look(
     return Noticed(highest, tuple(shown), tuple(verdicts))
 
 
+async def look_closely(
+    rewriter: ChatRewriter, query: str, concepts: Sequence[str], memory: Memory, seed: int = 0
+) -> Noticed:
+    """`look`, and where that leaves it open (from STILL to THRESHOLD) and the model answers several questions at once, one at each word of
+    the query by itself: of *a party on the beach*, for *beer*, the party says more than the whole. Raises RewriterError."""
+    seen = await look(rewriter, query, concepts, memory, seed)
+    if seen.concepts or seen.yes < STILL or len(concepts) > MOST or not isinstance(rewriter, CrowdJudge):
+        return seen
+    by_words, heard = f"{query}\n(word by word)", []
+    most = memory.get(rewriter.name, concepts, by_words)
+    if most is None:
+        _, heard = await _each_word(rewriter, query, concepts, seed)
+        most = max((one.yes for one in heard if one.told), default=0.0)
+        memory.put(rewriter.name, concepts, by_words, most)
+    verdicts = (*seen.verdicts, *heard)
+    return Noticed(most, tuple(concepts), verdicts) if most >= CLOSELY else Noticed(seen.yes, (), verdicts)
+
+
 async def look_at_all(
     rewriter: ChatRewriter,
     texts: Sequence[str],
@@ -116,13 +135,20 @@ async def to_blame(
 
     One look of the model at all of them: "zebra" for *striped*, of "A zebra drinks at the waterhole". Raises RewriterError.
     """
-    words = [word for word in re.findall(r"[^\W\d_][\w'’-]{0,40}", plain(query)[:LONGEST]) if content(word)]
-    words = list(dict.fromkeys(words))[:MOST_WORDS]
-    if not words:
-        return [], []
-    heard = await rewriter.judge_all([question(word, concepts[:MOST]) for word in words], seed=seed)
+    words, heard = await _each_word(rewriter, query, concepts, seed)
     least = max([STILL, *(one.yes - NEAR for one in heard if one.told)])
     return [word for word, one in zip(words, heard) if one.told and one.yes >= least], heard
+
+
+async def _each_word(
+    rewriter: CrowdJudge, query: str, concepts: Sequence[str], seed: int
+) -> tuple[list[str], list[Verdict]]:
+    """(the words of a query that mean something, what is heard of each)."""
+    words = [word for word in re.findall(r"[^\W\d_][\w'’-]{0,40}", plain(query)[:LONGEST]) if content(word)]
+    words = list(dict.fromkeys(words))[:MOST_WORDS]
+    return words, await rewriter.judge_all(
+        [question(word, concepts[:MOST]) for word in words], seed=seed
+    ) if words else []
 
 
 async def _ask(rewriter: ChatRewriter, messages: list[dict], seed: int) -> Verdict:

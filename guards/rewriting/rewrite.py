@@ -283,7 +283,7 @@ class _Asking:
         tried = [Attempt(text, case.problem(text, said), answer) for text, answer in zip(texts, answers)]
         sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
         asked = [texts[number] for number in sound]
-        seen = await self._ask(asked, case.concerned, noticing.STILL) if sound else []
+        seen = await self._still(asked, case.concerned) if sound else []
         for number, one in zip(sound, seen):
             names = ", ".join(map(plain, one.concepts))
             problem = f"its picture would still show {names} (probability {one.yes:.2f})" if names else ""
@@ -295,22 +295,26 @@ class _Asking:
         if not self.seen:
             return case
         try:
-            return replace(case, seen=(await self._ask([case.query], list(case.words)))[0])
+            seen = await noticing.look_closely(self.rewriter, case.query, list(case.words), self.seen, self.seed)
+            self._heard([seen], seen.verdicts)
+            return replace(case, seen=seen)
         except RewriterError as error:
             if case.on_failure == "block":
                 raise
             self.warnings.append(f"what the picture shows could not be asked for: {error}")
             return case
 
-    async def _ask(
-        self, texts: Sequence[str], concepts: Sequence[str], threshold: float = noticing.THRESHOLD
-    ) -> list[noticing.Noticed]:
+    async def _still(self, texts: Sequence[str], concepts: Sequence[str]) -> list[noticing.Noticed]:
         assert self.seen is not None  # nobody asks where nothing is noticed
-        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, self.seen, self.seed, threshold)
+        memory, limit = self.seen, noticing.STILL
+        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, memory, self.seed, limit)
+        self._heard(seen, calls)
+        return seen
+
+    def _heard(self, seen: Sequence[noticing.Noticed], calls: Sequence[Verdict]) -> None:
         self._note(calls)
         if not all(verdict.told for one in seen for verdict in one.verdicts):
             self.warnings.append("the model answered neither yes nor no when it was asked what a picture shows")
-        return seen
 
     def _note(self, calls: Sequence[Verdict]) -> None:
         self.looks += [verdict.answer for verdict in calls]

@@ -148,6 +148,8 @@ def test_what_is_noticed_is_counted_for_several_limits_and_what_names_a_concept_
     row = lambda own, other, own_named=False, other_named=False: {
         "own yes": own,
         "other yes": other,
+        "own seen": own > 0.6,
+        "other seen": other > 0.95,
         "own named": own_named,
         "other named": other_named,
     }
@@ -155,6 +157,7 @@ def test_what_is_noticed_is_counted_for_several_limits_and_what_names_a_concept_
     assert rewrite_table.noticed(heard, (0.6, 0.4)).splitlines() == [
         "from 0.40: noticed 2 of 2 that imply it, 3 of 3 in all; false alarms 1 of 2",
         "from 0.60: noticed 1 of 2 that imply it, 2 of 3 in all; false alarms 0 of 2",
+        "as it is: noticed 1 of 2 that imply it, 2 of 3 in all; false alarms 0 of 2",
     ]
 
 

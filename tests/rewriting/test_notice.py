@@ -248,6 +248,31 @@ def test_the_words_to_blame_are_the_likeliest_and_those_near_it():
     assert len(back_end.questions) == notice.MOST_WORDS
 
 
+BEACH = "a party on the beach"
+
+
+def test_a_query_that_leaves_it_open_is_looked_at_word_by_word_and_remembered():
+    for whole, word, expected in ((0.53, 0.8, True), (0.53, 0.6, False), (0.3, 0.9, False), (0.6, 0.1, True)):
+        back_end, memory = Crowd({BEACH: whole, "party": word}), notice.Memory()
+        seen = asyncio.run(notice.look_closely(back_end, BEACH, ["beer"], memory))
+        assert bool(seen.concepts) == expected, (whole, word)
+        asked = 3 if notice.STILL <= whole < notice.THRESHOLD else 1  # the whole; party, beach
+        assert len(back_end.questions) == len(seen.verdicts) == asked
+        again = asyncio.run(notice.look_closely(back_end, BEACH, ["beer"], memory))
+        assert (again.yes, again.concepts) == (pytest.approx(seen.yes), seen.concepts)
+        assert len(back_end.questions) == asked, "nothing is asked twice"
+    alone = Judge({BEACH: 0.53, "party": 0.9})  # asked one thing at a time
+    assert not asyncio.run(notice.look_closely(alone, BEACH, ["beer"], notice.Memory())).concepts
+
+
+def test_what_a_word_gives_away_is_rewritten():
+    gathering = "a meeting on the beach"
+    back_end = Crowd({BEACH: 0.53, "party": 0.8}, gathering)
+    outcome = run(back_end, BEACH)
+    assert outcome.text == gathering and "probability 0.80" in outcome.sentence
+    assert "Words to replace: party" in back_end.asked[0][-1]["content"]
+
+
 def test_words_to_blame_are_named_and_may_not_be_written():
     back_end = Crowd({ZEBRA: 0.9, "zebra": 0.9}, "A lion drinks at the old waterhole.")
     back_end.banned = []

@@ -166,8 +166,9 @@ async def notice_all(rewriter, rows, options):
         row = {"query": query}
         for key, one in (("own", concept), ("other", rows[(number + len(rows) * 37 // 100) % len(rows)][0])):
             yes = (await notice.look(rewriter, query, [one], memory)).yes
+            seen = bool((await notice.look_closely(rewriter, query, [one], memory)).concepts)
             named = bool(watch({part.strip(): () for part in one.split(",")}).find(query))
-            row |= {key: one, f"{key} yes": yes, f"{key} named": named}
+            row |= {key: one, f"{key} yes": yes, f"{key} seen": seen, f"{key} named": named}
         heard.append(row)
         print(
             f"{number + 1:4}  {row['own yes']:.2f} {row['own']:20}  {row['other yes']:.2f} {row['other']:20}  {query[:60]}",
@@ -181,17 +182,20 @@ async def notice_all(rewriter, rows, options):
 
 
 def noticed(heard, limits) -> str:
-    """A line for each limit: of the rows that imply their concept, and of all, how many are noticed; and false alarms, of those that do not
-    name the other row's concept."""
+    """A line for each limit, and one for what the guard does, which looks at some queries word by word: of the rows that imply their concept,
+    and of all, how many are noticed; and false alarms, of those that do not name the other row's concept."""
     implied, strange = ([row for row in heard if not row[f"{key} named"]] for key in ("own", "other"))
     lines = []
+
+    def line(name, counts):
+        seen, alarms = (sum(counts(row, key) for row in rows) for key, rows in (("own", implied), ("other", strange)))
+        every = f"{seen + len(heard) - len(implied)} of {len(heard)} in all"
+        told = f"noticed {seen} of {len(implied)} that imply it, {every}; false alarms {alarms} of {len(strange)}"
+        lines.append(f"{name}: {told}")
+
     for limit in sorted({*limits}):
-        seen = sum(row["own yes"] >= limit for row in implied)
-        alarms = sum(row["other yes"] >= limit for row in strange)
-        lines.append(
-            f"from {limit:.2f}: noticed {seen} of {len(implied)} that imply it, {seen + len(heard) - len(implied)} of {len(heard)} in all; "
-            f"false alarms {alarms} of {len(strange)}"
-        )
+        line(f"from {limit:.2f}", lambda row, key, limit=limit: row[f"{key} yes"] >= limit)
+    line("as it is", lambda row, key: row[f"{key} seen"])
     return "\n".join(lines)
 
 
