@@ -182,7 +182,7 @@ async def notice_all(rewriter, rows, options):
 
 
 def noticed(heard, limits) -> str:
-    """A line for each limit, and one for what the guard does, which looks at some queries word by word: how many are noticed of the rows that
+    """A line for each limit, and one for what the guard does, which looks at queries word by word: how many are noticed of the rows that
     imply their concept, and of all; and false alarms, of those that do not name the other row's concept."""
     implied, strange = ([row for row in heard if not row[f"{key} named"]] for key in ("own", "other"))
     lines = []
