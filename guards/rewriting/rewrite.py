@@ -269,8 +269,10 @@ class _Asking:
         tried = await self._judged(case, [answer], said)
         if self.seen and not _is_clear(tried[0], case) and isinstance(self.rewriter, DrawingRewriter):
             warm = max(DRAWN_AT, temperature or 0.0)
-            drawn = dict(temperature=warm, drawn_from=[seed * DRAWN + n for n in range(DRAWN)])
-            more = await self.rewriter.draw_all([messages] * DRAWN, banned=[banned] * DRAWN, **drawn)
+            seeds = [seed * DRAWN + n for n in range(DRAWN)]
+            more = await self.rewriter.draw_all(
+                [messages] * DRAWN, temperature=warm, drawn_from=seeds, banned=[banned] * DRAWN
+            )
             self.answers += more
             tried += await self._judged(case, more, said)
         best = max(tried, key=lambda one: _worth(one, case))
