@@ -8,7 +8,6 @@ import contextlib
 import contextvars
 import ctypes
 import gc
-import importlib.util
 import logging
 import os
 import sys
@@ -23,7 +22,6 @@ import torch
 
 from .. import seeds
 from ..host import progress
-from . import gguf_header
 from . import host_local_folder as llm_folder
 from .decoding import (
     BannedWords,
@@ -35,6 +33,7 @@ from .decoding import (
     plain_conversation,
     without_markup,
 )
+from .host_local_folder import needs, size_of
 from .protocol import Answer, RewriterError, verdict
 
 LARGE = 2e9  # bytes of weights in float32 from which they are kept smaller
@@ -105,14 +104,6 @@ def _context(config):
     return int(getattr(text, "max_position_embeddings", 0) or getattr(text, "n_positions", 0) or 2048)
 
 
-def needs(path):
-    """The packages that are missing for a file, as one pip command, or None."""
-    if not path.lower().endswith(".gguf"):
-        return None
-    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
-    return f"{sys.executable} -m pip install {' '.join(missing)}" if missing else None
-
-
 @contextlib.contextmanager
 def _quiet(logging):
     """transformers' progress bars off, as they were afterwards."""
@@ -123,16 +114,6 @@ def _quiet(logging):
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def size_of(path):
-    """How many weights a folder or GGUF file holds, at most; 0 where that cannot be told before it is loaded."""
-    if os.path.isdir(path):
-        return sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".safetensors")) // 2
-    try:
-        return gguf_header.weights(path)
-    except (OSError, ValueError):
-        return 0
 
 
 def make_room(path):

@@ -1,10 +1,13 @@
-"""The language models of the host's ``models/LLM`` folder: which there are, and where each lies."""
+"""The language models of the host's ``models/LLM`` folder: which there are, where each lies, how large it is, and what reads it."""
 
+import importlib.util
 import os
+import sys
 
 import folder_paths
 
 from ..host import folders
+from . import gguf_header
 
 FOLDER = "LLM"
 EMPTY = "(none: put a model into models/LLM)"
@@ -61,3 +64,21 @@ def path_of(name):
 def state(name):
     """What changes when the model's files change."""
     return name, folders.stamp(models().get(name))
+
+
+def needs(path):
+    """The packages that are missing for a file, as one pip command, or None."""
+    if not path.lower().endswith(".gguf"):
+        return None
+    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
+    return f"{sys.executable} -m pip install {' '.join(missing)}" if missing else None
+
+
+def size_of(path):
+    """How many weights a folder or GGUF file holds, at most; 0 where that cannot be told before it is loaded."""
+    if os.path.isdir(path):
+        return sum(entry.stat().st_size for entry in os.scandir(path) if entry.name.endswith(".safetensors")) // 2
+    try:
+        return gguf_header.weights(path)
+    except (OSError, ValueError):
+        return 0
