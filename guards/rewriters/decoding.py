@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from .. import seeds
+
 MOST_BEGINNINGS = 6  # beginnings that are remembered; one of 300 tokens takes some ten megabytes
 CANDIDATES = 64  # tokens that are looked at in each step; the rest cannot be chosen while words are banned
 NUCLEUS = 0.95
@@ -148,7 +150,7 @@ class Drawn:
     ``seed``, so that an answer does not depend on what else is asked at the same time."""
 
     def __init__(self, temperature: float, seed: int):
-        self.temperature, self.numbers = temperature, torch.Generator().manual_seed(seed)
+        self.temperature, self.numbers = temperature, seeds.generator(seed)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         best = (scores[0].float() / self.temperature).topk(min(CANDIDATES, scores.shape[-1]))

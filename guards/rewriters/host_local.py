@@ -405,10 +405,7 @@ class LocalRewriter:
     async def draw_all(self, conversations, *, temperature, drawn_from, banned=()):
         """See `protocol.DrawingRewriter`."""
         with self._told():
-            banned, drawn = (
-                banned or [()] * len(conversations),
-                [Drawn(temperature, seeds.wrap(seed)) for seed in drawn_from],
-            )
+            banned, drawn = (banned or [()] * len(conversations), [Drawn(temperature, seed) for seed in drawn_from])
             return generate_all(load(self.path), conversations, self.max_length, 0.0, 0, banned, drawn)
 
     async def judge(self, messages, *, seed=0):

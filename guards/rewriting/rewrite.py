@@ -63,7 +63,7 @@ EXAMPLES = (  # go with the shipped instruction alone
 )
 DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
 CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
-NEAR = 0.6  # ... where it keeps that share of the query's words
+KEEPS = 0.6  # ... where it keeps that share of the query's words
 WARMER = 0.35  # added to the temperature with each further attempt
 WARMEST = 1.2
 
@@ -326,7 +326,7 @@ class _Asking:
 def _is_clear(attempt: Attempt, case: Case) -> bool:
     """Whether no other answer need be asked for."""
     clear = not attempt.problem and (attempt.yes is None or attempt.yes < CLEAR)
-    return clear and kept(attempt.text, case.query, case.unsaid) >= NEAR
+    return clear and kept(attempt.text, case.query, case.unsaid) >= KEEPS
 
 
 def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, float]:
