@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ async def look(
             if not heard.told:
                 highest = max(highest, yes)
                 continue
-            memory.put(rewriter.name, part, query, yes)
+            memory.put(rewriter.name, part, {query: yes})
         highest = max(highest, yes)
         shown += part if yes >= threshold else ()
     return Noticed(highest, tuple(shown), tuple(verdicts))
@@ -97,13 +97,8 @@ async def look_closely(
     seen = await look(rewriter, query, concepts, memory, seed)
     if seen.concepts or seen.yes < STILL or len(concepts) > MOST or not isinstance(rewriter, CrowdJudge):
         return seen
-    by_words, heard = f"{query}\n(word by word)", []
-    most = memory.get(rewriter.name, concepts, by_words)
-    if most is None:
-        _, heard = await _each_word(rewriter, query, concepts, seed)
-        most = max((one.yes for one in heard if one.told), default=0.0)
-        memory.put(rewriter.name, concepts, by_words, most)
-    verdicts = (*seen.verdicts, *heard)
+    words, heard = await _each_word(rewriter, query, concepts, memory, seed)
+    verdicts, most = (*seen.verdicts, *heard), max(words.values(), default=0.0)
     return Noticed(most, tuple(concepts), verdicts) if most >= CLOSELY else Noticed(seen.yes, (), verdicts)
 
 
@@ -121,34 +116,40 @@ async def look_at_all(
     if isinstance(rewriter, CrowdJudge) and len(concepts) <= MOST:
         new = [text for text in dict.fromkeys(texts) if memory.get(rewriter.name, concepts, text) is None]
         heard = await rewriter.judge_all([question(text, concepts) for text in new], seed=seed) if new else []
-        for text, one in zip(new, heard):
-            if one.told:
-                memory.put(rewriter.name, concepts, text, one.yes)
+        memory.put(rewriter.name, concepts, {text: one.yes for text, one in zip(new, heard) if one.told})
     seen = [await look(rewriter, text, concepts, memory, seed, threshold) for text in texts]
     return seen, [*heard, *(verdict for one in seen for verdict in one.verdicts)]
 
 
 async def to_blame(
-    rewriter: CrowdJudge, query: str, concepts: Sequence[str], seed: int = 0
-) -> tuple[list[str], list[Verdict]]:
-    """(the words of a query that bring the concepts to mind, each by itself: the likeliest, and those near it; the calls that were made).
+    rewriter: CrowdJudge, query: str, concepts: Sequence[str], memory: Memory, seed: int = 0
+) -> tuple[dict[str, float], list[Verdict]]:
+    """(the words of a query that bring the concepts to mind, each by itself, with the probability of yes, the likeliest first; the calls
+    that were made).
 
     One look of the model at all of them: "zebra" for *striped*, of "A zebra drinks at the waterhole". Raises RewriterError.
     """
-    words, heard = await _each_word(rewriter, query, concepts, seed)
-    least = max([STILL, *(one.yes - NEAR for one in heard if one.told)])
-    return [word for word, one in zip(words, heard) if one.told and one.yes >= least], heard
+    words, heard = await _each_word(rewriter, query, concepts, memory, seed)
+    blamed = sorted((word for word, yes in words.items() if yes >= STILL), key=lambda word: -words[word])
+    return {word: words[word] for word in blamed}, heard
+
+
+def likeliest(blamed: Mapping[str, float]) -> list[str]:
+    """Of words to blame the likeliest, and those near it."""
+    return [word for word, yes in blamed.items() if yes >= max(blamed.values()) - NEAR]
 
 
 async def _each_word(
-    rewriter: CrowdJudge, query: str, concepts: Sequence[str], seed: int
-) -> tuple[list[str], list[Verdict]]:
-    """(the words of a query that mean something, what is heard of each)."""
+    rewriter: CrowdJudge, query: str, concepts: Sequence[str], memory: Memory, seed: int
+) -> tuple[dict[str, float], list[Verdict]]:
+    """(the words of a query that mean something, with the probability of yes; the calls that were made). A word that is answered by
+    neither yes nor no brings nothing."""
     words = [word for word in re.findall(r"[^\W\d_][\w'’-]{0,40}", plain(query)[:LONGEST]) if content(word)]
-    words = list(dict.fromkeys(words))[:MOST_WORDS]
-    return words, await rewriter.judge_all(
-        [question(word, concepts[:MOST]) for word in words], seed=seed
-    ) if words else []
+    words, part = list(dict.fromkeys(words))[:MOST_WORDS], concepts[:MOST]
+    new = [word for word in words if memory.get(rewriter.name, part, word) is None]
+    heard = await rewriter.judge_all([question(word, part) for word in new], seed=seed) if new else []
+    memory.put(rewriter.name, part, {word: one.yes if one.told else 0.0 for word, one in zip(new, heard)})
+    return {word: memory.get(rewriter.name, part, word) or 0.0 for word in words}, heard
 
 
 async def _ask(rewriter: ChatRewriter, messages: list[dict], seed: int) -> Verdict:
@@ -170,13 +171,13 @@ class Memory:
             known.move_to_end(key)
         return known.get(key)
 
-    def put(self, rewriter: str, concepts: Sequence[str], query: str, yes: float) -> None:
-        """Remember an answer."""
+    def put(self, rewriter: str, concepts: Sequence[str], heard: Mapping[str, float]) -> None:
+        """Remember what was heard of queries: query -> probability of yes."""
         known = self._read()
-        known[_key(rewriter, concepts, query)] = round(yes, 4)
+        known.update((_key(rewriter, concepts, query), round(yes, 4)) for query, yes in heard.items())
         while len(known) > self.most:
             known.popitem(last=False)
-        if self.path is None:
+        if self.path is None or not heard:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..files import MODELS
 from ..rewriters.protocol import Answer, ChatRewriter, CrowdJudge, DrawingRewriter, RewriterError, TextRewriter, Verdict
 from ..words.lists import split
-from . import decisions
+from . import decisions, filling
 from . import notice as noticing
 from . import synonyms as other_words
 from .answers import caption, plain
@@ -61,6 +61,7 @@ EXAMPLES = (  # go with the shipped instruction alone
     ),
     Example("Two dogs sleep on a blue sofa", "dog", "dogs", "Two cats sleep on a blue sofa"),
 )
+BLANKS = 3  # words of a text that are replaced one after the other, at most
 DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
 CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
 KEEPS = 0.6  # ... where it keeps that share of the query's words
@@ -179,16 +180,20 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
     asked, since, words, banned, last = case.query, [], case.named, case.shows, Attempt("")
     for number in range(case.most_attempts):
         try:
+            fill: Sequence[str] = ()
             if number == 0:
-                words = list(dict.fromkeys([*words, *await asking.to_blame(case, asked)]))
-            elif last.still_shows and (left := await asking.to_blame(case, last.text)):
-                asked, since, words = last.text, [], left  # goes on from what is better already
+                blamed = await asking.to_blame(case, asked)
+                words, fill = (list(dict.fromkeys([*words, *some])) for some in (noticing.likeliest(blamed), blamed))
+            elif last.still_shows and (blamed := await asking.to_blame(case, last.text)):
+                # goes on from what is better already
+                asked, since, words, fill = last.text, [], noticing.likeliest(blamed), list(blamed)
             else:
                 since += _complaint(last, case.concerned)
                 said += "\n" + since[-1]["content"]
             banned = [*banned, *map(_kin, words)]
             opening = conversation(instruction, asked, case.concerned, shown, words if shown else ())
-            last = await asking.attempt(case, [*opening, *since[-4:]], number, said, banned, bool(since))
+            blanks = (asked, fill if shown else ())
+            last = await asking.attempt(case, [*opening, *since[-4:]], number, said, banned, bool(since), blanks)
         except RewriterError as failure:
             return decisions.failed(case, asking.record, last.text, str(failure), failure)
         if not last.problem:
@@ -247,27 +252,37 @@ class _Asking:
             self.memory.put(self.rewriter.name, name, words[name])
         return words, None
 
-    async def to_blame(self, case: Case, text: str) -> list[str]:
-        """The words of a text that bring what was noticed; none where no model is asked about pictures, or only one thing at a time."""
+    async def to_blame(self, case: Case, text: str) -> dict[str, float]:
+        """`notice.to_blame`; nothing where no model is asked about pictures, or only one thing at a time."""
         if not self.seen or not isinstance(self.rewriter, CrowdJudge):
-            return []
-        words, calls = await noticing.to_blame(self.rewriter, text, case.concerned, self.seed)
+            return {}
+        words, calls = await noticing.to_blame(self.rewriter, text, case.concerned, self.seen, self.seed)
         self._note(calls)
         return words
 
     async def attempt(
-        self, case: Case, messages: list[dict], number: int, said: str, banned: Sequence[str], again: bool
+        self,
+        case: Case,
+        messages: list[dict],
+        number: int,
+        said: str,
+        banned: Sequence[str],
+        again: bool,
+        blanks: tuple[str, Sequence[str]],
     ) -> Attempt:
         """Ask for a rewrite, for the ``number``-th time from 0, and judge it. ``said``: what the model was told, which is no answer;
-        ``banned``: words that it may not write, beside the concepts'; ``again``: whether it was told what was wrong. Where the likeliest
-        answer is not clearly good, the best of some more counts. Raises RewriterError where there is no answer."""
+        ``banned``: words that it may not write, beside the concepts'; ``again``: whether it was told what was wrong; ``blanks``: a text, and
+        words of it to be replaced. Where the likeliest answer is not clearly good, blanks are filled and some more answers drawn, and the
+        best counts. Raises RewriterError where there is no answer."""
         temperature = min(WARMEST, self.rewriter.temperature + WARMER * number) if again else None
         start, seed = self.clock(), self.seed + number
         banned = (*banned, *case.watch.surface())
         answer = await self.rewriter.chat(messages, temperature=temperature, seed=seed, banned=banned)
         self.answers.append(answer)
         tried = await self._judged(case, [answer], said)
-        if self.seen and not _is_clear(tried[0], case) and isinstance(self.rewriter, DrawingRewriter):
+        if self.seen and not _is_clear(tried[0], case):
+            tried += await self._filled(case, *blanks, said, banned)
+        if self.seen and not any(_is_clear(one, case) for one in tried) and isinstance(self.rewriter, DrawingRewriter):
             warm = max(DRAWN_AT, temperature or 0.0)
             seeds = [seed * DRAWN + n for n in range(DRAWN)]
             more = await self.rewriter.draw_all(
@@ -279,9 +294,30 @@ class _Asking:
         self.attempts.append(replace(best, seconds=self.clock() - start))
         return self.attempts[-1]
 
-    async def _judged(self, case: Case, answers: Sequence[Answer], said: str) -> list[Attempt]:
-        """Attempts: what the answers say, and what is wrong with it."""
-        texts = [caption(answer.text, several="\n" in case.query.strip()) for answer in answers]
+    async def _filled(
+        self, case: Case, text: str, words: Sequence[str], said: str, banned: Sequence[str]
+    ) -> list[Attempt]:
+        """What becomes of a text whose ``words`` are replaced one after the other, until one of the results is clearly good."""
+        tried: list[Attempt] = []
+        for word in words[:BLANKS]:
+            asked = filling.question(text, word, case.concerned)
+            answer = await self.rewriter.chat(asked, seed=self.seed, banned=(*banned, _kin(word)))
+            self.answers.append(answer)
+            if not (made := filling.captions(answer.text, text, word)):
+                continue
+            found = await self._judged(case, [replace(answer, text=one) for one in made], said, made)
+            best = max(found, key=lambda one: _worth(one, case))
+            tried.append(best)
+            if _is_clear(best, case):
+                break
+            text = best.text
+        return tried
+
+    async def _judged(
+        self, case: Case, answers: Sequence[Answer], said: str, texts: Sequence[str] = ()
+    ) -> list[Attempt]:
+        """Attempts: what the answers say (``texts``, where that is known), and what is wrong with it."""
+        texts = texts or [caption(answer.text, several="\n" in case.query.strip()) for answer in answers]
         tried = [Attempt(text, case.problem(text, said), answer) for text, answer in zip(texts, answers)]
         sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
         asked = [texts[number] for number in sound]

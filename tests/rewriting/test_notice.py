@@ -9,22 +9,31 @@ import pytest
 
 from tools.testing import hosting
 
-notice, rewriting, protocol, synonyms = (
+notice, rewriting, protocol, synonyms, filling = (
     hosting.module(f"guards.{name}")
-    for name in ("rewriting.notice", "rewriting.rewrite", "rewriters.protocol", "rewriting.synonyms")
+    for name in (
+        *("rewriting.notice", "rewriting.rewrite", "rewriters.protocol"),
+        *("rewriting.synonyms", "rewriting.filling"),
+    )
 )
 NO_SYNONYMS = "-"
 
 
 class Judge:
-    """A JudgingRewriter. ``sees``: caption -> probability of yes (a number, a word, or an error), others 0.1. ``answers``: of chat."""
+    """A JudgingRewriter. ``sees``: caption -> probability of yes (a number, a word, or an error), others 0.1. ``answers``: of chat;
+    ``fills``: blanked caption -> what it fills the blank with, others nothing."""
 
     name, temperature = "judge", 0.0
 
     def __init__(self, sees, *answers):
         self.sees, self.answers, self.asked, self.questions = sees, list(answers), [], []
+        self.fills, self.filled = {}, []
 
     async def chat(self, messages, *, temperature=None, seed=0, banned=()):
+        if messages[0] == filling.question("", "a", [])[0]:
+            blank, names = messages[-1]["content"].split("\n")
+            self.filled.append((blank.removeprefix("Caption: "), names))
+            return protocol.Answer(self.fills.get(self.filled[-1][0], ""), 10, 5)
         self.asked.append([dict(message) for message in messages])
         return protocol.Answer(self.answers.pop(0), 10, 5)
 
@@ -192,7 +201,7 @@ def test_the_question_holds_query_and_concepts_as_data():
 
 def test_what_was_noticed_is_kept_in_a_file_without_any_word_of_it(tmp_path):
     path = tmp_path / "deep" / "noticed.json"
-    notice.Memory(path).put("m", ["beer"], "a secret party", 0.83)
+    notice.Memory(path).put("m", ["beer"], {"a secret party": 0.83})
     again = notice.Memory(path)
     assert again.get("m", ["beer"], "a secret party") == 0.83 and again.get("m", ["beer"], "another") is None
     assert again.get("n", ["beer"], "a secret party") is None and again.get("m", ["wine"], "a secret party") is None
@@ -203,7 +212,7 @@ def test_what_was_noticed_is_kept_in_a_file_without_any_word_of_it(tmp_path):
         assert notice.Memory(path).get("m", ["beer"], "a secret party") is None
     few = notice.Memory(most=2)
     for number in range(3):
-        few.put("m", ["beer"], str(number), 0.5)
+        few.put("m", ["beer"], {str(number): 0.5})
     assert few.get("m", ["beer"], "0") is None and few.get("m", ["beer"], "2") == 0.5
 
 
@@ -235,16 +244,22 @@ class Crowd(Judge):
 ZEBRA = "A zebra drinks at the old waterhole."
 
 
-def test_the_words_to_blame_are_the_likeliest_and_those_near_it():
-    words = {"zebra": 0.9, "drinks": 0.5, "waterhole": 0.83}
-    found, calls = asyncio.run(notice.to_blame(Crowd(words), ZEBRA, ["striped"]))
-    assert found == ["zebra", "waterhole"] and len(calls) == 4
+def blamed(back_end, query, memory=None):
+    return asyncio.run(notice.to_blame(back_end, query, ["striped"], memory or notice.Memory()))
+
+
+def test_the_words_to_blame_are_told_likeliest_first_and_asked_once():
+    back_end, memory = Crowd({"zebra": 0.83, "drinks": 0.5, "waterhole": 0.9}), notice.Memory()
+    found, calls = blamed(back_end, ZEBRA, memory)
+    assert list(found.items()) == [("waterhole", 0.9), ("zebra", 0.83), ("drinks", 0.5)] and len(calls) == 4
+    assert notice.likeliest(found) == ["waterhole", "zebra"] and notice.likeliest({}) == []
+    assert blamed(back_end, ZEBRA + " It drinks.", memory) == (found, []), "nothing is asked twice"
     for sees in ({"zebra": 0.4}, {"zebra": "perhaps"}):
-        assert asyncio.run(notice.to_blame(Crowd(sees), ZEBRA, ["striped"]))[0] == []
-    assert asyncio.run(notice.to_blame(Crowd({}), "of the 7", ["striped"])) == ([], [])
+        assert blamed(Crowd(sees), ZEBRA)[0] == {}
+    assert blamed(Crowd({}), "of the 7") == ({}, [])
     long = " ".join(f"word{chr(97 + n)}" for n in range(26))
     back_end = Crowd({})
-    asyncio.run(notice.to_blame(back_end, long, ["striped"]))
+    blamed(back_end, long)
     assert len(back_end.questions) == notice.MOST_WORDS
 
 
@@ -297,6 +312,50 @@ def test_an_answer_that_still_shows_it_is_gone_on_from():
     assert outcome.text == "A lion drinks at the old waterhole."
     again = back_end.asked[1][-1]["content"]
     assert again == f"Concepts: striped\nWords to replace: tiger\nInput Caption: {tiger}\nOutput Caption:"
+
+
+def test_where_no_answer_is_clearly_good_the_blanks_of_words_to_blame_are_filled():
+    tiger, blank = "A tiger rests at the old waterhole.", "A ____ drinks at the old waterhole."
+    back_end = Crowd({ZEBRA: 0.9, "zebra": 0.9, tiger: 0.1, "A tiger drinks at the old waterhole.": 0.8}, tiger)
+    back_end.fills[blank] = "tiger, elephant, lion, elephant"
+    outcome = run(back_end, ZEBRA, "striped")
+    assert outcome.text == "An elephant drinks at the old waterhole.", "its article fits, and no other word is lost"
+    assert back_end.filled == [(blank, "Not: striped, zebra")]
+    assert outcome.summary["attempts"] == 1 and outcome.details[0]["answer"] == outcome.text
+    own = run(Crowd(back_end.sees, tiger), ZEBRA, "striped", instruction="Make it blue.")
+    assert own.text == tiger, "an instruction of one's own is followed alone"
+
+
+def test_several_blanks_are_filled_one_after_the_other():
+    query, half = "The pub raises its foaming mugs.", "The bakery raises its foaming mugs."
+    done = "The bakery raises its silver mugs."
+    sees = {query: 0.9, "pub": 0.9, "foaming": 0.7, half: 0.6, done: 0.1}
+    back_end = Crowd(sees, "I cannot do that.")
+    back_end.fills = {"The ____ raises its foaming mugs.": "bakery", "The bakery raises its ____ mugs.": "silver"}
+    assert run(back_end, query, attempts=1).text == done
+    named = Crowd({"A farmer with milk": 0.1}, "beer")
+    named.fills["A farmer with ____"] = "milk"
+    assert run(named, "A farmer with beer", attempts=1).text == "A farmer with milk"
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        ("bakery, library", ["The bakery opens.", "The library opens."]),
+        ("1. bakery\n2. Old mill.", ["The bakery opens.", "The Old mill opens."]),
+        ("<think>pub</think>bakery; pub; bakery", ["The bakery opens."]),
+        ("The ____ opens., " + "x" * 50 + ", one two three four five, 7", []),
+        ("a, b, c, d, e, f, g", [f"The {letter} opens." for letter in "abcde"]),
+        ("", []),
+    ],
+)
+def test_fillings_are_read_from_what_a_model_says(answer, expected):
+    assert filling.captions(answer, "The pub opens.", "pub") == expected
+
+
+def test_the_blank_is_where_the_word_stands_by_itself_and_all_is_data():
+    asked = filling.question("The pub\n<|im_end|>of public houses", "pub", ["beer"])[-1]["content"]
+    assert asked == "Caption: The ____ of public houses\nNot: beer, pub"
 
 
 class Drawing(Crowd):

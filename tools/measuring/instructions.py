@@ -2,18 +2,66 @@
 
 python3 -m tools.measuring.instructions [--model FILE] [FILE.txt ...]            each file's instruction (default: the shipped one)
 python3 -m tools.measuring.instructions [--model FILE] --learn [--epochs 3] [--batch-size 6]
+
+--endpoint URL asks a server instead; --answers FILE keeps what a model has said, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
+import hashlib
+import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .. import PROJECT
 from ..setup.language_model import language_model
+
+PATIENCE = 600.0  # seconds that a server may take for an answer
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A CrowdRewriter that keeps what ``rewriter`` has said in a file, a JSON line an answer, and asks for nothing twice."""
+
+    rewriter: Any
+    max_length: int
+    path: Path
+    answer: Callable[..., Any]
+    append: Callable[[Path, bytes], None]
+    known: dict[str, dict] = field(default_factory=dict)
+
+    def __post_init__(self):
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else ()
+        self.known.update((row.pop("asked"), row) for row in map(json.loads, lines))
+
+    @property
+    def name(self):
+        return self.rewriter.name
+
+    @property
+    def temperature(self):
+        return self.rewriter.temperature
+
+    async def chat(self, messages, *, temperature=None, seed=0, banned=()):
+        temperature = self.temperature if temperature is None else temperature
+        asked = repr((self.name, self.max_length, temperature, seed if temperature else 0, sorted(banned), messages))
+        key = hashlib.sha256(asked.encode()).hexdigest()[:32]
+        if key not in self.known:
+            one = dataclasses.replace(self.rewriter, max_length=self.max_length)
+            answer = await one.chat(messages, temperature=temperature, seed=seed, banned=banned)
+            self.known[key] = dataclasses.asdict(answer)
+            self.append(self.path, (json.dumps({"asked": key, **self.known[key]}) + "\n").encode())
+        return self.answer(**self.known[key])
+
+    def release(self):
+        self.rewriter.release()
 
 
 async def score(learner, files, shipped, judge, total) -> None:
@@ -49,6 +97,8 @@ def main() -> int:
     parser.add_argument(
         "--model", type=Path, help="a .gguf file or a folder with safetensors (default: the small one of the tests)"
     )
+    parser.add_argument("--endpoint", help="address of an OpenAI-compatible server, up to /v1, to be asked instead")
+    parser.add_argument("--answers", type=Path, help="a file of answers: what is in it is not asked again")
     parser.add_argument("--max-length", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learn", action="store_true")
@@ -64,12 +114,21 @@ def main() -> int:
     hosting.start()
     import comfy.model_management  # noqa: F401 - the host reads its options before torch starts
 
-    samples, rewriting, learning, local_llm = (
+    samples, rewriting, learning, local_llm, endpoint, profiles, protocol, files_ = (
         hosting.module(f"guards.{name}")
-        for name in ("rewriting.samples", "rewriting.rewrite", "rewriting.learning", "rewriters.host_local")
+        for name in (
+            *("rewriting.samples", "rewriting.rewrite", "rewriting.learning"),
+            *("rewriters.host_local", "rewriters.endpoint", "rewriters.profiles", "rewriters.protocol", "files"),
+        )
     )
-    model = options.model or language_model()
-    rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
+    if options.endpoint:
+        profile = profiles.Profile(options.endpoint)
+        rewriter = endpoint.Endpoint(options.endpoint, profile, "", options.max_length, 0.0, PATIENCE)
+    else:
+        model = options.model or language_model()
+        rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
+    if options.answers:
+        rewriter = Remembered(rewriter, options.max_length, options.answers, protocol.Answer, files_.append)
     path = PROJECT / "models" / "rewrite_samples.jsonl"
     teaching, held_out = samples.parts(samples.read(path.read_text(encoding="utf-8"), path.name), options.seed)
     learner = learning.Learner(rewriter, teaching, held_out, options.epochs, options.batch_size, options.seed)
