@@ -279,7 +279,7 @@ class _Asking:
         banned = (*banned, *case.watch.surface())
         answer = await self.rewriter.chat(messages, temperature=temperature, seed=seed, banned=banned)
         self.answers.append(answer)
-        tried = await self._judged(case, [answer], said)
+        tried = await self._judged(case, _captions(case, [answer]), said)
         if self.seen and not _is_clear(tried[0], case):
             tried += await self._filled(case, *blanks, said, banned)
         if self.seen and not any(_is_clear(one, case) for one in tried) and isinstance(self.rewriter, DrawingRewriter):
@@ -289,7 +289,7 @@ class _Asking:
                 [messages] * DRAWN, temperature=warm, drawn_from=seeds, banned=[banned] * DRAWN
             )
             self.answers += more
-            tried += await self._judged(case, more, said)
+            tried += await self._judged(case, _captions(case, more), said)
         best = max(tried, key=lambda one: _worth(one, case))
         self.attempts.append(replace(best, seconds=self.clock() - start))
         return self.attempts[-1]
@@ -301,11 +301,16 @@ class _Asking:
         tried: list[Attempt] = []
         for word in words[:BLANKS]:
             asked = filling.question(text, word, case.concerned)
-            answer = await self.rewriter.chat(asked, seed=self.seed, banned=(*banned, _kin(word)))
-            self.answers.append(answer)
-            if not (made := filling.captions(answer.text, text, word)):
+            try:
+                answer = await self.rewriter.chat(asked, seed=self.seed, banned=(*banned, _kin(word)))
+                self.answers.append(answer)
+                made = [(one, answer) for one in filling.captions(answer.text, text, word)]
+                found = await self._judged(case, made, said)
+            except RewriterError as error:  # the answer that is there may do
+                self.warnings.append(f"the blank of {word!r} could not be filled: {error}")
+                break
+            if not found:
                 continue
-            found = await self._judged(case, [replace(answer, text=one) for one in made], said, made)
             best = max(found, key=lambda one: _worth(one, case))
             tried.append(best)
             if _is_clear(best, case):
@@ -313,14 +318,11 @@ class _Asking:
             text = best.text
         return tried
 
-    async def _judged(
-        self, case: Case, answers: Sequence[Answer], said: str, texts: Sequence[str] = ()
-    ) -> list[Attempt]:
-        """Attempts: what the answers say (``texts``, where that is known), and what is wrong with it."""
-        texts = texts or [caption(answer.text, several="\n" in case.query.strip()) for answer in answers]
-        tried = [Attempt(text, case.problem(text, said), answer) for text, answer in zip(texts, answers)]
+    async def _judged(self, case: Case, made: Sequence[tuple[str, Answer]], said: str) -> list[Attempt]:
+        """Attempts: captions, each with the answer that it comes from, and what is wrong with it."""
+        tried = [Attempt(text, case.problem(text, said), answer) for text, answer in made]
         sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
-        asked = [texts[number] for number in sound]
+        asked = [tried[number].text for number in sound]
         seen = await self._still(asked, case.concerned) if sound else []
         for number, one in zip(sound, seen):
             names = ", ".join(map(plain, one.concepts))
@@ -357,6 +359,12 @@ class _Asking:
     def _note(self, calls: Sequence[Verdict]) -> None:
         self.looks += [verdict.answer for verdict in calls]
         self.answers += [verdict.answer for verdict in calls]
+
+
+def _captions(case: Case, answers: Sequence[Answer]) -> list[tuple[str, Answer]]:
+    """The caption that each answer holds, with the answer."""
+    several = "\n" in case.query.strip()
+    return [(caption(answer.text, several=several), answer) for answer in answers]
 
 
 def _is_clear(attempt: Attempt, case: Case) -> bool:

@@ -338,6 +338,17 @@ def test_several_blanks_are_filled_one_after_the_other():
     assert run(named, "A farmer with beer", attempts=1).text == "A farmer with milk"
 
 
+def test_a_back_end_that_fills_no_blank_loses_no_answer():
+    class Tired(Crowd):
+        async def chat(self, messages, **options):
+            if messages[0] == filling.question("", "a", [])[0]:
+                raise protocol.RewriterError("too busy")
+            return await super().chat(messages, **options)
+
+    outcome = run(Tired({ZEBRA: 0.9, "zebra": 0.9, LION: 0.4}, LION), ZEBRA, "striped")
+    assert outcome.text == LION and "'zebra' could not be filled: too busy" in outcome.details[-1]["warning"]
+
+
 @pytest.mark.parametrize(
     "answer, expected",
     [
