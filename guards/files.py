@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -107,3 +108,8 @@ def _replace(source: str, target: str) -> None:
             if time.monotonic() >= end:
                 raise
             time.sleep(0.02)
+
+
+def append_row(path: str | os.PathLike, row: object) -> None:
+    """Append a row of JSON, as `append` does."""
+    append(path, (json.dumps(row, ensure_ascii=False) + "\n").encode())

@@ -3,8 +3,8 @@
 from comfy_api.latest import io, ui
 
 from ..guards.host import checks, progress
-from ..guards.rewriting import host_learning as learning
-from ..guards.rewriting import host_samples as sample_folder
+from ..guards.instructions import host as learning
+from ..guards.instructions import host_samples as sample_folder
 
 
 class GuardLearnInstruction(io.ComfyNode):

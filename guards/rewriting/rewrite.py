@@ -2,26 +2,25 @@
 
 Ni et al., "ORES: Open-vocabulary Responsible Visual Synthesis", AAAI 2024 (arXiv 2308.13785), stage 1. The paper takes the language
 model's answer as it is; here it is cleaned, checked and asked for again, and where nothing helps the graph stops, the words go, or the
-query passes with a warning. This file asks; what is heard is judged in `decisions`.
+query passes with a warning. This file says when to ask; `asking` asks, and what is heard is judged in `decisions`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..files import MODELS
-from ..rewriters.protocol import Answer, ChatRewriter, CrowdJudge, DrawingRewriter, RewriterError, TextRewriter, Verdict
+from ..rewriters.protocol import ChatRewriter, RewriterError, TextRewriter
 from ..words.lists import split
-from . import decisions, filling
+from . import decisions
 from . import notice as noticing
 from . import synonyms as other_words
-from .answers import caption, plain
+from .answers import plain
+from .asking import Asking, Wanted, kin
 from .decisions import ON_FAILURE, Attempt, Case, Outcome, Record, RewriteBlocked
-from .refusals import kept
 
 __all__ = ["ON_FAILURE", "Outcome", "RewriteBlocked", "conversation", "forbidden", "rewrite", "shipped_instruction"]
 INSTRUCTION = MODELS / "rewrite_instruction.txt"
@@ -61,12 +60,6 @@ EXAMPLES = (  # go with the shipped instruction alone
     ),
     Example("Two dogs sleep on a blue sofa", "dog", "dogs", "Two cats sleep on a blue sofa"),
 )
-BLANKS = 3  # words of a text that are replaced one after the other, at most
-DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
-CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
-KEEPS = 0.6  # ... where it keeps that share of the query's words
-WARMER = 0.35  # added to the temperature with each further attempt
-WARMEST = 1.2
 
 
 def shipped_instruction(path: Path = INSTRUCTION) -> str:
@@ -139,7 +132,7 @@ async def rewrite(
         words = {name: other_words.Words() for name in names}
         return _by_rules(rewriter, Case(query, words, rewriter.name, on_failure, attempts), clock)
     by_model = notice == noticing.MODEL
-    asking = _Asking(rewriter, seed, memory or other_words.Memory(), progress, clock)
+    asking = Asking(rewriter, seed, memory or other_words.Memory(), progress, clock)
     asking.seen = (seen or noticing.Memory()) if by_model else None
     words, error = await asking.synonyms(names)
     case = Case(query, words, rewriter.name, on_failure, attempts, hinted=not by_model)
@@ -157,7 +150,7 @@ def _by_rules(rewriter: TextRewriter, case: Case, clock: Callable[[], float]) ->
     return decisions.failed(case, record, text, problem) if problem else decisions.rewritten(case, record, text)
 
 
-async def _by_model(case: Case, asking: _Asking, instruction: str, error: RewriterError | None) -> Outcome:
+async def _by_model(case: Case, asking: Asking, instruction: str, error: RewriterError | None) -> Outcome:
     """What a language model makes of the query, asked again until it is acceptable. ``instruction``: empty for the shipped one.
     ``error``: synonyms could not be asked for."""
     if not case.hits:
@@ -190,20 +183,16 @@ async def _by_model(case: Case, asking: _Asking, instruction: str, error: Rewrit
             else:
                 since += _complaint(last, case.concerned)
                 said += "\n" + since[-1]["content"]
-            banned = [*banned, *map(_kin, words)]
+            banned = [*banned, *map(kin, words)]
             opening = conversation(instruction, asked, case.concerned, shown, words if shown else ())
-            blanks = (asked, fill if shown else ())
-            last = await asking.attempt(case, [*opening, *since[-4:]], number, said, banned, bool(since), blanks)
+            never = (*banned, *case.watch.surface())
+            wanted = Wanted([*opening, *since[-4:]], number, bool(since), said, never, asked, fill if shown else ())
+            last = await asking.attempt(case, wanted)
         except RewriterError as failure:
             return decisions.failed(case, asking.record, last.text, str(failure), failure)
         if not last.problem:
             return decisions.rewritten(case, asking.record, last.text)
     return decisions.failed(case, asking.record, last.text, last.problem)
-
-
-def _kin(word: str) -> str:
-    """A word and what is made from it, as `decoding.BannedWords` takes it: a model that may not write *Gargantuan* wrote *Gargantious*."""
-    return word if len(word) < 5 else f"{word[: (2 * len(word) + 2) // 3]}*"
 
 
 def _complaint(attempt: Attempt, concepts: Sequence[str]) -> list[dict]:
@@ -213,169 +202,3 @@ def _complaint(attempt: Attempt, concepts: Sequence[str]) -> list[dict]:
         "Put quite another thing in the place of what brings it to mind, and keep the other words. Answer with the new caption only."
     )
     return [{"role": "assistant", "content": attempt.text[:400] or "(nothing)"}, {"role": "user", "content": asked}]
-
-
-class _Asking:
-    """The calls to one language model in one rewrite, and the record of them."""
-
-    def __init__(
-        self,
-        rewriter: ChatRewriter,
-        seed: int,
-        memory: other_words.Memory,
-        progress: Callable[[int, int], None],
-        clock: Callable[[], float],
-    ):
-        self.rewriter, self.seed, self.memory, self.progress, self.clock = rewriter, seed, memory, progress, clock
-        self.started, self.attempts, self.answers, self.warnings, self.looks = clock(), [], [], [], []
-        self.seen: noticing.Memory | None = None  # where the model is asked what pictures show
-
-    @property
-    def record(self) -> Record:
-        """What was asked until now."""
-        seconds = self.clock() - self.started
-        return Record(tuple(self.attempts), tuple(self.answers), tuple(self.warnings), seconds, tuple(self.looks))
-
-    async def synonyms(self, names: Sequence[str]) -> tuple[dict[str, other_words.Words], RewriterError | None]:
-        """(each concept's other words, the error of a back end that does not answer). One call for each that was never asked."""
-        remembered = {name: self.memory.get(self.rewriter.name, name) for name in names}
-        words = {name: known or other_words.Words() for name, known in remembered.items()}
-        new = [name for name, known in remembered.items() if known is None]
-        for number, name in enumerate(new):
-            self.progress(number, len(new) + 1)
-            try:
-                words[name], answer = await other_words.ask(self.rewriter, name, self.seed)
-            except RewriterError as error:
-                self.warnings.append(f"synonyms of {name!r} could not be asked for: {error}")
-                return words, error
-            self.answers.append(answer)
-            self.memory.put(self.rewriter.name, name, words[name])
-        return words, None
-
-    async def to_blame(self, case: Case, text: str) -> dict[str, float]:
-        """`notice.to_blame`; nothing where no model is asked about pictures, or only one thing at a time."""
-        if not self.seen or not isinstance(self.rewriter, CrowdJudge):
-            return {}
-        words, calls = await noticing.to_blame(self.rewriter, text, case.concerned, self.seen, self.seed)
-        self._note(calls)
-        return words
-
-    async def attempt(
-        self,
-        case: Case,
-        messages: list[dict],
-        number: int,
-        said: str,
-        banned: Sequence[str],
-        again: bool,
-        blanks: tuple[str, Sequence[str]],
-    ) -> Attempt:
-        """Ask for a rewrite, for the ``number``-th time from 0, and judge it. ``said``: what the model was told, which is no answer;
-        ``banned``: words that it may not write, beside the concepts'; ``again``: whether it was told what was wrong; ``blanks``: a text, and
-        words of it to be replaced. Where the likeliest answer is not clearly good, blanks are filled and some more answers drawn, and the
-        best counts. Raises RewriterError where there is no answer."""
-        temperature = min(WARMEST, self.rewriter.temperature + WARMER * number) if again else None
-        start, seed = self.clock(), self.seed + number
-        banned = (*banned, *case.watch.surface())
-        answer = await self.rewriter.chat(messages, temperature=temperature, seed=seed, banned=banned)
-        self.answers.append(answer)
-        tried = await self._judged(case, _captions(case, [answer]), said)
-        if self.seen and not _is_clear(tried[0], case):
-            tried += await self._filled(case, *blanks, said, banned)
-        if self.seen and not any(_is_clear(one, case) for one in tried) and isinstance(self.rewriter, DrawingRewriter):
-            warm = max(DRAWN_AT, temperature or 0.0)
-            seeds = [seed * DRAWN + n for n in range(DRAWN)]
-            more = await self.rewriter.draw_all(
-                [messages] * DRAWN, temperature=warm, drawn_from=seeds, banned=[banned] * DRAWN
-            )
-            self.answers += more
-            tried += await self._judged(case, _captions(case, more), said)
-        best = max(tried, key=lambda one: _worth(one, case))
-        self.attempts.append(replace(best, seconds=self.clock() - start))
-        return self.attempts[-1]
-
-    async def _filled(
-        self, case: Case, text: str, words: Sequence[str], said: str, banned: Sequence[str]
-    ) -> list[Attempt]:
-        """What becomes of a text whose ``words`` are replaced one after the other, until one of the results is clearly good."""
-        tried: list[Attempt] = []
-        for word in words[:BLANKS]:
-            asked = filling.question(text, word, case.concerned)
-            try:
-                answer = await self.rewriter.chat(asked, seed=self.seed, banned=(*banned, _kin(word)))
-                self.answers.append(answer)
-                made = [(one, answer) for one in filling.captions(answer.text, text, word)]
-                found = await self._judged(case, made, said)
-            except RewriterError as error:  # the answer that is there may do
-                self.warnings.append(f"the blank of {word!r} could not be filled: {error}")
-                break
-            if not found:
-                continue
-            best = max(found, key=lambda one: _worth(one, case))
-            tried.append(best)
-            if _is_clear(best, case):
-                break
-            text = best.text
-        return tried
-
-    async def _judged(self, case: Case, made: Sequence[tuple[str, Answer]], said: str) -> list[Attempt]:
-        """Attempts: captions, each with the answer that it comes from, and what is wrong with it."""
-        tried = [Attempt(text, case.problem(text, said), answer) for text, answer in made]
-        sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
-        asked = [tried[number].text for number in sound]
-        seen = await self._still(asked, case.concerned) if sound else []
-        for number, one in zip(sound, seen):
-            names = ", ".join(map(plain, one.concepts))
-            problem = f"its picture would still show {names} (probability {one.yes:.2f})" if names else ""
-            tried[number] = replace(tried[number], problem=problem, yes=one.yes)
-        return tried
-
-    async def look(self, case: Case) -> Case:
-        """The case with what the model sees in its picture. Raises RewriterError where it is not told and on_failure is block."""
-        if not self.seen:
-            return case
-        try:
-            seen = await noticing.look_closely(self.rewriter, case.query, list(case.words), self.seen, self.seed)
-            self._heard([seen], seen.verdicts)
-            return replace(case, seen=seen)
-        except RewriterError as error:
-            if case.on_failure == "block":
-                raise
-            self.warnings.append(f"what the picture shows could not be asked for: {error}")
-            return case
-
-    async def _still(self, texts: Sequence[str], concepts: Sequence[str]) -> list[noticing.Noticed]:
-        assert self.seen is not None  # nobody asks where nothing is noticed
-        memory, limit = self.seen, noticing.STILL
-        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, memory, self.seed, limit)
-        self._heard(seen, calls)
-        return seen
-
-    def _heard(self, seen: Sequence[noticing.Noticed], calls: Sequence[Verdict]) -> None:
-        self._note(calls)
-        if not all(verdict.told for one in seen for verdict in one.verdicts):
-            self.warnings.append("the model answered neither yes nor no when it was asked what a picture shows")
-
-    def _note(self, calls: Sequence[Verdict]) -> None:
-        self.looks += [verdict.answer for verdict in calls]
-        self.answers += [verdict.answer for verdict in calls]
-
-
-def _captions(case: Case, answers: Sequence[Answer]) -> list[tuple[str, Answer]]:
-    """The caption that each answer holds, with the answer."""
-    several = "\n" in case.query.strip()
-    return [(caption(answer.text, several=several), answer) for answer in answers]
-
-
-def _is_clear(attempt: Attempt, case: Case) -> bool:
-    """Whether no other answer need be asked for."""
-    clear = not attempt.problem and (attempt.yes is None or attempt.yes < CLEAR)
-    return clear and kept(attempt.text, case.query, case.unsaid) >= KEEPS
-
-
-def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, float]:
-    """What makes an attempt better than another: that it can be used; that at most its picture is wrong; what it keeps, and how far from
-    the concept it is."""
-    yes = attempt.yes if attempt.yes is not None else float(bool(attempt.problem))
-    far = kept(attempt.text, case.query, case.unsaid) - 2 * yes
-    return not attempt.problem, not attempt.problem or attempt.still_shows, far

@@ -168,6 +168,6 @@ def test_samples_for_learning_can_be_asked_about_too(tmp_path):
         {"caption": "a house", "concepts": ["beer"], "references": ["a house"]},
     ]
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    samples = hosting.module("guards.rewriting.samples")
+    samples = hosting.module("guards.instructions.samples")
     assert rewrite_table._rows(samples, path) == [("beer, ale", "", "a pub")]
     assert len(rewrite_table._rows(samples, rewrite_table.DEFAULT)) == 100

@@ -27,7 +27,7 @@ FLOORS = (  # each floor may import the floors below it, no room may import a ne
     {"host"},
     {"sld", "intervention", "rewriters", "feedback", "demo", "training", "local"},
     {"rewriting", "directions", "inversion", "distillation", "judging"},
-    {"inhibitors", "erasing"},
+    {"inhibitors", "erasing", "instructions"},
     {"tokens", "concepts"},
     {"policy"},
 )

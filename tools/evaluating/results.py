@@ -81,7 +81,7 @@ class Store:
         """Append a line; it is on the disk when this returns. Raises StoppedError where it cannot be, and leaves the file whole."""
         line = {"format": FORMAT, **line}
         try:
-            files.append(self.path, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+            files.append_row(self.path, line)
         except OSError as error:
             raise self._no_room(error) from error
         self._take(line)

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from guards import files
+
 from .. import PROJECT
 from ..setup.language_model import language_model
 
@@ -34,7 +36,6 @@ class Remembered:
     max_length: int
     path: Path
     answer: Callable[..., Any]
-    append: Callable[[Path, bytes], None]
     known: dict[str, dict] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -57,16 +58,16 @@ class Remembered:
             one = dataclasses.replace(self.rewriter, max_length=self.max_length)
             answer = await one.chat(messages, temperature=temperature, seed=seed, banned=banned)
             self.known[key] = dataclasses.asdict(answer)
-            self.append(self.path, (json.dumps({"asked": key, **self.known[key]}) + "\n").encode())
+            files.append_row(self.path, {"asked": key, **self.known[key]})
         return self.answer(**self.known[key])
 
     def release(self):
         self.rewriter.release()
 
 
-async def score(learner, files, shipped, judge, total) -> None:
+async def score(learner, own, shipped, judge, total) -> None:
     """The score of each instruction, and what the model made of each sample."""
-    for name, text in files or [("the shipped instruction", shipped)]:
+    for name, text in own or [("the shipped instruction", shipped)]:
         made = await learner.rewrites(text, learner.held_out)
         judged = [judge(sample, one) for sample, one in zip(learner.held_out, made)]
         result = total(judged)
@@ -114,11 +115,11 @@ def main() -> int:
     hosting.start()
     import comfy.model_management  # noqa: F401 - the host reads its options before torch starts
 
-    samples, rewriting, learning, local_llm, endpoint, profiles, protocol, files_ = (
+    samples, rewriting, learning, local_llm, endpoint, profiles, protocol = (
         hosting.module(f"guards.{name}")
         for name in (
-            *("rewriting.samples", "rewriting.rewrite", "rewriting.learning"),
-            *("rewriters.host_local", "rewriters.endpoint", "rewriters.profiles", "rewriters.protocol", "files"),
+            *("instructions.samples", "rewriting.rewrite", "instructions.learning"),
+            *("rewriters.host_local", "rewriters.endpoint", "rewriters.profiles", "rewriters.protocol"),
         )
     )
     if options.endpoint:
@@ -128,16 +129,16 @@ def main() -> int:
         model = options.model or language_model()
         rewriter = local_llm.LocalRewriter(str(model), model.name, options.max_length, 0.0, keep_loaded=True)
     if options.answers:
-        rewriter = Remembered(rewriter, options.max_length, options.answers, protocol.Answer, files_.append)
+        rewriter = Remembered(rewriter, options.max_length, options.answers, protocol.Answer)
     path = PROJECT / "models" / "rewrite_samples.jsonl"
     teaching, held_out = samples.parts(samples.read(path.read_text(encoding="utf-8"), path.name), options.seed)
     learner = learning.Learner(rewriter, teaching, held_out, options.epochs, options.batch_size, options.seed)
     shipped = rewriting.shipped_instruction()
-    files = [(file.name, rewriting.shipped_instruction(file)) for file in options.files]
+    own = [(file.name, rewriting.shipped_instruction(file)) for file in options.files]
     asyncio.run(
         learn(learner, shipped, learning.report)
         if options.learn
-        else score(learner, files, shipped, learning.judge, learning.total)
+        else score(learner, own, shipped, learning.judge, learning.total)
     )
     return 0
 

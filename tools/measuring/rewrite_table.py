@@ -12,6 +12,8 @@ import statistics
 import time
 from pathlib import Path
 
+from guards import files
+
 from .. import PROJECT
 from ..setup import fetch_model
 from ..setup.language_model import language_model
@@ -120,8 +122,7 @@ async def rewrite_all(rewriter, rows, options):
             flush=True,
         )
         if options.out:
-            with open(options.out, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            files.append_row(options.out, row)
 
     todo = [(number, row) for number, row in enumerate(rows, 1) if number not in made]
     if options.together > 1:
@@ -175,8 +176,7 @@ async def notice_all(rewriter, rows, options):
             flush=True,
         )
         if options.out:
-            with open(options.out, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            files.append_row(options.out, row)
     seconds = (time.monotonic() - start) / max(1, 2 * len(rows))
     print(f"\n{noticed(heard, (*FROM, notice.THRESHOLD))}\n{seconds:.1f} s a question")
 
@@ -255,7 +255,7 @@ def main() -> int:
     import comfy.model_management  # noqa: F401 - the host reads its options before torch starts
     import torch
 
-    samples, local_llm = hosting.module("guards.rewriting.samples"), hosting.module("guards.rewriters.host_local")
+    samples, local_llm = hosting.module("guards.instructions.samples"), hosting.module("guards.rewriters.host_local")
     rows = _rows(samples, options.data)[: options.rows]
     model = (
         fetch_model.place_of(options.model)

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from guards import files
+
 from ..testing import hosting, policies
 from . import ideas
 from .maker import World
@@ -109,8 +111,7 @@ class Team:
                 break
             done.append(self._one(number))
             if self.rows is not None:
-                with open(self.rows, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(done[-1]) + "\n")
+                files.append_row(self.rows, done[-1])
         return done
 
     def _one(self, number: int) -> dict:

@@ -19,6 +19,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from guards import files
+
 from .. import PROJECT
 from ..testing import hosting
 from . import attempts, furnish, ideas
@@ -137,8 +139,7 @@ def main() -> int:
                 if time.monotonic() > until:
                     break
                 rows.append(compare(name, graph, free, held, oracle, forbidden))
-                with open(options.rows, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
+                files.append_row(options.rows, rows[-1])
     print(report(rows))
     return any(row["with"] not in ("ran", "") for row in rows)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tools.testing import hosting
 
-samples = hosting.module("guards.rewriting.samples")
+samples = hosting.module("guards.instructions.samples")
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
 TEXT = """Input Caption: a photo of a plum
 Concept: purple, round
@@ -90,7 +90,7 @@ def test_the_shipped_samples_teach_and_hold_out_and_keep_their_own_rules():
     for sample in found:
         guard = watch({concept: () for concept in sample.concepts})
         assert len(sample.references) == 3 and not [text for text in sample.references if guard.find(text)]
-    implying = hosting.module("guards.rewriting.learning").implying
+    implying = hosting.module("guards.instructions.learning").implying
     for part in teaching, held:
         unnamed = [s for s in part if not watch({concept: () for concept in s.concepts}).find(s.caption)]
         assert [s for s in unnamed if s.caption in s.references], "some have nothing to do with their concepts"

@@ -6,10 +6,10 @@ import comfy.model_management as management
 
 from ..host import progress
 from ..rewriters.protocol import ChatRewriter, RewriterError
+from ..rewriting.rewrite import shipped_instruction
 from . import host_samples as sample_folder
 from . import learning
 from . import samples as sample_files
-from .rewrite import shipped_instruction
 
 HELD_OUT = "held-out samples"
 

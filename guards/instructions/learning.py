@@ -18,10 +18,10 @@ from typing import Any, cast
 
 from .. import seeds
 from ..rewriters.protocol import BoundedRewriter, ChatRewriter, CrowdRewriter
+from ..rewriting.answers import caption, fault, plain, without_thinking
+from ..rewriting.rewrite import conversation
 from ..words.forms import STOP_WORDS
 from ..words.watch import fold, tokens, watch
-from .answers import caption, fault, plain, without_thinking
-from .rewrite import conversation
 from .samples import Sample
 
 LONGEST = 4000  # characters of an instruction

@@ -4,7 +4,7 @@ import pytest
 
 from tools.testing import hosting, llms
 
-instruction, samples = hosting.module("guards.rewriting.learning"), hosting.module("guards.rewriting.samples")
+instruction, samples = hosting.module("guards.instructions.learning"), hosting.module("guards.instructions.samples")
 Sample = samples.Sample
 TEACHING = [Sample(f"a dog in picture {n}", ("dog",), (f"a cat in picture {n}",)) for n in range(8)]
 HELD = [Sample("a dog on a sofa", ("dog",), ("a cat on a sofa",)), Sample("a red barn", ("cow",), ("a red barn",))]

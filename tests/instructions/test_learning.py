@@ -31,7 +31,7 @@ def samples(host, tmp_path_factory):
     (place / "picture.png").write_bytes(b"")
     before = folder_paths.folder_names_and_paths.get("concept_guards_samples")
     folder_paths.folder_names_and_paths["concept_guards_samples"] = ([str(place)], set())
-    yield hosting.module("guards.rewriting.host_samples")
+    yield hosting.module("guards.instructions.host_samples")
     folder_paths.folder_names_and_paths.pop("concept_guards_samples")
     if before is not None:
         folder_paths.folder_names_and_paths["concept_guards_samples"] = before
@@ -41,7 +41,7 @@ def samples(host, tmp_path_factory):
 def learn(samples):
     def run(rewriter, name="mine.txt", epochs=1, batch_size=6, seed=0, **more):
         learned = llms.run(
-            hosting.module("guards.rewriting.host_learning").learn(rewriter, name, epochs, batch_size, seed, **more)
+            hosting.module("guards.instructions.host").learn(rewriter, name, epochs, batch_size, seed, **more)
         )
         return learned.instruction, learned.report
 
@@ -134,7 +134,7 @@ def test_a_back_end_that_fails_keeps_the_best_so_far_and_before_that_it_raises(l
 
 
 def test_what_cannot_be_used_is_named(learn):
-    sample_error = hosting.module("guards.rewriting.samples").SampleError
+    sample_error = hosting.module("guards.instructions.samples").SampleError
     with pytest.raises(sample_error, match="broken.jsonl, line 1"):
         learn(llms.Scripted(model), "broken.jsonl")
     with pytest.raises(sample_error, match="latin.txt is no UTF-8 text"):

@@ -1,0 +1,196 @@
+"""The calls to one language model in one rewrite: what is asked, how often, and which of several answers is the best.
+
+What is heard is judged in `decisions`; `rewrite` says when to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..rewriters.protocol import Answer, ChatRewriter, CrowdJudge, DrawingRewriter, RewriterError, Verdict
+from . import filling
+from . import notice as noticing
+from . import synonyms as other_words
+from .answers import caption, plain
+from .decisions import Attempt, Case, Record
+from .refusals import kept
+
+BLANKS = 3  # words of a text that are replaced one after the other, at most
+DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
+CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
+KEEPS = 0.6  # ... where it keeps that share of the query's words
+WARMER = 0.35  # added to the temperature with each further attempt
+WARMEST = 1.2
+
+
+def kin(word: str) -> str:
+    """A word and what is made from it, as `decoding.BannedWords` takes it: a model that may not write *Gargantuan* wrote *Gargantious*."""
+    return word if len(word) < 5 else f"{word[: (2 * len(word) + 2) // 3]}*"
+
+
+class Wanted(NamedTuple):
+    """What an attempt asks for: the ``number``-th from 0; ``again``: whether the model was told what was wrong; ``said``: what it was told,
+    which is no answer; ``banned``: what it may not write; ``text``: what is rewritten, and its words to ``replace``, likeliest first."""
+
+    messages: list[dict]
+    number: int
+    again: bool
+    said: str
+    banned: Sequence[str]
+    text: str
+    replace: Sequence[str]
+
+
+class Asking:
+    """The calls to one language model in one rewrite, and the record of them."""
+
+    def __init__(
+        self,
+        rewriter: ChatRewriter,
+        seed: int,
+        memory: other_words.Memory,
+        progress: Callable[[int, int], None],
+        clock: Callable[[], float],
+    ):
+        self.rewriter, self.seed, self.memory, self.progress, self.clock = rewriter, seed, memory, progress, clock
+        self.started, self.attempts, self.answers, self.warnings, self.looks = clock(), [], [], [], []
+        self.seen: noticing.Memory | None = None  # where the model is asked what pictures show
+
+    @property
+    def record(self) -> Record:
+        """What was asked until now."""
+        seconds = self.clock() - self.started
+        return Record(tuple(self.attempts), tuple(self.answers), tuple(self.warnings), seconds, tuple(self.looks))
+
+    async def synonyms(self, names: Sequence[str]) -> tuple[dict[str, other_words.Words], RewriterError | None]:
+        """(each concept's other words, the error of a back end that does not answer). One call for each that was never asked."""
+        remembered = {name: self.memory.get(self.rewriter.name, name) for name in names}
+        words = {name: known or other_words.Words() for name, known in remembered.items()}
+        new = [name for name, known in remembered.items() if known is None]
+        for number, name in enumerate(new):
+            self.progress(number, len(new) + 1)
+            try:
+                words[name], answer = await other_words.ask(self.rewriter, name, self.seed)
+            except RewriterError as error:
+                self.warnings.append(f"synonyms of {name!r} could not be asked for: {error}")
+                return words, error
+            self.answers.append(answer)
+            self.memory.put(self.rewriter.name, name, words[name])
+        return words, None
+
+    async def to_blame(self, case: Case, text: str) -> dict[str, float]:
+        """`notice.to_blame`; nothing where no model is asked about pictures, or only one thing at a time."""
+        if not self.seen or not isinstance(self.rewriter, CrowdJudge):
+            return {}
+        words, calls = await noticing.to_blame(self.rewriter, text, case.concerned, self.seen, self.seed)
+        self._note(calls)
+        return words
+
+    async def attempt(self, case: Case, wanted: Wanted) -> Attempt:
+        """Ask for a rewrite and judge it. Where the likeliest answer is not clearly good, blanks are filled and some more answers drawn;
+        the best counts. Raises RewriterError where there is no answer."""
+        warmer = min(WARMEST, self.rewriter.temperature + WARMER * wanted.number) if wanted.again else None
+        start, seed, banned = self.clock(), self.seed + wanted.number, wanted.banned
+        answer = await self.rewriter.chat(wanted.messages, temperature=warmer, seed=seed, banned=banned)
+        self.answers.append(answer)
+        tried = await self._judged(case, _captions(case, [answer]), wanted.said)
+        if self.seen and not _is_clear(tried[0], case):
+            tried += await self._filled(case, wanted)
+        if self.seen and not any(_is_clear(one, case) for one in tried) and isinstance(self.rewriter, DrawingRewriter):
+            more = await self.rewriter.draw_all(
+                [wanted.messages] * DRAWN,
+                temperature=max(DRAWN_AT, warmer or 0.0),
+                drawn_from=[seed * DRAWN + n for n in range(DRAWN)],
+                banned=[banned] * DRAWN,
+            )
+            self.answers += more
+            tried += await self._judged(case, _captions(case, more), wanted.said)
+        best = max(tried, key=lambda one: _worth(one, case))
+        self.attempts.append(replace(best, seconds=self.clock() - start))
+        return self.attempts[-1]
+
+    async def _filled(self, case: Case, wanted: Wanted) -> list[Attempt]:
+        """What becomes of a text whose words are replaced one after the other, until one of the results is clearly good."""
+        text, tried = wanted.text, []
+        for word in wanted.replace[:BLANKS]:
+            asked, banned = filling.question(text, word, case.concerned), (*wanted.banned, kin(word))
+            try:
+                answer = await self.rewriter.chat(asked, seed=self.seed, banned=banned)
+                self.answers.append(answer)
+                made = [(one, answer) for one in filling.captions(answer.text, text, word)]
+                found = await self._judged(case, made, wanted.said)
+            except RewriterError as error:  # the answer that is there may do
+                self.warnings.append(f"the blank of {word!r} could not be filled: {error}")
+                break
+            if not found:
+                continue
+            best = max(found, key=lambda one: _worth(one, case))
+            tried.append(best)
+            if _is_clear(best, case):
+                break
+            text = best.text
+        return tried
+
+    async def _judged(self, case: Case, made: Sequence[tuple[str, Answer]], said: str) -> list[Attempt]:
+        """Attempts: captions, each with the answer that it comes from, and what is wrong with it."""
+        tried = [Attempt(text, case.problem(text, said), answer) for text, answer in made]
+        sound = [number for number, one in enumerate(tried) if not one.problem] if self.seen else []
+        asked = [tried[number].text for number in sound]
+        seen = await self._still(asked, case.concerned) if sound else []
+        for number, one in zip(sound, seen):
+            names = ", ".join(map(plain, one.concepts))
+            problem = f"its picture would still show {names} (probability {one.yes:.2f})" if names else ""
+            tried[number] = replace(tried[number], problem=problem, yes=one.yes)
+        return tried
+
+    async def look(self, case: Case) -> Case:
+        """The case with what the model sees in its picture. Raises RewriterError where it is not told and on_failure is block."""
+        if not self.seen:
+            return case
+        try:
+            seen = await noticing.look_closely(self.rewriter, case.query, list(case.words), self.seen, self.seed)
+            self._heard([seen], seen.verdicts)
+            return replace(case, seen=seen)
+        except RewriterError as error:
+            if case.on_failure == "block":
+                raise
+            self.warnings.append(f"what the picture shows could not be asked for: {error}")
+            return case
+
+    async def _still(self, texts: Sequence[str], concepts: Sequence[str]) -> list[noticing.Noticed]:
+        assert self.seen is not None  # nobody asks where nothing is noticed
+        memory, limit = self.seen, noticing.STILL
+        seen, calls = await noticing.look_at_all(self.rewriter, texts, concepts, memory, self.seed, limit)
+        self._heard(seen, calls)
+        return seen
+
+    def _heard(self, seen: Sequence[noticing.Noticed], calls: Sequence[Verdict]) -> None:
+        self._note(calls)
+        if not all(verdict.told for one in seen for verdict in one.verdicts):
+            self.warnings.append("the model answered neither yes nor no when it was asked what a picture shows")
+
+    def _note(self, calls: Sequence[Verdict]) -> None:
+        self.looks += [verdict.answer for verdict in calls]
+        self.answers += [verdict.answer for verdict in calls]
+
+
+def _captions(case: Case, answers: Sequence[Answer]) -> list[tuple[str, Answer]]:
+    """The caption that each answer holds, with the answer."""
+    several = "\n" in case.query.strip()
+    return [(caption(answer.text, several=several), answer) for answer in answers]
+
+
+def _is_clear(attempt: Attempt, case: Case) -> bool:
+    """Whether no other answer need be asked for."""
+    clear = not attempt.problem and (attempt.yes is None or attempt.yes < CLEAR)
+    return clear and kept(attempt.text, case.query, case.unsaid) >= KEEPS
+
+
+def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, float]:
+    """What makes an attempt better than another: that it can be used; that at most its picture is wrong; what it keeps, and how far from
+    the concept it is."""
+    yes = attempt.yes if attempt.yes is not None else float(bool(attempt.problem))
+    far = kept(attempt.text, case.query, case.unsaid) - 2 * yes
+    return not attempt.problem, not attempt.problem or attempt.still_shows, far
