@@ -23,10 +23,10 @@ from .refusals import content
 MODEL, WORDS = "model", "words"
 WAYS = (MODEL, WORDS)
 MOST = 20  # concepts of one question
-THRESHOLD = 0.58  # probability of yes from which a concept counts as shown
+THRESHOLD = 0.6  # probability of yes from which a concept counts as shown
 STILL = 0.48  # ... from which a rewrite counts as showing it still, and a word by itself as bringing it
 OPEN = 0.52  # ... from which a query is looked at closely
-CLOSELY = 0.75  # ... of a word by itself, from which a query between both limits counts as showing it
+CLOSELY = 0.7  # ... of a word by itself, from which a query between both limits counts as showing it
 LONGEST = 1000  # characters of a query that are asked about
 MOST_WORDS = 16  # of a query that are asked about one by one
 NEAR = 0.1  # below the likeliest word's probability: as much to blame
