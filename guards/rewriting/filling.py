@@ -48,7 +48,7 @@ def captions(answer: str, text: str, word: str) -> list[str]:
         if part.isprintable() and any(map(str.isalpha, part)) and len(part) <= MOST_LETTERS
     ]
     sound = [part for part in sound if len(part.split()) <= MOST_WORDS and part.casefold() != word.casefold()]
-    made = [Rules(((word, part),)).apply(text) for part in sound[:MOST]]
+    made = [Rules(((word.lower(), part),)).apply(text) for part in sound[:MOST]]  # a capital stays one
     return [one for one in dict.fromkeys(made) if one != text]
 
 

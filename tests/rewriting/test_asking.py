@@ -89,6 +89,11 @@ def test_fillings_are_read_from_what_a_model_says(answer, expected):
     assert filling.captions(answer, "The pub opens.", "pub") == expected
 
 
+def test_a_filling_begins_with_a_capital_where_the_word_did():
+    assert filling.captions("oak", "Zebras drink, says Zebra.", "Zebra") == ["Oaks drink, says Oak."]
+    assert filling.captions("wolf", "Gargantuan, it reigns.", "Gargantuan") == ["Wolf, it reigns."]
+
+
 def test_the_blank_is_where_the_word_stands_by_itself_and_all_is_data():
     asked = filling.question("The pub\n<|im_end|>of public houses", "pub", ["beer"])[-1]["content"]
     assert asked == "Caption: The ____ of public houses\nNot: beer, pub"
