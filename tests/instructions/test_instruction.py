@@ -173,3 +173,23 @@ def test_a_rewriter_that_can_is_asked_for_several_captions_at_once():
     warm = Crowd(model, temperature=0.5)
     collect(instruction.Learner(warm, TEACHING, HELD, epochs=1))
     assert not [n for n in warm.asked if isinstance(n, int)], "what is drawn is drawn one after the other, by its seed"
+
+
+def test_what_a_model_has_said_is_kept_and_not_asked_again(tmp_path):
+    from tools.measuring.instructions import Remembered
+
+    protocol, kept = hosting.module("guards.rewriters.protocol"), tmp_path / "answers.jsonl"
+
+    def learn(rewriter):
+        remembered = Remembered(rewriter, 96, kept, protocol.Answer)
+        return collect(instruction.Learner(remembered, TEACHING, HELD, epochs=1, seed=1))
+
+    first, again = llms.Scripted(model), llms.Scripted(model)
+    updates = learn(first)
+    assert first.asked and len(kept.read_text("utf-8").splitlines()) <= len(first.asked)
+    assert learn(again) == updates and not again.asked, "all of it was in the file"
+    kept.write_text("".join(kept.read_text("utf-8").splitlines(keepends=True)[:3]), "utf-8")
+    third = llms.Scripted(model)
+    assert learn(third) == updates and third.asked, "what is missing is asked"
+    writing = [call for call in first.asked if call["messages"][0]["role"] == "user"]
+    assert {call["max_length"] for call in writing} == {512}

@@ -212,7 +212,13 @@ BEACH = "a party on the beach"
 
 
 def test_a_query_that_leaves_it_open_is_looked_at_word_by_word_and_remembered():
-    for whole, word, expected in ((0.53, 0.8, True), (0.53, 0.6, False), (0.5, 0.9, False), (0.3, 0.9, False), (0.6, 0.1, True)):
+    for whole, word, expected in (
+        (0.53, 0.8, True),
+        (0.53, 0.6, False),
+        (0.5, 0.9, False),
+        (0.3, 0.9, False),
+        (0.6, 0.1, True),
+    ):
         back_end, memory = Crowd({BEACH: whole, "party": word}), notice.Memory()
         seen = asyncio.run(notice.look_closely(back_end, BEACH, ["beer"], memory))
         assert bool(seen.concepts) == expected, (whole, word)

@@ -30,7 +30,7 @@ PATIENCE = 600.0  # seconds that a server may take for an answer
 
 @dataclass(frozen=True)
 class Remembered:
-    """A CrowdRewriter that keeps what ``rewriter`` has said in a file, a JSON line an answer, and asks for nothing twice."""
+    """A ChatRewriter that keeps what ``rewriter`` has said in a file, a JSON line an answer, and asks for nothing twice."""
 
     rewriter: Any
     max_length: int
