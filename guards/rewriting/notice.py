@@ -24,9 +24,8 @@ MODEL, WORDS = "model", "words"
 WAYS = (MODEL, WORDS)
 MOST = 20  # concepts of one question
 THRESHOLD = 0.6  # probability of yes from which a concept counts as shown
-STILL = 0.48  # ... from which a rewrite counts as showing it still, and a word by itself as bringing it
-OPEN = 0.52  # ... from which a query is looked at closely
-CLOSELY = 0.7  # ... of a word by itself, from which a query between both limits counts as showing it
+STILL = 0.48  # ... from which a rewrite counts as showing it still, a word by itself as bringing it, and a query as one to look at closely
+CLOSELY = 0.75  # ... of a word by itself, from which a query between both limits counts as showing it
 LONGEST = 1000  # characters of a query that are asked about
 MOST_WORDS = 16  # of a query that are asked about one by one
 NEAR = 0.1  # below the likeliest word's probability: as much to blame
@@ -93,10 +92,10 @@ async def look(
 async def look_closely(
     rewriter: ChatRewriter, query: str, concepts: Sequence[str], memory: Memory, seed: int = 0
 ) -> Noticed:
-    """`look`, and where that leaves it open (from OPEN to THRESHOLD) and the model answers several questions at once, one at each word of
+    """`look`, and where that leaves it open (from STILL to THRESHOLD) and the model answers several questions at once, one at each word of
     the query by itself: of *a party on the beach*, for *beer*, the party says more than the whole. Raises RewriterError."""
     seen = await look(rewriter, query, concepts, memory, seed)
-    if seen.concepts or seen.yes < OPEN or len(concepts) > MOST or not isinstance(rewriter, CrowdJudge):
+    if seen.concepts or seen.yes < STILL or len(concepts) > MOST or not isinstance(rewriter, CrowdJudge):
         return seen
     words, heard = await _each_word(rewriter, query, concepts, memory, seed)
     verdicts, most = (*seen.verdicts, *heard), max(words.values(), default=0.0)
