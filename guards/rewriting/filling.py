@@ -33,7 +33,7 @@ def question(text: str, word: str, concepts: Sequence[str]) -> list[dict]:
     for caption, names, answer in _EXAMPLES:
         messages.append({"role": "user", "content": _ASK.format(query=caption, concepts=names)})
         messages.append({"role": "assistant", "content": answer})
-    blank = plain(_place(word).sub(BLANK, text))
+    blank = plain(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", BLANK, text))
     names = ", ".join(map(plain, dict.fromkeys([*concepts, word])))
     return [*messages, {"role": "user", "content": _ASK.format(query=blank, concepts=names)}]
 
@@ -50,8 +50,3 @@ def captions(answer: str, text: str, word: str) -> list[str]:
     sound = [part for part in sound if len(part.split()) <= MOST_WORDS and part.casefold() != word.casefold()]
     made = [Rules(((word.lower(), part),)).apply(text) for part in sound[:MOST]]  # a capital stays one
     return [one for one in dict.fromkeys(made) if one != text]
-
-
-def _place(word: str) -> re.Pattern[str]:
-    """Where a word stands by itself."""
-    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")

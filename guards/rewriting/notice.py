@@ -114,8 +114,7 @@ async def look_at_all(
     no answer."""
     heard: list[Verdict] = []
     if isinstance(rewriter, CrowdJudge) and len(concepts) <= MOST:
-        new = [text for text in dict.fromkeys(texts) if memory.get(rewriter.name, concepts, text) is None]
-        heard = await rewriter.judge_all([question(text, concepts) for text in new], seed=seed) if new else []
+        new, heard = await _ask_new(rewriter, texts, concepts, memory, seed)
         memory.put(rewriter.name, concepts, {text: one.yes for text, one in zip(new, heard) if one.told})
     seen = [await look(rewriter, text, concepts, memory, seed, threshold) for text in texts]
     return seen, [*heard, *(verdict for one in seen for verdict in one.verdicts)]
@@ -146,10 +145,17 @@ async def _each_word(
     neither yes nor no brings nothing."""
     words = [word for word in re.findall(r"[^\W\d_][\w'’-]{0,40}", plain(query)[:LONGEST]) if content(word)]
     words, part = list(dict.fromkeys(words))[:MOST_WORDS], concepts[:MOST]
-    new = [word for word in words if memory.get(rewriter.name, part, word) is None]
-    heard = await rewriter.judge_all([question(word, part) for word in new], seed=seed) if new else []
+    new, heard = await _ask_new(rewriter, words, part, memory, seed)
     memory.put(rewriter.name, part, {word: one.yes if one.told else 0.0 for word, one in zip(new, heard)})
     return {word: memory.get(rewriter.name, part, word) or 0.0 for word in words}, heard
+
+
+async def _ask_new(
+    rewriter: CrowdJudge, texts: Sequence[str], concepts: Sequence[str], memory: Memory, seed: int
+) -> tuple[list[str], list[Verdict]]:
+    """(the texts that were not asked about before, what is heard of each), in one look; it is not remembered here."""
+    new = [text for text in dict.fromkeys(texts) if memory.get(rewriter.name, concepts, text) is None]
+    return new, await rewriter.judge_all([question(text, concepts) for text in new], seed=seed) if new else []
 
 
 async def _ask(rewriter: ChatRewriter, messages: list[dict], seed: int) -> Verdict:
