@@ -139,9 +139,17 @@ class Texts:
             return
         self._level = run.level
         x = run.x[: run.batch] if self.layout.whole else self._one_token(run.x)
-        for name in self._conditionings:
-            self._made[name] = self._read(name, x, run.sigma[: x.shape[0]])
+        for names in self._together():
+            self._made.update(self._read(names, x, run.sigma[: x.shape[0]]))
         self.numbers = frozenset(next(iter(self._made.values())))
+
+    def _together(self):
+        """The texts that one pass can read, as its rows: those of one length, where that is not a row of the whole latents each. A pass
+        of few tokens costs what the weights cost that it needs, which are much where they are offloaded."""
+        alike = {}
+        for name, conditioning in self._conditionings.items():
+            alike.setdefault(name if self.layout.whole else conditioning[0][0].shape, []).append(name)
+        return alike.values()
 
     def counted(self, count):
         """Refuse an evaluation that had another number of attentions than a text alone. Raises RuntimeError."""
@@ -170,18 +178,26 @@ class Texts:
         steps = patch(checks.network(self._run.guider.model_patcher))[-(x.ndim - 2) :]
         return x[(slice(0, 1), slice(None), *(slice(0, step) for step in steps))].clone()
 
-    def _read(self, name, x, sigma):
-        guider, made, options = self._run.guider, {}, {}
-        if name not in self._entries:
-            entries = comfy.sampler_helpers.convert_cond(self._conditionings[name])
-            self._entries[name] = comfy.samplers.encode_model_conds(
-                guider.inner_model.extra_conds, entries, x, x.device, "positive", latent_image=torch.zeros_like(x)
-            )
+    def _read(self, names, x, sigma):
+        """{name: {attention's number: (keys, values)}} of one pass."""
+        guider, made, options = self._run.guider, {name: {} for name in names}, {}
+        for name in names:
+            if name not in self._entries:
+                entries = comfy.sampler_helpers.convert_cond(self._conditionings[name])
+                self._entries[name] = comfy.samplers.encode_model_conds(
+                    guider.inner_model.extra_conds, entries, x, x.device, "positive", latent_image=torch.zeros_like(x)
+                )
 
         def read(call):
-            made[call.number] = tuple(
-                call.tensors.take(part, slice(None), [call.text]).clone() for part in (call.tensors.k, call.tensors.v)
-            )
+            each = call.extra[
+                "cond_or_uncond"
+            ]  # which of ``names`` the host put into this pass, in the order of its rows
+            count = call.tensors.q.shape[0] // len(each)
+            for place, number in enumerate(each):
+                rows = slice(place * count, (place + 1) * count)
+                made[names[number]][call.number] = tuple(
+                    call.tensors.take(part, rows, [call.text]).clone() for part in (call.tensors.k, call.tensors.v)
+                )
             return call.whole()
 
         count_calls(options, guider.model_patcher, [self])
@@ -190,7 +206,11 @@ class Texts:
         try:
             with looking.no_picture():
                 comfy.samplers.calc_cond_batch(
-                    guider.inner_model, [self._entries[name]], x, sigma, {"transformer_options": options}
+                    guider.inner_model,
+                    [self._entries[name] for name in names],
+                    x,
+                    sigma,
+                    {"transformer_options": options},
                 )
         finally:
             self._reading = False

@@ -46,6 +46,19 @@ def test_what_a_training_keeps_grows_with_the_picture_and_with_how_far_it_goes_b
     assert memory.change("SD1.5", 16)[1] < 0.02 < memory.change("SD1.5", 0)[1]
 
 
+def test_the_cost_in_a_transformer_is_taken_of_guards_that_act(host):
+    """Small, where nothing is said of the cost; every arm but the first makes another picture."""
+    from tools.measuring import transformer
+    from tools.testing import dits
+
+    took = transformer.measure(side=8, text=4, rounds=1)
+    assert set(took) == {"unguarded", "direction", "aligned", "sign_flip"}
+    assert all(len(times) == 2 and min(times) > 0 for times in took.values())
+    models, prompt = transformer.arms(text=4, targets=2)
+    pictures = {name: dits.sample("flux", model, cfg=1.0, positive=prompt) for name, model in models.items()}
+    assert not [name for name in pictures if name != "unguarded" and pictures[name].equal(pictures["unguarded"])]
+
+
 @pytest.mark.parametrize("processes", ["0", "1"])
 def test_a_whole_run_says_what_share_of_the_lines_its_pure_tests_run(processes):
     pytest.importorskip("coverage")

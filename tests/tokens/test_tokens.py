@@ -121,10 +121,10 @@ def test_two_guards_in_a_row_act_both_and_in_any_order(built, family, open_gate)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_two_targets_of_one_guard_are_the_sum_of_both(built, form, open_gate):
-    model = built("lumina")
-    out = dits.sample("lumina", inhibit("lumina", model, -0.5, form, of=targets("lumina", (3, 4)), cross_end=1.0))
-    assert close(out, dits.sample("lumina", reading("lumina", model, form, (3, 4), -0.5).model), 1e-4)
+def test_two_targets_of_one_guard_are_the_sum_of_both(built, family, form, open_gate):
+    model = built(family)
+    out = dits.sample(family, inhibit(family, model, -0.5, form, of=targets(family, (3, 4)), cross_end=1.0))
+    assert close(out, dits.sample(family, reading(family, model, form, (3, 4), -0.5).model), 1e-4)
 
 
 def test_a_compiled_model_is_guarded(built, family):
@@ -136,8 +136,15 @@ def test_a_compiled_model_is_guarded(built, family):
     assert close(dits.sample(family, inhibit(family, model), steps=2), plain, 1e-5)
 
 
-def test_a_step_costs_one_pass_over_a_single_token_where_that_is_close(built, family):
-    """Counted in latents that reach the network: 8 x 8 of a row, of two rows with the negative prompt."""
+@pytest.mark.parametrize(
+    "form, seeds, token, latents",
+    [("sign_flip", (3,), [4], [64]), ("aligned", (3, 4), [2 * 4, 4], [64, 64, 64])],
+    ids=["sign flip", "aligned, two targets"],
+)
+def test_a_step_costs_one_pass_over_a_single_token_where_that_is_close(
+    built, family, form, seeds, token, latents, open_gate
+):
+    """Counted in latents that reach the network: 8 x 8 of a row, of two rows with the negative prompt. Texts of one length go together."""
     from comfy.patcher_extension import WrappersMP
 
     model, sizes = built(family).clone(), []
@@ -157,12 +164,13 @@ def test_a_step_costs_one_pass_over_a_single_token_where_that_is_close(built, fa
 
     tokens.count_calls = counting
     try:
-        dits.sample(family, inhibit(family, model, cross_end=1.0), steps=3)
+        dits.sample(family, inhibit(family, model, -1.0, form, of=targets(family, seeds), cross_end=1.0), steps=3)
     finally:
         tokens.count_calls = original
     full = 2 * dits.noise(family)[0, 0].numel()
-    passes = {"qwen": [64] * 3, "wan": [4]}.get(family, [4] * 3)
-    assert sorted(sizes) == sorted([full] * 3 + passes)
+    steps = 4 if form == "aligned" else 3  # the first is looked at before it is made
+    passes = {"qwen": latents * 3, "wan": token}.get(family, token * 3)
+    assert sorted(sizes) == sorted([full] * steps + passes)
 
 
 def test_every_frame_of_a_video_is_guarded_and_windows_over_it_are_followed(built):

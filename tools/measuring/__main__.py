@@ -1,8 +1,14 @@
-"""`run.py measure NAME`: what `run.py evaluate` does not measure: memory by shapes, the policy's cost, the model in the box itself."""
+"""`run.py measure NAME`: what `run.py evaluate` does not measure: memory by shapes, what the policy and guards in transformers cost,
+and the model in the box."""
 
 from ..choose import choose
 
-TABLES = {"memory": "tools.measuring.memory", "policy": "tools.measuring.policy", "model": "tools.demo_world.measure"}
+TABLES = {
+    "memory": "tools.measuring.memory",
+    "policy": "tools.measuring.policy",
+    "model": "tools.demo_world.measure",
+    "transformer": "tools.measuring.transformer",
+}
 
 if __name__ == "__main__":
     choose("measure", TABLES)

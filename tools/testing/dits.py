@@ -163,12 +163,12 @@ STRANGERS = {  # transformers without a stack of blocks that guards know
 }
 
 
-def build(name):
-    """A MODEL of a family in CONFIGS or STRANGERS, float32 on the CPU."""
+def build(name, **changes):
+    """A MODEL of a family in CONFIGS or STRANGERS, float32 on the CPU; ``changes``: of its shape."""
     import comfy.supported_models
 
     kind, config = (CONFIGS | STRANGERS)[name]
-    made = getattr(comfy.supported_models, kind)(dict(config))
+    made = getattr(comfy.supported_models, kind)(config | changes)
     made.set_inference_dtype(torch.float32, None)
     return patcher(made.get_model({}, ""))
 
