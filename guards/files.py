@@ -111,5 +111,29 @@ def _replace(source: str, target: str) -> None:
 
 
 def append_row(path: str | os.PathLike, row: object) -> None:
-    """Append a row of JSON, as `append` does."""
+    """Append a row of JSON, as `append` does; a last line that a killed process left half written is cut off first."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        if size and file.read() != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
     append(path, (json.dumps(row, ensure_ascii=False) + "\n").encode())
+
+
+def lines(path: str | os.PathLike | None) -> list[bytes]:
+    """The whole lines of a file: what a killed process left half written at its end is none. No path and no file are no lines. Raises
+    OSError."""
+    if path is None:
+        return []
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return []
+    return data[: data.rfind(b"\n") + 1].splitlines()
+
+
+def rows(path: str | os.PathLike | None) -> list:
+    """The rows that `append_row` has written. Raises OSError, and ValueError for a line that is no JSON."""
+    return [json.loads(line) for line in lines(path)]

@@ -179,7 +179,7 @@ def test_a_full_disk_leaves_whole_lines_and_says_so(made, monkeypatch):
         fill(store, items[:2])
         whole = store.path.read_bytes()
         with monkeypatch.context() as patch:
-            patch.setattr(files, "open", lambda path, mode, buffering: FullDisk(path, mode), raising=False)
+            patch.setattr(files, "open", lambda path, mode, **_: FullDisk(path, mode), raising=False)
             with pytest.raises(StoppedError, match="the disk is full. Make room and run the same command again"):
                 fill(store, items[2:3])
         assert store.path.read_bytes() == whole and items[2].id not in store.done

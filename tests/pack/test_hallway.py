@@ -131,6 +131,22 @@ def test_a_written_file_may_be_read_by_whom_the_system_lets(tmp_path):
     assert stat.S_IMODE((tmp_path / "it").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
+def test_rows_end_where_a_killed_process_tore_the_last_and_go_on_there(tmp_path):
+    """What text editors take for the end of a line may stand in a row."""
+    path, mine = tmp_path / "rows.jsonl", {"said": "one\u2028two\x85"}
+    assert files.rows(path) == files.rows(None) == []
+    files.append_row(path, mine)
+    files.append_row(path, 2)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"said": "th')
+    assert files.rows(path) == [mine, 2] and path.read_bytes() == whole + b'{"said": "th'
+    files.append_row(path, 3)
+    assert files.rows(path) == [mine, 2, 3] and path.read_bytes() == whole + b"3\n"
+    path.write_bytes(b"torn")
+    files.append_row(path, 4)
+    assert files.rows(path) == [4]
+
+
 # Names
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from guards import files
 from tools.redteam import __main__ as redteam
 from tools.redteam import attempts, furnish, ideas
 from tools.testing import hosting
@@ -45,14 +46,6 @@ def test_a_breach_is_seen():
     assert "no rule is named" in redteam.breaches([row("plain", "stopped")])[0]
 
 
-def test_a_run_goes_on_after_its_last_whole_row(tmp_path):
-    file = tmp_path / "rows.jsonl"
-    file.write_text('{"number": 0}\n{"number": 1}\n{"num', encoding="utf-8")
-    assert attempts.before(file) == [{"number": 0}, {"number": 1}]
-    assert file.read_text(encoding="utf-8") == '{"number": 0}\n{"number": 1}\n'
-    assert attempts.before(tmp_path / "none.jsonl") == attempts.before(None) == []
-
-
 def test_a_few_ideas_on_a_real_server(host_path, tmp_path, monkeypatch):
     monkeypatch.setenv("CONCEPT_GUARDS_HOST", str(host_path))
     policy = {"version": 1, "concepts": [WORLD.concept], "check_images": "block", "checker": "demo oracle"}
@@ -73,7 +66,7 @@ def test_a_few_ideas_on_a_real_server(host_path, tmp_path, monkeypatch):
         team = attempts.Team(server, names, oracle, [WORLD], tmp_path / "rows.jsonl")
         rows = team.play(range(10))
     assert redteam.breaches(rows) == [] and sum(row["shown"] for row in rows) == 0
-    assert attempts.before(tmp_path / "rows.jsonl") == rows
+    assert files.rows(tmp_path / "rows.jsonl") == rows
     how = {row["idea"]: (row["how"], row["rule"]) for row in rows}
     assert how["expansion"] == how["options kept"] == how["unseen queue"] == ("stopped", "tripwire")
     assert (how["wrapped link"], how["cloud node"]) == (("refused", "links"), ("refused", "cloud"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout  # torch brings it
@@ -52,13 +51,7 @@ class Store:
 
     def _read(self) -> None:
         """Take in what is there; a last line that a killed process left half written is cut off."""
-        if not self.path.exists():
-            return
-        data = self.path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end < len(data):
-            os.truncate(self.path, end)
-        for number, line in enumerate(data[:end].splitlines(), 1):
+        for number, line in enumerate(files.lines(self.path), 1):
             try:
                 self._take(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import dataclasses
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -39,8 +38,7 @@ class Remembered:
     known: dict[str, dict] = field(default_factory=dict)
 
     def __post_init__(self):
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else ()
-        self.known.update((row.pop("asked"), row) for row in map(json.loads, lines))
+        self.known.update((row.pop("asked"), row) for row in files.rows(self.path))
 
     @property
     def name(self):

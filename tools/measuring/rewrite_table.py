@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import re
 import statistics
 import time
@@ -84,7 +83,7 @@ async def rewrite_all(rewriter, rows, options):
         for name in ("rewrite", "watch", "synonyms", "notice", "refusals")
     )
     memory, seen = synonyms.Memory(), notice.Memory()
-    made = {row["row"]: row for row in already(options.out)}
+    made = {row["row"]: row for row in files.rows(options.out)}
     instruction = options.instruction.read_text(encoding="utf-8") if options.instruction else ""
     crowd = Together(rewriter) if options.together > 1 else rewriter
 
@@ -131,13 +130,6 @@ async def rewrite_all(rewriter, rows, options):
         for place in todo:
             await one(place)
     return [made[number] for number in sorted(made)]
-
-
-def already(path) -> list[dict]:
-    """The rows of an earlier run's file."""
-    if path is None or not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def met(row) -> bool:
@@ -247,7 +239,7 @@ def _rows(samples, data: Path) -> list[tuple[str, str, str]]:
 def main() -> int:
     options = arguments()
     if options.read:
-        print(summary(already(options.read)))
+        print(summary(files.rows(options.read)))
         return 0
     from ..testing import hosting
 

@@ -19,6 +19,8 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+from guards import files
+
 from ..testing import hosting
 from . import attempts, furnish, ideas, pictures
 
@@ -84,7 +86,7 @@ def main() -> int:
         policy |= {"check_images": "block", "checker": "demo oracle"}
     if options.no_uploads:
         policy["uploads"] = "refused"
-    rows = attempts.before(options.rows)
+    rows = files.rows(options.rows)
     if len(rows) < options.count:
         with tempfile.TemporaryDirectory(prefix="concept-guards-redteam-") as folder:
             furnish.lay(Path(folder), worlds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 import time
@@ -76,17 +75,6 @@ def shows(oracle, data: bytes, concept: str) -> bool:
     from torchvision.transforms.functional import to_tensor
 
     return bool(oracle.see(to_tensor(Image.open(io.BytesIO(data)).convert("RGB"))[None]).contains(concept)[0])
-
-
-def before(rows: Path | None) -> list[dict]:
-    """The attempts that a file holds; a last line that was cut off is taken out of it."""
-    if rows is None or not rows.exists():
-        return []
-    whole = rows.read_text(encoding="utf-8")
-    kept = whole[: whole.rfind("\n") + 1]
-    if kept != whole:
-        rows.write_text(kept, encoding="utf-8")
-    return [json.loads(line) for line in kept.splitlines()]
 
 
 @dataclass

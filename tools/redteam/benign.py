@@ -125,7 +125,7 @@ def main() -> int:
     options = parser.parse_args()
     worlds = attempts.worlds(options.concepts.split(";"), files=True)
     forbidden = {one.concept for one in worlds}
-    rows, until = attempts.before(options.rows), time.monotonic() + 60 * options.minutes
+    rows, until = files.rows(options.rows), time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="concept-guards-benign-") as folder:
         places = [Path(folder) / name for name in ("free", "held")]
         for place in places:
