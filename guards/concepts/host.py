@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..erasing import gate, host_gate, texts
+from ..erasing import gate, host_gate, host_ways, texts
 from ..erasing import host as erasing
 from ..host import checks
 from ..local import host as local
@@ -47,7 +47,10 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     if strictness != "gentle" and checks.is_unet(model):
         guarded, chosen = _local(model, clip, erasures, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
-    made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
+    try:
+        made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
+    except host_ways.OtherWayError as error:
+        return _look_alone(guarded, clip, erasures, strictness, error, lines), lines
     # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
     alone = [one.is_attribute or (not chosen and strictness != "gentle") for one in erasures]
     guarded = host_gate.guard(guarded, made, MEANS[strictness], alone)
@@ -81,6 +84,21 @@ def _local(model, clip, erasures, lines, at):
         "Replaced in place where it still appears: " + ", ".join(f"{one} -> {two}" for one, two in chosen.items())
     )
     return guarded, chosen
+
+
+def _look_alone(model, clip, erasures, strictness: str, error, lines: list[str]):
+    """The MODEL where no text can be read as something else: what comes out is all that is left to look at. Raises ValueError where that
+    would not do."""
+    if strictness == "gentle":
+        raise ValueError(
+            f"{error} So gentle can do nothing there: choose strictness balanced, which steers what comes out."
+        )
+    if all(one.is_attribute for one in erasures):
+        raise ValueError(
+            f"{error} So only things can be guarded there, and no attributes: use Rewrite Prompt for them."
+        )
+    lines.append(f"No text is read as something else, and replacements are not used: {error}")
+    return _look(model, clip, erasures, *LOOK, lines)
 
 
 def _line(one, chosen: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ import comfy.sd
 import torch
 
 from ..host import edits
-from . import formula, gate, host_look, host_places, host_texts, texts
+from . import formula, gate, host_look, host_places, host_texts, host_ways, texts
 
 NEAREST = 8  # stand-ins that the model is asked about
 LOOSE = 0.2  # times as much are captions held by the edit of texts that name a concept: other texts never get it
@@ -64,7 +64,8 @@ def erase(model, clip, settings: Settings, at=lambda share, text: None) -> Edit:
 
 
 def solve(model, clip, settings: Settings, at=lambda share, text: None) -> Map:
-    """As ``erase``, but the map itself, of the text encoder's own vectors: any model that reads them can be given others."""
+    """As ``erase``, but the map itself, of the vectors that the model is given: any model that reads them can be given others. Raises
+    ``host_ways.OtherWayError`` where they are not all that it is told of a text."""
     return _known(model, clip, settings, at, "map")
 
 
@@ -74,7 +75,11 @@ def _known(model, clip, settings: Settings, at, form: str):
     places = find(model, settings.keys)
     if clip is None:
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
-    probe = clip.encode_from_tokens(clip.tokenize(" ".join(one.concept for one in erasures)[:200]))
+    words, remaking = " ".join(one.concept for one in erasures)[:200], None
+    if form == "map":
+        host_ways.check(model, clip, words)
+        remaking = host_ways.remaking(model)
+    probe = clip.encode_from_tokens(clip.tokenize(words))
     if places.encoded is None:
         places = replace(places, width=probe.shape[-1], encoded=probe.shape[-1])
     elif probe.shape[-1] != places.encoded:
@@ -84,7 +89,7 @@ def _known(model, clip, settings: Settings, at, form: str):
     key = (form, model.patches_uuid, settings, hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest())
     if model.model in _last and _last[model.model][0] == key:
         return _last[model.model][1]
-    made = getattr(_Solving(model, clip, settings, places, at), form)(erasures)
+    made = getattr(_Solving(model, clip, settings, places, at, remaking), form)(erasures)
     _last[model.model] = key, made
     return made
 
@@ -102,8 +107,9 @@ def apply(model, edit: Edit, strength: float):
 class _Solving:
     """One edit on its way."""
 
-    def __init__(self, model, clip, settings, places, at):
+    def __init__(self, model, clip, settings, places, at, remaking):
         self.model, self.clip, self.settings, self.places, self.at = model, clip, settings, places, at
+        self.remaking = remaking
         self.lines = []
 
     def edit(self, erasures) -> Edit:
@@ -138,7 +144,10 @@ class _Solving:
         every = [*(text for group in groups for pair in group for text in pair), *held]
         count = len(dict.fromkeys(every))
         encoded = host_texts.encode(
-            self.clip, every, lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}")
+            self.clip,
+            every,
+            lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}"),
+            self.remaking,
         )
         return _Captions(groups, held, left_out, encoded)
 
@@ -168,7 +177,10 @@ class _Solving:
         """The shipped stand-ins that the text encoder puts nearest to a concept, each meaning once: what it does not know is all one."""
         names = texts.stand_ins(erasures)
         encoded = host_texts.encode(
-            self.clip, [f"a {name}" for name in [concept, *names]], lambda done: self.at(0.05, "reading stand-ins")
+            self.clip,
+            [f"a {name}" for name in [concept, *names]],
+            lambda done: self.at(0.05, "reading stand-ins"),
+            self.remaking,
         )
         here, distances = encoded[f"a {concept}"], {}
         for name in names:

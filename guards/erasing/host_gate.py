@@ -22,6 +22,18 @@ class EraseGate(rail.Guard):
         checks.targets(run, len(self.made.named.left))
         return _State()
 
+    def prepare(self, run, state, evaluate):
+        """Once a run, when the host has prepared its texts: refuse a model that reads none as vectors."""
+        if state.checked:
+            return
+        state.checked = True
+        entries = (entry for entries in run.guider.conds.values() for entry in entries or ())
+        if not any("c_crossattn" in entry.get("model_conds", {}) for entry in entries):
+            raise ValueError(
+                f"Concept Guard: {checks.model_name(run.guider.model_patcher)} is given no text as vectors in this run, so none can be "
+                "read as something else. Use Safe Latent Diffusion, which looks at what comes out."
+            )
+
     def read(self, run, state, texts, extra):
         named, hints = state.moved(self.made, texts.device)
         rows = run.rows(texts.shape[0], extra)
@@ -41,6 +53,7 @@ class _State:
     """Of one sampling run."""
 
     near: dict = field(default_factory=dict)  # device -> the map's tensors there
+    checked: bool = False  # whether the run's texts are known to be vectors
 
     def moved(self, made: Map, device: torch.device) -> tuple[gate.Reading, torch.Tensor]:
         if device not in self.near:

@@ -19,12 +19,13 @@ class Encoded:
     parts: tuple[tuple[tuple, int], ...]
 
 
-def encode(clip, texts, tick) -> dict[str, Encoded]:
-    """Every text once. ``tick(done)`` is called after each batch, with the number of texts, and may raise to stop.
+def encode(clip, texts, tick, remaking=None) -> dict[str, Encoded]:
+    """Every text once, as ``host_ways.Remaking`` has it where one is given. ``tick(done)`` is called after each batch, with the number of
+    texts, and may raise to stop.
 
     Raises ValueError for a text that is longer than the text encoder reads at once.
     """
-    texts, found = list(dict.fromkeys(texts)), {}
+    texts, found, conditionings, places = list(dict.fromkeys(texts)), {}, [], []
     for at in range(0, len(texts), BATCH):
         batch = texts[at : at + BATCH]
         tokens = [clip.tokenize(text) for text in batch]
@@ -33,10 +34,20 @@ def encode(clip, texts, tick) -> dict[str, Encoded]:
                 raise ValueError(
                     f"Erase Concept: {text[:80]!r} is longer than the text encoder reads at once. Shorten it."
                 )
+        if remaking is not None:
+            conditionings += [clip.encode_from_tokens_scheduled(each) for each in tokens]
+            places += [each.get(remaking.tokens) for each in tokens]
+            tick((at + len(batch)) // 2)
+            continue
         for text, each, vectors in zip(batch, tokens, _vectors(clip, tokens), strict=True):
             vectors = vectors.detach().float().cpu()
             found[text] = Encoded(vectors, _parts(each, len(vectors)))
         tick(len(found))
+    if remaking is not None:  # after all of them, so that text encoder and model need not be loaded in turns
+        made = remaking.vectors(conditionings, lambda done: tick((len(texts) + done) // 2))
+        for text, chunks, vectors in zip(texts, places, made, strict=True):
+            words = _unpadded([_key(entry[0]) for entry in chunks[0]]) if chunks else None
+            found[text] = Encoded(vectors, ((words, len(vectors)),) if words else ())
     return found
 
 

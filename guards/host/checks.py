@@ -156,14 +156,14 @@ def targets(run, width: int) -> None:
     positive = run.guider.conds.get("positive")
     if not positive:
         raise ValueError(
-            "Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
+            "Growth Inhibitor and Concept Guard need a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
             "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
         )
     prompt = next((entry["cross_attn"].shape[-1] for entry in positive if entry.get("cross_attn") is not None), None)
     if prompt is not None and prompt != width:
         raise ValueError(
             f"The targets were encoded {width} wide, the sampler's prompt {prompt} wide: they come "
-            "from different text encoders. Connect the CLIP that belongs to this model to the Growth Inhibitor."
+            "from different text encoders. Connect the CLIP that belongs to this model to the node of the guard."
         )
 
 

@@ -37,8 +37,8 @@ class Inhibitor(rail.Guard):
     report: Callable | None = None  # called with the inferred scales' text
 
     def begin(self, run):
-        positive = run.guider.conds.get("positive")
-        _check(positive, self.targets.width)
+        checks.targets(run, self.targets.width)
+        positive = run.guider.conds["positive"]
         texts = {
             name: attention.carried(positive, conditioning) for name, conditioning in self.targets.conditionings.items()
         }
@@ -161,21 +161,6 @@ class _State:
             assert self.weights is not None  # else nothing is added yet
             self._moved[key] = repeat_to_batch_size(self.weights.to(q), key[0])
         return self._moved[key]
-
-
-def _check(positive, width):
-    """Refuse a run without a positive prompt, and targets that another text encoder has encoded. Raises ValueError."""
-    if not positive:
-        raise ValueError(
-            "Growth Inhibitor needs a guider with a positive conditioning: use KSampler, or SamplerCustomAdvanced with "
-            "CFGGuider, DualCFGGuider, PerpNegGuider or BasicGuider."
-        )
-    found = next((entry["cross_attn"].shape[-1] for entry in positive if entry.get("cross_attn") is not None), width)
-    if found != width:
-        raise ValueError(
-            f"The targets were encoded {width} wide, the sampler's prompt {found} wide: they come from different text encoders. Connect "
-            "the CLIP that belongs to this model to the Growth Inhibitor."
-        )
 
 
 def guard(

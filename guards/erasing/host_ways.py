@@ -1,0 +1,100 @@
+"""By which ways a text comes into a model: an edit of a text's vectors holds where they are the one that says what it means.
+
+Some models make other vectors of a text before they read it, which is where the edit must be; some read it a second time, by another
+encoder's vectors or as plain tokens. A pooled vector says little by itself, and is left.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.samplers
+import torch
+
+from .. import looking
+from ..host import checks, compiled, rail
+
+PLAIN = {"pooled_output", "attention_mask"}  # of a CONDITIONING's options: what goes with its vectors
+REMADE = {
+    "Anima": ("t5xxl", {"t5xxl_ids", "t5xxl_weights"})
+}  # the host's class -> the tokens whose places the vectors have that it
+# makes of a text, and what it makes them of besides the text encoder's
+NO_VECTORS = {
+    "StageC",
+    "StageB",
+    "HiDreamO1Transformer",
+}  # they read a text, but not as vectors that go with every step
+
+
+class OtherWayError(ValueError):
+    """A text comes into a model by a way that cannot be edited."""
+
+
+@dataclass(frozen=True)
+class Remaking:
+    """What a MODEL makes of a text's vectors. ``tokens``: of which of the text encoder's tokenizers they have the places."""
+
+    model: Any
+    tokens: str
+
+    def vectors(self, conditionings: Sequence[list], tick: Callable[[int], None]) -> list[torch.Tensor]:
+        """(T, width) of each CONDITIONING, float32 on the CPU, as the host prepares them for a run of this MODEL. ``tick(done)`` is called
+        after each, and may raise to stop."""
+        patcher = self.model.clone()
+        rail.detach(patcher)
+        form = patcher.model.latent_format
+        latents = torch.zeros(1, form.latent_channels, *([1] if form.latent_dimensions == 3 else []), 16, 16)
+        guider = comfy.samplers.CFGGuider(patcher)
+        guider.inner_set_conds({str(number): conditioning for number, conditioning in enumerate(conditionings)})
+        sampler = _Taking(len(conditionings), tick)
+        with torch.inference_mode(), compiled.uncompiled(patcher), looking.no_picture():
+            guider.sample(latents, latents, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
+        return [part.clone() for part in sampler.made]  # no tensors of inference alone: a training may go on from them
+
+
+class _Taking(comfy.samplers.Sampler):
+    """In the host's eyes a sampler, so that it loads the model, in whole or in part, and prepares the conditionings as for any run."""
+
+    def __init__(self, count: int, tick: Callable[[int], None]) -> None:
+        self.count, self.tick, self.made = count, tick, []
+
+    def sample(
+        self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
+    ):
+        for number in range(self.count):
+            made = guider.conds[str(number)][0]["model_conds"]["c_crossattn"].cond[0]
+            self.made.append(made.detach().float().cpu())
+            self.tick(number + 1)
+        return noise
+
+
+def remaking(model) -> Remaking | None:
+    """How a MODEL makes other vectors of a text; None where it reads the text encoder's."""
+    kind = _kind(model, REMADE)
+    return Remaking(model, REMADE[kind][0]) if kind else None
+
+
+def check(model, clip, text: str) -> None:
+    """Raises OtherWayError where an edit of the vectors of ``text`` would not change all that this MODEL is told of it."""
+    name, kind = checks.model_name(model), _kind(model, REMADE)
+    if _kind(model, NO_VECTORS):
+        raise OtherWayError(f"{name} reads its text by another way than vectors that could be changed.")
+    if not kind and hasattr(checks.network(model), "preprocess_text_embeds"):
+        raise OtherWayError(f"{name} makes other vectors of a text before it reads it, whose places are not known.")
+    known = PLAIN | (REMADE[kind][1] if kind else set())
+    with_text, without = (clip.encode_from_tokens_scheduled(clip.tokenize(one))[0][1] for one in (text, ""))
+    more = sorted(
+        key
+        for key, value in with_text.items()
+        if key not in known and isinstance(value, torch.Tensor) and not _equal(value, without.get(key))
+    )
+    if more:
+        raise OtherWayError(f"{name} reads a text twice, also as {', '.join(more)}, which cannot be changed.")
+
+
+def _kind(model, kinds) -> str | None:
+    return next((kind.__name__ for kind in type(checks.network(model)).__mro__ if kind.__name__ in kinds), None)
+
+
+def _equal(one: torch.Tensor, other) -> bool:
+    return isinstance(other, torch.Tensor) and one.shape == other.shape and bool(torch.equal(one, other.to(one)))
