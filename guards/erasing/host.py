@@ -41,12 +41,13 @@ class Edit:
 class Map:
     """The edit as a map of the text's vectors, for ``gate``. ``hints`` (n, c): how far a tighter edit, which tells what a text implies,
     would move a vector c on each concept's way is <c, hint>; float32, all on the CPU. ``causal``: a word does not change the vectors before
-    it; ``lines``: what was done, for people."""
+    it; ``start`` (c,): the first vector of all texts alike, or None; ``lines``: what was done, for people."""
 
     named: gate.Reading
     hints: torch.Tensor
     concepts: tuple[str, ...]
     causal: bool
+    start: torch.Tensor | None = None
     lines: list[str] = field(default_factory=list)
 
 
@@ -133,7 +134,8 @@ class _Solving:
             part.float().cpu().contiguous() for part in (left, right, _shifts(loose, named), torch.cat(hints))
         )
         reading = gate.Reading(left, right, shifts)
-        return Map(reading, hints, tuple(one.concept for one in erasures), captions.causal(), self.lines)
+        names = tuple(one.concept for one in erasures)
+        return Map(reading, hints, names, captions.causal(), captions.start(), self.lines)
 
     def captions(self, erasures) -> "_Captions":
         """What is changed and held, encoded."""
@@ -287,6 +289,11 @@ class _Captions:
         """Whether no word changed the vectors before it in any of the pairs."""
         pairs = [(self.encoded[old], self.encoded[new]) for group in self.groups for old, new in group]
         return all(host_texts.same_before(old, new) for old, new in pairs)
+
+    def start(self) -> torch.Tensor | None:
+        """The first vector, where it is the same in all captions: the start token's of a causal text encoder."""
+        first, *others = (one.vectors[0] for one in self.encoded.values())
+        return first if all((one - first).norm() <= 1e-3 * first.norm() for one in others) else None
 
 
 def describe(chosen: str, seen, was_chosen: bool) -> str:

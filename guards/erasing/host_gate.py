@@ -1,5 +1,6 @@
 """The gated edit on the rail: every text that counts towards the picture is read as `gate` says, whatever model reads it."""
 
+import logging
 from dataclasses import dataclass, field
 
 import torch
@@ -7,6 +8,8 @@ import torch
 from ..host import checks, rail
 from . import gate
 from .host import Map
+
+OTHER = 0.1  # of its length: from which on a start token's vector is that of another text encoder, layer or LoRA
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,15 +26,22 @@ class EraseGate(rail.Guard):
         return _State()
 
     def prepare(self, run, state, evaluate):
-        """Once a run, when the host has prepared its texts: refuse a model that reads none as vectors."""
+        """Once a run, when the host has prepared its texts: refuse a model that reads none as vectors, and tell of others than ours."""
         if state.checked:
             return
         state.checked = True
-        entries = (entry for entries in run.guider.conds.values() for entry in entries or ())
-        if not any("c_crossattn" in entry.get("model_conds", {}) for entry in entries):
+        entries = (entry.get("model_conds", {}) for entries in run.guider.conds.values() for entry in entries or ())
+        texts = [entry["c_crossattn"].cond for entry in entries if "c_crossattn" in entry]
+        if not texts:
             raise ValueError(
                 f"Concept Guard: {checks.model_name(run.guider.model_patcher)} is given no text as vectors in this run, so none can be "
                 "read as something else. Use Safe Latent Diffusion, which looks at what comes out."
+            )
+
+        if self.made.start is not None and any(_is_other(text[:, 0].float().cpu(), self.made.start) for text in texts):
+            logging.warning(
+                "Concept Guard: a prompt was encoded with another text encoder, another of its layers (clip skip) or other LoRAs than the "
+                "clip of the guard, so its words may not be recognised. Connect the same CLIP to the guard and to the prompts."
             )
 
     def read(self, run, state, texts, extra):
@@ -46,6 +56,12 @@ class EraseGate(rail.Guard):
 
     def end(self, state):
         state.near.clear()
+
+
+def _is_other(starts: torch.Tensor, known: torch.Tensor) -> bool:
+    """Whether any of a text's first vectors (b, c) is none of ``known`` (c,); those of conditionings that were zeroed out are."""
+    away = (starts - known).norm(dim=1)
+    return bool(((away > OTHER * known.norm()) & starts.any(1)).any())
 
 
 @dataclass

@@ -119,3 +119,19 @@ def test_a_run_without_any_text_is_refused(words):
     guarded, none = gated.guard(model, made, (limits, limits), [False]), [[None, {"pooled_output": torch.zeros(1, 8)}]]
     with pytest.raises(ValueError, match="Concept Guard: .* is given no text as vectors"):
         models.sample(guarded, none, none, steps=1)
+
+
+def test_a_prompt_of_another_layer_is_told_and_what_is_no_text_is_not(words, caplog):
+    """Clip skip, where the guard has the checkpoint's own CLIP; a conditioning that was zeroed out has no text encoder."""
+    erasing, gated = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
+    limits, model, clip = hosting.module("guards.erasing.gate").Limits(0.6, 0.8), models.sd1(), words._clip
+    with torch.inference_mode():
+        made = erasing.solve(model, clip, erasing.Settings("gun -> banana", templates="{}", keep="a dog"))
+        other = clip.clone()
+        other.clip_layer(-2)
+        same, layer = (one.encode_from_tokens_scheduled(one.tokenize("a (dog:1.3)")) for one in (clip, other))
+    guarded, zeroed = gated.guard(model, made, (limits, limits), [False]), [[torch.zeros_like(same[0][0]), {}]]
+    models.sample(guarded, same, zeroed, steps=2)
+    assert "clip skip" not in caplog.text
+    models.sample(guarded, layer, zeroed, steps=2)
+    assert caplog.text.count("another of its layers (clip skip)") == 1, "once a run, not once a step"
