@@ -338,6 +338,8 @@ class Run:
         at = given.index(self.unconditional) if self.unconditional in given else len(given)
         lists[at:at] = [self._choose(name, self.guider.conds[name]) for name in extra]
         self.slots, self.shown, self._count = [*given[:at], *extra, *given[at:]], given, x_in.shape[0]
+        if any(type(guard).read is not Guard.read for guard in self.guards):
+            lists = strangers.reading(lists, self._read)
         if extra:
             ours = at if at < len(given) else 1
             numbers = [*range(at), *[ours] * len(extra), *range(at, len(given))]
@@ -362,15 +364,19 @@ class Run:
         transformer_options={},  # noqa: B006 - the host's own signature
         **kwargs,
     ):
-        """APPLY_MODEL: let guards read the texts. Packs that cut the picture into tiles repeat all rows, tile after tile."""
+        """APPLY_MODEL: let guards read the texts. Packs that cut pictures into tiles repeat all rows, tile after tile."""
         slots = transformer_options.get("cond_or_uncond")
         tiles = x.shape[0] // (len(slots) * self._count) if slots and self._count else 1
         if tiles > 1:
             transformer_options = {**transformer_options, TILES: tiles}
         if c_crossattn is not None and slots and self.states:  # none: who kept the options calls after the run
-            for guard, state in zip(self.guards, self.states, strict=True):
-                c_crossattn = guard.read(self, state, c_crossattn, transformer_options)
+            c_crossattn = self._read(c_crossattn, transformer_options)
         return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
+
+    def _read(self, texts, extra):
+        for guard, state in zip(self.guards, self.states, strict=True):
+            texts = guard.read(self, state, texts, extra)
+        return texts
 
     def _choose(self, role, entries):
         if entries:

@@ -3,26 +3,41 @@
 They know two kinds of rows, by the numbers that ``cond_or_uncond`` has for them: 0 the positive's, 1 the unconditional's (others for the
 host's guiders with three prompts). Tables of two that are indexed by these numbers are common, so to them a row of ours is one more
 unconditional one. The rail itself reads the true numbers under a key of its own.
+
+A ControlNet is asked before the model, and reads the texts by itself: it is given those that the guards make of them.
 """
 
 KEY = "concept_guards"
 SLOTS = f"{KEY}_slots"  # in an evaluation's transformer options: whose rows these are
 TILES = f"{KEY}_tiles"  # and how often they are repeated
+TEXTS = ("c_crossattn", "crossattn_controlnet")  # what a ControlNet reads: the model's text, or one of its own
 
 
 def disguised(lists, numbers, model_options):
     """(lists, model options) for an evaluation in which strangers are shown ``numbers[i]`` for list i."""
+    function = _model_function(numbers, model_options.get("model_function_wrapper"))
+    lists = _controlled(lists, lambda control: _Disguised(control, numbers))
+    return lists, {**model_options, "model_function_wrapper": function}
+
+
+def reading(lists, read):
+    """The lists, with ControlNets that are given ``read(texts, options)`` in the place of a batch's texts (rows, T, c)."""
+    return _controlled(lists, lambda control: _Reading(control, read))
+
+
+def _controlled(lists, wrap):
+    """The lists, each of their ControlNets wrapped once, since the host joins the rows of those that share one."""
     controls = {}
 
     def entry_for(entry):
         control = entry.get("control")
         if control is None:
             return entry
-        return {**entry, "control": controls.setdefault(id(control), _Control(control, numbers))}
+        if id(control) not in controls:
+            controls[id(control)] = wrap(control)
+        return {**entry, "control": controls[id(control)]}
 
-    lists = [entries and [entry_for(entry) for entry in entries] for entries in lists]
-    function = _model_function(numbers, model_options.get("model_function_wrapper"))
-    return lists, {**model_options, "model_function_wrapper": function}
+    return [entries and [entry_for(entry) for entry in entries] for entries in lists]
 
 
 def _show(options, slots, numbers):
@@ -47,17 +62,29 @@ def _model_function(numbers, inner):
 
 
 class _Control:
-    """A ControlNet for one evaluation: the host asks it before the model function, and some weigh rows by their numbers."""
+    """A ControlNet for one evaluation, which the host asks before the model function."""
 
-    def __init__(self, control, numbers):
-        self._control, self._numbers = control, numbers
+    def __init__(self, control, told):
+        self._control, self._told = control, told
 
     def __getattr__(self, name):
         return getattr(self._control, name)
 
+    def get_instance_for_device(self, device):
+        return type(self)(self._control.get_instance_for_device(device), self._told)
+
+
+class _Disguised(_Control):
+    """Told the numbers of the rows: some weigh rows by them."""
+
     def get_control(self, x, t, cond, batched_number, transformer_options):
-        _show(transformer_options, transformer_options["cond_or_uncond"], self._numbers)
+        _show(transformer_options, transformer_options["cond_or_uncond"], self._told)
         return self._control.get_control(x, t, cond, batched_number, transformer_options)
 
-    def get_instance_for_device(self, device):
-        return _Control(self._control.get_instance_for_device(device), self._numbers)
+
+class _Reading(_Control):
+    """Told how texts are read."""
+
+    def get_control(self, x, t, cond, batched_number, transformer_options):
+        read = {key: self._told(cond[key], transformer_options) for key in TEXTS if cond.get(key) is not None}
+        return self._control.get_control(x, t, {**cond, **read}, batched_number, transformer_options)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tools.testing import dits, hosting, models
+from tools.testing.sampling import sld
 
 pytestmark = pytest.mark.both_hosts
 
@@ -135,3 +136,33 @@ def test_a_prompt_of_another_layer_is_told_and_what_is_no_text_is_not(words, cap
     assert "clip skip" not in caplog.text
     models.sample(guarded, layer, zeroed, steps=2)
     assert caplog.text.count("another of its layers (clip skip)") == 1, "once a run, not once a step"
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["the model's text", "a text of its own"])
+@pytest.mark.parametrize("steered", [False, True], ids=["alone", "with rows of ours"])
+def test_a_controlnet_is_given_the_text_as_it_is_read(words, own, steered):
+    """It is asked before the model, with texts of its own reading; the negative prompt's is left."""
+    erasing, gated = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
+    gate, clip, model, told = hosting.module("guards.erasing.gate"), words._clip, models.sd1(), []
+    limits, kind = gate.Limits(0.6, 0.8), type(models.control())
+
+    class Reading(kind):
+        def get_control(self, x, t, cond, batched_number, transformer_options):
+            told.append(cond.get("crossattn_controlnet", cond["c_crossattn"]).clone())
+            return super().get_control(x, t, cond, batched_number, transformer_options)
+
+    control = Reading()
+    with torch.inference_mode():
+        made = erasing.solve(model, clip, erasing.Settings("gun -> banana", templates="{}", keep="a dog"))
+        gun, dog = (clip.encode_from_tokens(clip.tokenize(text)) for text in ("gun", "a dog"))
+        read, _ = gate.gated(gun, made.named, made.hints, (limits, limits), [False], made.causal)
+    assert not torch.equal(read, gun)
+    more = {"control": control, "control_apply_to_uncond": False}
+    positive, negative = ([[text, {**more, **({"cross_attn_controlnet": text} if own else {})}]] for text in (gun, dog))
+    guarded = gated.guard(model, made, (limits, limits), [False])
+    if steered:
+        guarded = sld(guarded, models.conditioning(5, 77))
+    models.sample(guarded, positive, negative, steps=2)
+    rows = [row for texts in told for row in texts]
+    counts = [sum(torch.equal(row, text[0]) for row in rows) for text in (read, dog, gun)]
+    assert counts == [2, 2, 0] and len(rows) == 4 + 2 * steered
