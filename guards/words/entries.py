@@ -9,26 +9,28 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from . import fillers
+from .fillers import trimmed
 from .patterns import Pattern
 
 LONGEST = 400  # characters of one entry
 # A note begins with #, also behind a concept; not in C# or F#.
 _NOTE = Pattern(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
+_NUMBERED = Pattern(r"^\s*#\d{1,3}[.):]?\s+(?=\w)")  # no note: #1 weapons
 _TAG = Pattern(r"</?(?:br|li|ul|ol|p|b|i|strong|em)\s*/?>", re.I)
 _FILE = Pattern(r"<\s*(?:lora|lyco|lycoris|hypernet)\s*:([^:<>]*)[^<>]*>|\b(?:embedding|ti|lora)\s*:\s*", re.I)
 _EMBEDDING = Pattern(r"\bembedding:[^\s,;|:(){}]+", re.I)
 _ASIDE = Pattern("\ue000(\\d+)\ue000")
-_PLURAL = Pattern(r"(?<=\w)\((?:e?s)\)")  # weapon(s)
-_LIST = Pattern(
-    r"(?:^|(?<=\s))(?:\(?\d{1,3}[.)]|[a-z][.)]|[\u2460-\u249b])(?:\s+|(?=[^\W\d]{2}))(?=\S)|^\s*\d{1,3}\s*[:、．-]\s*(?=\D)"
-)
 _HARD = Pattern(
-    r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|//|[!?！？]+(?=\s|$)"
+    r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|\s[-!+~](?=[^\W\d])|\s(?:[%$@^~*]+|&&+)\s|//"
+    r"|[!?！？]+(?=\s|$)|(?<=[^\W\d_]{3})[\^~](?=[^\W\d_]{3})"
 )
 # Between two words of three letters or more: guns/knives, and not AC/DC.
-_TIGHT = Pattern(r"(?<=[^\W\d_]{3})(?:[/+&＆／]|\.+|…+)(?=[^\W\d_]{3})")
+_TIGHT = Pattern(
+    r"(?<=[^\W\d_]{3})(?:[/+&]|\.+|…+)(?=[^\W\d_]{3})|(?<=[\u3040-\u30ff\u3400-\u9fff])[/+&](?=[\u3040-\u30ff\u3400-\u9fff])"
+)
 _STOP = Pattern(r"(?<![.\s])\.+(?=\s|$)")
-_ABBREVIATIONS = frozenset("mr mrs ms dr st jr sr vs prof gen lt col sgt capt mt ft inc co no".split())
+_ABBREVIATIONS = frozenset("mr mrs ms dr st jr sr vs prof gen lt col sgt capt mt ft inc co no incl excl".split())
 _WEIGHT = Pattern(r"\s*[:：]\s*[-+]?\d*[.,]?\d+\s*%?$")
 _COLON = Pattern(r"[:：](?!\d)")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "「": "」", "『": "』", "`": "`"}
@@ -36,39 +38,26 @@ _MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
 _WORDS_BETWEEN = Pattern(
     r"\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|"
     r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
-    r"|或者|以及|还有|還有|または|もしくは|および|及び|(?<=[가-힣]{2})[와과]\s+(?=[가-힣])"
+    r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và|hoặc|atau|καὶ|και|ή)\s+(?=\w)"
+    r"|(?<=[a-zA-Z])[和与與及或](?=[a-zA-Z])|或者|以及|还有|還有|または|もしくは|および|及び|(?<=[가-힣]{2})[와과]\s+(?=[가-힣])"
     r"|(?<=[\u30a0-\u30ff\u4e00-\u9fff])[とや](?=[\u30a0-\u30ff\u4e00-\u9fff])"
 )
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _GAP = Pattern(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
 _AND = Pattern(r"\s+(?:and|&|＆)\s+", re.I)
-_UNSURE = Pattern(rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+(?:[eo]|like)\s+(?=\w)|^(?:block|sin)\s+(?=\w)")
-_BEFORE = Pattern(
-    r"""^(?:(?:[-*+•·–—!~^_>@\s]|\[[ xX]?\])+(?=\w)
-    |(?:absolutely\s+|please\s+|strictly\s+)?(?:no(?!\s+one\b)|not|non|none|never|without|w/o|avoid|exclude|excluding|remove|forbid|forbidden|prohibit|
-        prohibited|banned?|delete|omit|censor|ohne|keine?|sans|без|нет|sem|senza|(?:do\s+not|don['’]?t|must\s+not|never)
-        (?:\s+(?:show|draw|include|want|use|contain|depict|generate|make|have|put))?)\s+(?=\w)
-    |(?:(?:any|all|every|some|various|other|further)\s+)?(?:kinds?|types?|sorts?|forms?|images?|pictures?|photos?|depictions?)\s+(?:of|showing|with)\s+
-    |(?:any|all|every|other|also|and|or|such\s+as|including|especially|namely|e\.\s?g\.?|i\.\s?e\.?|eg|for\s+example|for\s+instance|anything\s+(?:with|like|about|related\s+to)|everything\s+(?:with|about)|
-        an?\s+(?:image|picture|photo)\s+(?:of|showing|with)|images?\s+showing)\s+(?=\w)
-    |(?:不要|没有|沒有|禁止|避免|请勿|請勿|不许|不得|拒绝|拒絕|任何|所有|各种|各種|一切)(?=\w))""",
-    re.I | re.X,
+_UNSURE = Pattern(
+    rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+(?:[eo]|like)\s+(?=\w)|^(?:block|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?|motion)\b)|ignore)\s+(?=\w)|(?<=\w)[\s-]free$"
 )
-_BEHIND = Pattern(
-    r"""(?:\s+(?:of|in)\s+(?:any|all|every|whatever)\s+(?:kinds?|sorts?|types?|forms?|shapes?|ways?)
-    |\s+(?:whatsoever|at\s+all|please|etc\.?|etcetera|\(any\)|in\s+general)
-    |\s+(?:and|or)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|similar(?:\s+\w+)?|such|anything\s+(?:like|similar).*|whatever)
-    |(?<=\w)(?:等等?|之类|之類|なし|無し|禁止)
-    |[\s.!?…*_~^"'`-]+)$""",
-    re.I | re.X,
+_EXCEPT = Pattern(
+    r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b|\w\s+(?:not|minus|excl\.?|excluding)\s+\w",
+    re.I,
 )
-_EXCEPT = Pattern(r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b", re.I)
 _ARROW = Pattern(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
 
 
 def bare(line: str) -> str:
     """A line without its notes: what follows #, and comments of other languages."""
-    return _NOTE.sub("", line).strip()
+    return _NOTE.sub("", _NUMBERED.sub("", line)).strip()
 
 
 def read(line: str, name: str, embeddings: bool = False) -> list[str]:
@@ -77,7 +66,7 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
     ``embeddings``: ``embedding:NAME`` stays what it is, for those who encode the concept; else it is the word NAME.
     Raises ValueError, with the spelling that is understood, for a line that may mean two things.
     """
-    line, files = bare(line), []
+    line, files = bare(fillers.plain(line)), []
     if embeddings:  # a file's name may hold any mark: it stands aside while the rest is read
         line = _EMBEDDING.sub(lambda match: files.append(match[0]) or f"\ue000{len(files) - 1}\ue000", line)
     if _ARROW.search(line):
@@ -86,7 +75,7 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
             "side alone here; Rewriter: Rules takes the whole line."
         )
     line = _FILE.sub(lambda match: match[1] or "", _TAG.sub(",", line))
-    line = _LIST.sub(",", _PLURAL.sub("", line))
+    line = fillers.unmarked(line)
     concepts = []
     for part in _HARD.sub("\n", _dotted(line)).split("\n"):
         part = _WEIGHT.sub("", part.strip())
@@ -99,7 +88,7 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
             )
         part = part.translate(dict.fromkeys(map(ord, _MARKS)))
         concepts += [concept for piece in _COLON.split(part) for concept in _pieces(piece, name)]
-    concepts = [concept for concept in concepts if _says(concept)]
+    concepts = fillers.meant([concept for concept in concepts if _says(concept)], line)
     return [_ASIDE.sub(lambda match: files[int(match[1])], concept) for concept in concepts]
 
 
@@ -123,7 +112,7 @@ def _dotted(line: str) -> str:
 
 def _pieces(text: str, name: str) -> list[str]:
     """The concepts of a part without punctuation: split at the words that join two."""
-    text = _trimmed(text)
+    text = trimmed(text)
     if _EXCEPT.search(text):
         raise ValueError(
             f"{name}: {text[:80]!r} makes an exception, which a list cannot. Name only what must not appear, such as: handguns, rifles."
@@ -131,7 +120,7 @@ def _pieces(text: str, name: str) -> list[str]:
     pieces = []
     for piece in _GAP.split(_TIGHT.sub(",", text).replace(",", " or ")):
         pieces += _WORDS_BETWEEN.split(piece)
-    return [concept for piece in pieces for concept in _joined(_trimmed(piece), name)]
+    return [concept for piece in pieces for concept in _joined(trimmed(piece), name)]
 
 
 def _joined(text: str, name: str) -> list[str]:
@@ -147,13 +136,4 @@ def _joined(text: str, name: str) -> list[str]:
         raise ValueError(
             f'{name}: {text[:80]} may be one concept or several. Write {several[:80]}, or in quotes "{text[:80]}".'
         )
-    return [_trimmed(part) for part in parts]
-
-
-def _trimmed(text: str) -> str:
-    """Without what stands before and behind a concept: list marks, negations, *of any kind*."""
-    text, before = " ".join(text.split()), None
-    while before != text:
-        before = text
-        text = _BEHIND.sub("", _BEFORE.sub("", text, count=1), count=1).strip() or text
-    return text
+    return [trimmed(part) for part in parts]

@@ -27,7 +27,7 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
     the spelling that is understood.
     """
     concepts: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in _unnumbered(text.splitlines()):
         read = entries.read(line, name, embeddings)
         if not read and entries.bare(line).strip(" ,;"):
             raise ValueError(f"{name}: {entries.bare(line)[:80]!r} has no word to look for. Write it in letters.")
@@ -60,3 +60,12 @@ def compose(preset: str, text: str) -> str:
     if not joined:
         raise ValueError("concepts is empty: write what must not appear, such as: weapons, blood. Or choose a preset.")
     return joined
+
+
+def _unnumbered(lines: list[str]) -> list[str]:
+    """Lines that count, ``1 cat`` and ``2 dog`` and so on, without their numbers."""
+    numbers = [line.split(maxsplit=1) for line in lines if line.strip()]
+    counted = len(numbers) > 1 and all(
+        len(parts) == 2 and parts[0].isdecimal() and int(parts[0]) == at for at, parts in enumerate(numbers, 1)
+    )
+    return [rest for _, rest in numbers] if counted else lines

@@ -74,7 +74,78 @@ weapons y sangre
 Forbidden: weapons
 keine weapons
 weapons，blood
-blood、weapons""".splitlines(),
+blood、weapons
+weapons plus blood
+weapons vs. blood
+weapons and/or blood
+weapons and / or blood
+neither weapons nor blood
+either weapons or blood
+weapons then blood
+weapons&blood
+weapons && blood
+weapons ~ blood
+weapons×blood
+weapons··blood
+blood -weapons
+!weapons !blood
++weapons +blood
+weapons ／ blood
+weapons ＆ blood
+weapons ＃ a note
+weapons　blood
+weapons﹐blood
+weapons۔ blood
+weapons和blood
+weapons och blood
+weapons\\nblood
+weapons&amp;blood
+&lt;weapons&gt;
+weapons​blood
+weapons 🔫
+🔫weapons
+❌ weapons
+🚫weapons
+[x] weapons
+(a) weapons
+#1 weapons
+No. 1: weapons
+Negative prompt: weapons
+weapons=1
+weapons*1.2
+weapons^1.2
+weapon/s
+ban weapons
+reject weapons
+no more weapons
+no to weapons
+zero weapons
+free of weapons
+no visible weapons
+no weapons visible
+no weapons allowed
+weapons not allowed
+weapons are forbidden
+weapons must not appear
+images must not contain weapons
+there should be no weapons
+I don't want to see weapons
+make sure there are no weapons
+nothing with weapons
+nobody with weapons
+weapons generally
+weapons as well
+weapons everywhere
+weapons & co
+weapons usw.
+weapons incl. guns
+weapons, particularly guns
+these weapons
+many weapons
+only weapons
+weapon-related
+weapon related content
+anything weapon related""".splitlines(),
 )
 def test_a_list_that_names_weapons_meets_weapons(text):
     assert watching.watch({concept: () for concept in lists.split(text)}).find("a man with weapons")
@@ -96,6 +167,10 @@ def test_a_list_in_a_script_without_spaces_meets_its_word(text):
         ("Weapons & Blood", "Write Weapons, Blood"),
         ("armas o sangre", "Write armas, sangre"),
         ("block weapons", "Write weapons"),
+        ("hide weapons", "Write weapons"),
+        ("weapon-free", "Write weapon, or in quotes"),
+        ("weapons not toys", "makes an exception"),
+        ("weapons excl. toys", "makes an exception"),
         ("weapons except knives", "makes an exception"),
         ("weapons -> flowers", "has an arrow"),
         ("cat\n!!!", "'!!!' has no word to look for"),
@@ -119,6 +194,15 @@ def test_what_may_mean_two_things_is_refused_with_the_spelling_that_is_understoo
         ("L. Ron Hubbard", ["L. Ron Hubbard"]),
         ("AC/DC, AK-47, 18+, C# code, wörd, 🔫", ["AC/DC", "AK-47", "18+", "C# code", "wörd", "🔫"]),
         ("star-shaped", ["star-shaped"]),
+        (
+            "beer can, adult content, visible blood, stop sign",
+            ["beer can", "adult content", "visible blood", "stop sign"],
+        ),
+        ("not safe for work, to be, please", ["not safe for work", "to be", "please"]),
+        ("weapons: yes\nblood (all)\n[x] guns", ["weapons", "blood", "guns"]),
+        ("1 weapons\n\n2 blood", ["weapons", "blood"]),
+        ("1 girl\n1 dog, 2 cats", ["1 girl", "1 dog", "2 cats"]),
+        ("🔫🔪, 🇩🇪🇫🇷 👨‍👩‍👧", ["🔫", "🔪", "🇩🇪", "🇫🇷", "👨‍👩‍👧"]),
         ("和服, 无人机", ["和服", "无人机"]),
         ("no, no one, any", ["no", "no one", "any"]),
         ("cat, Cat\n CAT ,, dog", ["cat", "dog"]),
