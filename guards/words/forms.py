@@ -30,6 +30,7 @@ class _English:
     plurals: dict[str, list[list[str]]]
     irregular: dict[str, list[list[str]]]
     families: dict[str, list[list[str]]]
+    kinds: dict[str, list[str]]
     made: dict[str, list[list[str]]]
     no_base: frozenset[str]
     nouns: frozenset[str]
@@ -51,6 +52,7 @@ def _english() -> _English:
         _index(plurals),
         _index(plurals + sections["other inflections"]),
         _index(sections["families"]),
+        {row[0]: row[1:] for row in sections["kinds"]},
         _index(sections["other inflections"] + sections["made only"]),
         frozenset(word for row in sections["no base"] for word in row),
         frozenset(word for row in sections["nouns"] for word in row),
@@ -222,7 +224,8 @@ def forms(word: str) -> frozenset:
             [word, bare, *(article + bare for article in ("ال", "وال", "بال", "كال", "فال")), "لل" + bare, "و" + bare]
         )
     if len(word) < 3 or not word.isascii() or not word.isalpha():
-        return frozenset([word, word + "s"]) if word.isalnum() and len(word) > 1 else frozenset([word])
+        known = [one for row in _english().plurals.get(word, ()) for one in row]  # oxen
+        return frozenset([word, word + "s", *known]) if word.isalnum() and len(word) > 1 else frozenset([word])
     every = set()
     for base in bases(word):
         every.update(_inflections(base))
@@ -230,4 +233,6 @@ def forms(word: str) -> frozenset:
             every.update(row, _inflections(row[0]))
         for row in _english().families.get(base, ()):
             every.update(row)
+        for kind in _english().kinds.get(base, ()):
+            every.update(_inflections(kind))
     return frozenset(every)

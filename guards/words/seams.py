@@ -12,7 +12,14 @@ from collections.abc import Iterable
 
 # Names of files in a prompt: a word in one cannot be replaced, for no such file need exist.
 FILE = re.compile(r"<\s*(?:lora|lyco|lycoris|hypernet|locon)\s*:[^<>\n]*>|\bembedding\s*:\s*[^\s,;|:()\[\]{}<>]+", re.I)
-_SMALL = r"(?:a|an|the|of|with|and|or|in|on|at|by|to|for|from|near|beside|behind|under|over|holding|wearing)"
+_BESIDE = r"(?:in\s+front\s+of|on\s+top\s+of|next\s+to|close\s+to|beside|besides|behind|under|over|above|below|beneath|near|against|inside)"
+_LINK = rf"(?:{_BESIDE}|of|with|holding|wearing|carrying|in|on|at|by|to|for|from|without|around|into|onto)"
+_COUNT = r"(?:two|three|four|five|six|several|many|some|few|another|each|every|no|\d+)"
+_SMALL = rf"(?:a|an|the|and|or|his|her|their|its|{_LINK}|{_COUNT})"
+_FIRST = re.compile(
+    rf"\b({_LINK})\s+(?:(?:a|an|the|his|her|their|some)\s+)?\0\s*(?:and|or)\s+(?=\w)", re.I
+)  # with a cat and a dog
+_SUBJECT = re.compile(rf"(^|[.;\n]\s*)\0\s*{_BESIDE}\s+", re.I)  # a cat beside a dog
 _BEFORE = re.compile(rf"(?:(?<=[\s(\[{{|:])|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)\]}}|]|BREAK\b|{_SMALL}\b))", re.I)
 _GROUP = re.compile(r"[{\[][^{}\[\]]*\0[^{}\[\]]*[}\]]")
 _SHUT = re.compile(r"[\s,]*(?::\s*-?[\d.]*\s*|\\)?([)\]}])")
@@ -85,9 +92,9 @@ def _close(text: str) -> str:
     before = None
     while before != text:
         before = text
-        text = re.sub(r"\0(?:[\s,]*\0)+", "\0", text)
+        text = _FIRST.sub(r"\1 ", re.sub(r"\0(?:[\s,]*\0)+", "\0", text))
         text = _GROUP.sub(_group, _bare(_BEFORE.sub("\0", text)))
-    text = re.sub(r"(^|[,.;:(\[{|])\s*\0\s*(?:and|or)\b", r"\1\0", text, flags=re.I)
+    text = _SUBJECT.sub(r"\1", re.sub(r"(^|[,.;:(\[{|])\s*\0\s*(?:and|or)\b", r"\1\0", text, flags=re.I))
     text = re.sub(r"\bBREAK[\s,]*\0[\s,]*(?=BREAK\b|$)|^[\s,]*\0[\s,]*BREAK\b", "\0", text)
     text = text.replace("\0", " ")
     text = re.sub(r"[ \t]+([,.;:!?)\]}|])", r"\1", re.sub(r"[ \t]{2,}", " ", text))

@@ -28,6 +28,8 @@ _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
 _LEET_MARK = Pattern(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
 _SHOUT = Pattern(r"[!|]+(?=\W|$)")  # no letter at a word's end
 _STARRED = Pattern(r"(?<![\w*])[^\W\d_]+(?:\*+[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])")
+_STRETCHED = Pattern(r"([^\W\d_])\1{2,}")  # kniiife, beeeer
+_SIZED = Pattern(r"(\d+)([^\W\d_]+)|([^\W\d_]+)(\d+)")  # 9mm, C4
 _CONTRACTION = Pattern(
     r"\b(?:(?:i|you|he|she|it|we|they|who|what|that|there|here|this|how|where|when|why|let)['’](?:ll|d|re|ve|m|s)|\w*n['’]t)\b"
 )
@@ -111,6 +113,9 @@ class Watch:
         spelled = "".join(_DIGRAPHS.get(char, char) for char in plain.lower())
         for written in dict.fromkeys((tuple(words), tuple(words_of(spelled)))):
             self._add_words(entry, list(written), "-" in plain)
+        sized = _SIZED.fullmatch(words[0]) if len(words) == 1 else None
+        if sized and len(words[0]) > 2:  # 9 mm
+            self._add_words(entry, [part for part in sized.groups() if part], True)
 
     def _add_words(self, entry, words, hyphen):
         last = forms(words[-1])
@@ -193,6 +198,8 @@ class Watch:
         for place, token in enumerate(words):
             word, start, end = token.word, token.start, token.end
             entry = self.single.get(word)
+            if entry is None and _STRETCHED.search(word):
+                entry = self.single.get(_STRETCHED.sub(r"\1", word)) or self.single.get(_STRETCHED.sub(r"\1\1", word))
             if entry is None and len(word) > 3 and (word[0].isdigit() or word[-1].isdigit()):
                 entry = self.single.get(word.strip("0123456789"))
             if entry is None and len(word) == 1 and ord(word) > 0x2000:
@@ -222,7 +229,7 @@ class Watch:
             if short and short.end() == words[other].end:
                 return  # he'll
             compound += words[other].word
-            entry = self.single.get(compound) if len(compound) > 2 else None
+            entry = self.single.get(compound) if len(compound) > 2 or compound[-1].isdigit() else None
             if entry:
                 yield entry, words[place].start, words[other].end
 
