@@ -140,12 +140,7 @@ def test_block_stops_with_the_concept_and_the_last_answer():
 def test_strip_takes_the_words_out():
     outcome = run(in_order(*WEAK), "two cats on a mat", on_failure="strip")
     sentence, summary, _ = read(outcome)
-    assert (outcome.text, outcome.changed, summary["decision"], summary["left"]) == (
-        "on a mat",
-        True,
-        "stripped",
-        [],
-    )
+    assert (outcome.text, outcome.changed, summary["decision"], summary["left"]) == ("on a mat", True, "stripped", [])
     assert sentence.startswith("Warning: no rewrite after 3 attempts") and '"cats" (cat)' in sentence
 
 
