@@ -11,32 +11,46 @@ from .refusals import refusal, runs
 
 LONGEST = 20_000  # characters of an answer that are looked at
 _THINKING = Pattern(
-    r"<(think|thinking|thought|reasoning|reflection|analysis)\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
-    r"|\[THINK\].*?(?:\[/THINK\]|\Z)|<seed:think>.*?(?:</seed:think>|\Z)"
+    r"<(think|thinking|thoughts?|reason|reasoning|rationale|reflection|analysis|scratch_?pad|(?:inner_?)?monologue|internal|plan|cot)"
+    r"\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)|<\|think(?:ing)?\|>.*?(?:<\|/think(?:ing)?\|>|\Z)"
+    r"|\[think(?:ing)?\].*?(?:\[/think(?:ing)?\]|\Z)|<seed:think>.*?(?:</seed:think>|\Z)"
     r"|<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|channel>\s*thought\b.*?(?:<channel\|>|\Z)",
     re.S | re.I,
 )
 _THOUGHT_ENDS = Pattern(
-    r"</(?:think|thinking|thought|reasoning|reflection|analysis|seed:think)>|◁/think▷|\[/THINK\]|<\|"
+    r"</(?:think|thinking|thoughts?|reasoning|reflection|analysis|seed:think)>|◁/think▷|\[/think(?:ing)?\]|<\|/think(?:ing)?\|>|<\|"
     r"end_of_thought\|>|<channel\|>",
     re.I,
 )
 _FINAL_CHANNEL = Pattern(
     r"<\|channel\|>\s*final\s*<\|message\|>|<\|begin_of_solution\|>|<\|channel>\s*(?:final|response)\b|"
-    r"(?<=\w|[.!?])\s*assistant\s*final(?=\W|[A-Z\"“])",
+    r"(?:(?<=\w|[.!?])|\A)\s*assistant\s*final(?=\W|[A-Z\"“])",
     re.I,
 )
 _ONLY_ANALYSIS = Pattern(r"\A\s*(?:<\|channel\|>\s*)?analysis(?:<\|message\|>|(?=[A-Z])|\s*\n).*\Z", re.S)
 _ENVELOPE = Pattern(
-    r"<(answer|caption|(?:output|final|new|rewritten)[_ ]?caption|output|result|response|final|rewritten|"
-    r"rewrite|prompt|text|solution)\b[^<>]*>"
-    r"(.*?)(?:</\1\s*>|\Z)",
+    r"<((?:(?:output|final|new|rewritten|revised|safe)[_ -]?)?(?:answer|caption|output|result|response|rewritten|rewrite|prompt|text|"
+    r"sentence|solution)|final)\b[^<>]*>(.*?)(?:</\1\s*>|\Z)|\A\s*<(\w+)>([^<>]+)</\3>\s*\Z",
     re.S | re.I,
 )
-_BOXED = Pattern(r"\\boxed\{(?:\\text\{)?([^{}]+)\}?\}")
+_BOXED = Pattern(r"\\boxed\{(?:\\text\{)?([^{}]+)\}?\}|\\text\{([^{}]+)\}")
+_CODE = Pattern(r"""^(?:\w+\s*=\s*|\w+\()(["'])(.+)\1\)?;?$""")  # caption = "a dog", print("a dog")
+_BARE_FIELD = Pattern(r"^\{\s*\w+\s*:\s*([^{}\"']+)\}$")  # {caption: a dog}
+_RULE = Pattern(r"^[\s|:-]+$")  # of a table
+_LEAD = Pattern(
+    r"^(?:sure|certainly|of\s+course|okay|ok|absolutely|no\s+problem|great|got\s+it)[!.,:]+\s+(?=\S)"
+    r"|^(?:here(?:'s|’s|\s+is|\s+are)|i(?:['’]ve|\s+have|\s+would|['’]d)?\s+(?:re-?wr[io]t|revis|chang|suggest|modif|propos)\w*"
+    r"|you\s+(?:could|can|might)\s+(?:say|write|use|try)|maybe|perhaps|(?:option|version|alternative|choice)\s*\d+)\b[^:\n]{0,80}:\s+(?=\S)"
+    r"|^(?:i\s+(?:would|['’]d)?\s*(?:re-?write|suggest|change|propose)\b[^\"“:]{0,60}|(?:how|what)\s+about\s+)(?=[\"“])",
+    re.I,
+)
+_CHANGED = Pattern(
+    r"\s*[(\[][^()\[\]]*\b(?:replaced|removed|changed|swapped|substituted|omitted)\b[^()\[\]]*[)\]]\s*$|\s+//\s.*$",
+    re.I,
+)  # what was done, behind the caption
 _TURN = Pattern(
     r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|assistant\|>|<bos>|<s>|<\|"
-    r"begin_of_text\|>|"
+    r"begin_of_text\|>|\[(?:BOS|CLS)\]|"
     r"<\|end_header_id\|>|<\|message\|>|\[INST\].*?\[/INST\]|\[/INST\]|<<SYS>>.*?<</SYS>>|"
     r"(?:assistant|model)\s*(?:\n|<\|end_header_id\|>|(?=:)))+",
     re.S | re.I,
@@ -45,7 +59,8 @@ _STOP = Pattern(
     r"<\|[^|<>\n]{1,40}\|>|<｜[^<>\n]{1,40}｜>|</?s>|<(?:end_of_turn|start_of_turn|end_of_utterance|eos|"
     r"bos|eod|pad|EOT|turn\||unk)>"
     r"|\[/?(?:INST|EOS|BOS|EOT)\]|<</?SYS>>|"
-    r"\n\s*(?:user|human|system|### ?instruction|input caption|concepts?)\s*:",
+    r"\n\s*(?:user|human|system|query|question|input|### ?instruction|input caption|concepts?)\s*:"
+    r"|\s###\s*(?:human|user|assistant|instruction|input)\b",
     re.I,
 )
 _MARKUP = Pattern(
@@ -58,8 +73,9 @@ _FENCE = Pattern(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
 _LABEL = Pattern(
     r"""^[\s>*_#"'`-]*(?:(?:the\s+|my\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
                     alternative|image|suggested)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
-                    query|description|text|version)(?:\s+(?:is|reads|would\s+be|could\s+be))?|assistant|model|rewritten|a
-                    |(?:改写|重写|修改|替换|更改|新|最终|输出|安全)*(?:后)?(?:的)?(?:新)?(?:提示词?|标题|描述|文本|答案|结果|输出|句子|图像描述|说明)
+                    query|description|text|version)(?:\s+(?:is|reads|becomes|would\s+be|could\s+be|should\s+be|(?:without|with\s+no)\s+[^:\n]{1,40}))?
+                    |assistant|model|rewritten|title|ai|bot|chatgpt|a
+                    |改写|重写|書き換え|(?:改写|重写|修改|替换|更改|新|最终|输出|安全)*(?:后)?(?:的)?(?:新)?(?:提示词?|标题|描述|文本|答案|结果|输出|句子|图像描述|说明)
                     |(?:書き換え|修正|新しい|最終|出力)*(?:後)?(?:の)?(?:キャプション|プロンプト|出力|回答|文)|ausgabe|antwort|neue\s+beschreibung
                     |salida|respuesta|sortie|r[ée]ponse|ответ|новый\s+запрос|описание|캡션|출력|답변)
                     (?:\s*\([^)]*\))?[*_"'`]*\s*[:：][*_]*\s*""",
@@ -84,6 +100,9 @@ _ASIDE = Pattern(  # what models add below a caption
     r"has|have)\b|说明|注|解释)\b",
     re.I,
 )
+_SAID = Pattern(
+    r"^\W*(?:notes?|explanations?|reason(?:s|ing)?|thinking|changes?(?:\s+made)?)\b[^:\n]{0,20}:", re.I
+)  # above a caption
 _FIELDS = (
     "output_caption",
     "output caption",
@@ -120,6 +139,7 @@ _QUOTES = {
     "*": "*",
     "_": "_",
     "‹": "›",
+    "~": "~",
 }
 
 
@@ -161,13 +181,13 @@ def caption(answer: str, several: bool = False) -> str:
     turn = _TURN.match(text)
     text = text[turn.end() :].lstrip(" :\n") if turn else text
     envelope = _ENVELOPE.search(text) or _BOXED.search(text)
-    text = envelope[envelope.lastindex or 1] if envelope else text
+    text = next(filter(None, reversed(envelope.groups())), text) if envelope else text
     strong = _STRONG.search(text)  # the first one: weak models go on with examples of their own
     text = text[strong.start() :] if strong else text
     stop = _STOP.search(text)
     if stop and text[: stop.start()].strip():
         text = text[: stop.start()]
-    fence = _FENCE.search(text)
+    fence = _FENCE.search(text := text.replace("~~~", "```"))
     if fence:
         text = fence[1] if fence[1].strip() else text.replace("```", "")
     lines = [plain(_bare(line)) for line in _lines(_from_json(text.strip()), several)]
@@ -186,6 +206,8 @@ def _from_json(text):
         return text
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
+    while isinstance(value, dict) and len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
+        value = inner
     if isinstance(value, dict):
         fields = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
         value = next(
@@ -199,6 +221,9 @@ def _lines(text: str, several: bool) -> list[str]:
     """The lines that are the caption: those behind the last label, else the first that are no chatter, to the end of their paragraph."""
     rows = [row.strip() for row in text.split("\n")]
     rows = [row for row in rows if not re.match(r"\W*concepts?\s*[:：]", row, re.I)]
+    if sum(row.startswith("|") for row in rows) > 1:  # a table: its header is a heading
+        cells = [row.strip("| ") for row in rows if not (row and _RULE.match(row))]
+        rows = [f"**{cells[0]}**", *cells[1:]]
     place, first = _start(rows)
     if not first:
         return []
@@ -225,18 +250,26 @@ def _start(rows: list[str]) -> tuple[int, str]:
     talk = [
         place
         for place in filled
-        if not (rows[place].endswith((":", "：")) or len(filled) > 1 and _CHATTER.match(rows[place]))
+        if not (
+            rows[place].endswith((":", "："))
+            or len(filled) > 1
+            and (_CHATTER.match(rows[place]) or _SAID.match(rows[place]))
+        )
     ]
     if not talk:
         return 0, ""
     line = rows[talk[0]]
-    lead = re.match(r"(?:sure|certainly|of course|okay|here(?:'s|’s| is))\b[^:\n]{0,80}:\s+(?=\S)", line, re.I)
-    return talk[0], line[lead.end() :] if lead else line
+    while lead := _LEAD.match(line):
+        line = line[lead.end() :]
+    return talk[0], line
 
 
 def _bare(line):
     """Without list marks, quotes, emphasis and labels around it."""
-    line = re.sub(r"^(?:[-*•>#]+|\d{1,2}[.)])\s+", "", line.strip()).strip()
+    line = re.sub(r"^(?:[-*•>#]+|→|⇒|[=-]>|\d{1,2}[.)]|[a-z]\))\s+", "", _CHANGED.sub("", line.strip())).strip()
+    code = _CODE.match(line) or _BARE_FIELD.match(line)
+    line = code[code.lastindex or 1].strip() if code else line
+    line = re.sub(r"^([\"“][^\"“”]+[\"”])[.!?]$", r"\1", line)
     for _ in range(8):  # "**Caption:** 'a dog'" has four layers
         before = line
         closing = _QUOTES.get(line[:1])

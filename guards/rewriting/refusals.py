@@ -15,7 +15,9 @@ _REFUSAL = Pattern(
     r"(?:i |my |we )?apolog(?:i[sz]e|ies)\b|unfortunately|as an? "
     r"(?:ai|language|large|responsible|artificial)\b|i (?:can(?:no|['’]?)t|am (?:not able|unable)|"
     r"won['’]?t|will not|must decline|do not|don['’]t)\b|"
-    r"i['’]m (?:not able|unable|just an?|an ai)|(?:i|we) (?:must|have to) (?:refuse|decline)|"
+    r"i['’]m (?:not able|unable|just an?|an ai)|(?:(?:the |your |this )?request )?(?:is |was |has been )?(?:denied|declined|refused)\W*$|"
+    r"not possible\W*$|that['’]?s not something (?:i|we) can\b|content policy\b|blocked by\b|"
+    r"(?:inappropriate|harmful|unsafe|explicit) content(?: (?:detected|blocked|removed))?\W*$|(?:i|we) (?:must|have to) (?:refuse|decline)|"
     r"(?:抱歉|对不起|對不起|很遗憾|很抱歉|非常抱歉|我无法|我無法|我不能|无法协助|作为一个|作为人工智能)|"
     r"(?:申し訳|すみません|お手伝いできません|ごめんなさい)|"
     r"(?:죄송|도와드릴 수 없)|(?:lo siento|no puedo|disculp)|(?:d[ée]sol[ée]|je (?:ne peux|"
@@ -35,15 +37,33 @@ _POLICY = Pattern(
 )
 _CHAT = Pattern(
     r"\bhow (?:can|may) i (?:help|assist)|\bwhat can i do for\b|\b(?:help|assist) you\b|\blet me know\b|"
-    r"\bfeel free to\b|\bplease (?:provide|share|give|enter|tell|let)\b|"
+    r"\bfeel free to\b|\bplease (?:provide|share|give|enter|tell|let|re-?phrase|clarify|specify|try)\b|"
+    r"\b(?:could|can) you (?:please )?(?:clarify|provide|share|tell|re-?phrase)\b|^\W*(?:hi|hello|hey)(?: there)?\W*$|"
+    r"\byou['’]?re welcome\b|^\W*thank(?:s| you)(?: you)?(?: so much| very much)?\W*$|"
+    r"^\W*no changes?\b|"
+    r"^(?:the|this|your) (?:caption|prompt|query|sentence|text) (?:is (?:fine|ok|okay|already|safe)|does(?: not|n['’]t)|already|has been|"
+    r"was|contains no)\b|^it (?:is|['’]s) (?:already|fine|safe)\b|^i(?:['’]ve| have)? (?:removed|replaced|changed|rewritten|"
+    r"rewrote|modified)\b|"
+    r"^i think\b|^the \w+ (?:has|have) been (?:removed|replaced|changed)\b|"
     r"\bdo you (?:want|need)\b|\bwould you like\b|\bis there anything\b|\bi['’]?(?:m| am) (?:here|ready|"
     r"happy|glad)\b|有什么(?:可以)?帮|请(?:提供|告诉|输入)|您好|你好！|何をお手伝い",
     re.I,
 )
 _VERDICT = Pattern(
-    r"^\W*(?:un)?safe\W*(?:\n|\s)*(?:[SO]\d{1,2}\b[\s,]*)*$|^\W*(?:controversial|flagged|blocked|rejected|"
+    r"^\W*(?:un)?safe\W*(?:\n|\s)*(?:[SO]\d{1,2}\b[\s,]*)*$|^\W*S\d{1,2}\W*$|^\W*(?:controversial|flagged|blocked|rejected|"
     r"allowed|safety:.*)\W*$",
     re.I,
+)
+_ERROR = Pattern(
+    r"^\W*(?:error\s*[:(].*|[45]\d\d\s+[A-Z]\w+.*|rate limit\b.*|internal server error\b.*|service unavailable\b.*|time[d -]*out\b.*|"
+    r"too many requests\b.*)$",
+    re.I | re.S,
+)
+_PLACEHOLDER = Pattern(
+    r"^\W*[\[<{(]\s*(?:your|insert|new|rewritten|output|final|caption|prompt|redacted|removed|deleted|censored|blocked|empty)\b"
+    r"[^\]>})]{0,60}[\]>})]\W*$|^\W*(?:(?:the|your|my) )?(?:(?:rewritten|new|output|final|safe|revised) )+(?:caption|prompt|answer)\W*$|"
+    r"^\W*(?:lorem ipsum\b.*|undefined|redacted|todo|tbd|placeholder)\W*$",
+    re.I | re.S,
 )
 _ADDRESS = Pattern(
     r"\b(?:you|your|yours|yourself|our|ours|we|buy|shop now|order now|get yours|don['’]t miss|discover|"
@@ -97,6 +117,10 @@ def refusal(text: str, query: str) -> str:
         return "it is a refusal"
     if _VERDICT.match(text):
         return "it is the verdict of a moderation model, no caption"
+    if _ERROR.match(text):
+        return "it is an error message"
+    if _PLACEHOLDER.match(text) or all(word in STOP_WORDS for word in words_of(text) or [""]):
+        return "it is no caption"
     if _CHAT.search(text) and not _CHAT.search(query):
         return "it is chat, no caption"
     return ""
