@@ -87,7 +87,7 @@ def _fits(caption, name, number):
 
 def _json_lines(text, name):
     samples = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # other marks that end lines may stand in a text of JSON
         if not line.strip():
             continue
         try:

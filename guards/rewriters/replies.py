@@ -57,7 +57,7 @@ def load(data: bytes):
 def _chunks(text: str) -> list[dict]:
     """The JSON of each line of a stream: server-sent events (``data: {...}``), or one object a line."""
     chunks = []
-    for line in text.splitlines():
+    for line in text.replace("\r", "\n").split("\n"):  # not where an answer has another mark that ends lines
         line = line.strip().removeprefix("data:").strip()
         if not line or line == "[DONE]" or line.startswith((":", "event:", "id:", "retry:")):
             continue

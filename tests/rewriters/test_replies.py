@@ -118,6 +118,11 @@ def test_a_base_url_may_lack_its_end_or_have_too_much_of_it(server, end, lost):
             'data: {"choices": [{"delta": {"content": "dog"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n',
             content_type="text/event-stream",
         ),
+        lambda request: web.Response(
+            text='data: {"id": "\u2028\x85", "choices": [{"delta": {"content": "a "}}]}\r\n\r\n'
+            'data: {"choices": [{"delta": {"content": "dog"}, "finish_reason": "stop"}]}\r\n\r\n',
+            content_type="text/event-stream",
+        ),
     ],
 )
 def test_an_answer_is_found_where_it_is(server, reply):
