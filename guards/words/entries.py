@@ -52,6 +52,7 @@ _EXCEPT = Pattern(
     r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b|\w\s+(?:not|minus|excl\.?|excluding)\s+\w",
     re.I,
 )
+_REPLACED = Pattern(r"^\W*(?:replace|swap|exchange|substitute)\s+\w.*\s(?:with|by|for|to)\s+\w", re.I)
 _ARROW = Pattern(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
 
 
@@ -73,6 +74,11 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
         raise ValueError(
             f"{name}: {line[:80]!r} has an arrow, but this is a list of what must not appear, not of replacements. Write the left "
             "side alone here; Rewriter: Rules takes the whole line."
+        )
+    if _REPLACED.search(line):
+        raise ValueError(
+            f"{name}: {line[:80]!r} reads like a replacement. Name what must not appear alone; where a node takes replacements, write "
+            "what must go, ->, and what takes its place, such as: cat -> dog"
         )
     line = _FILE.sub(lambda match: match[1] or "", _TAG.sub(",", line))
     line = fillers.unmarked(line)

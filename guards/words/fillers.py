@@ -32,7 +32,8 @@ _SAID = frozenset("all any yes true on x no".split())  # no concepts, beside one
 _CROSSES = frozenset("✗✘❌🚫⛔✓✔☑✅🛑❎⚠☐☒➤►▪◦➜")  # beside a concept they say that it is forbidden
 
 _BEFORE = Pattern(
-    r"""^(?:(?:[-*+•·–—!~^_>@\s]|\[[ xX]?\])+(?=\w)
+    r"""^(?:(?:[-*+•·–—!~^_>@\s►▸▪■◦●○◆§†‡¿¡=|‹›‚‘’“”«»]|\[[ xX]?\])+(?=\w)
+    |[%&$]+\s*(?=[^\W\d])
     |(?:absolutely\s+|please\s+|strictly\s+)?(?:no(?!\s+one\b)|not(?!\s+safe\b)|non|none|never|without|w/o|avoid|exclude|excluding|remove|forbid|forbidden|prohibit|
         prohibited|ban|banned?|reject|disallow|suppress|filter\s+out|delete|omit|censor|ohne|keine?|sans|без|нет|sem|senza|
         (?:do\s+not|don['’]?t|must\s+not|never)
@@ -52,7 +53,8 @@ _BEHIND = Pattern(
     |\s+(?:and|or|&)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|co|similar(?:\s+\w+)?|such|anything\s+(?:like|similar).*|whatever)
     |[\s-]related(?:\s+(?:contents?|things?|images?|items?|stuff))?
     |(?<=\w)(?:等等?|之类|之類|なし|無し|禁止)
-    |[\s.!?…*_~^"'`-]+)$""",
+    |(?<=[^\W\d])[%&$]+|(?<=\w{3})[+-]{2,}
+    |[\s.!?…*_~^"'`‹›‘’“”«»§†|-]+)$""",
     re.I | re.X,
 )
 _NEGATIONS = frozenset(

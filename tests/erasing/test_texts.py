@@ -16,6 +16,10 @@ Erasure = texts.Erasure
         ("gun, rifle -> rose", [Erasure("gun", "rose"), Erasure("rifle", "rose")]),
         ("beer → milk\nwine => tea", [Erasure("beer", "milk"), Erasure("wine", "tea")]),
         ("gun ->", [Erasure("gun", "")]),
+        (
+            "gun -> nothing\n'knife' -> \"\"\n- ► pistol",
+            [Erasure("gun", ""), Erasure("knife", ""), Erasure("pistol", None)],
+        ),
         ("{} with a gun -> {}", [Erasure("{} with a gun", "{}")]),
         ("# a note\n\nembedding:bad_thing -> rose", [Erasure("embedding:bad_thing", "rose")]),
     ],

@@ -23,6 +23,7 @@ rules = hosting.module("guards.rewriters.rules")
         ("Elon Musk -> a man", "a photo of Elon Musk's car", "a photo of a man's car"),
         ("Elon Musk -> a man", "the Elon Musk of art", "a man of art"),
         ("red hat -> blue cap", "two red hats", "two blue caps"),
+        ("cat -> nothing", "a cat and a dog", "a dog"),
         ("cat →dog", "cat", "dog"),
         ("cat => dog", "cat", "dog"),
         ("cat ⇒ dog", "cat", "dog"),

@@ -144,6 +144,11 @@ these weapons
 many weapons
 only weapons
 weapon-related
+► weapons
+¿weapons?
+%weapons%
+‹weapons›
+weapon-related
 weapon related content
 anything weapon related""".splitlines(),
 )
@@ -168,6 +173,7 @@ def test_a_list_in_a_script_without_spaces_meets_its_word(text):
         ("armas o sangre", "Write armas, sangre"),
         ("block weapons", "Write weapons"),
         ("hide weapons", "Write weapons"),
+        ("replace weapons with flowers", "reads like a replacement"),
         ("weapon-free", "Write weapon, or in quotes"),
         ("weapons not toys", "makes an exception"),
         ("weapons excl. toys", "makes an exception"),
