@@ -34,7 +34,7 @@ def read(text: str, name: str, example: str) -> Iterator[Line]:
             continue
         sides = [side.strip() for side in ARROW.split(line)]
         if len(sides) == 2 and words_of(sides[0]):
-            nothing = sides[1].strip("\"'`“”‘’()[]{}").casefold() in ("", "-", "nothing", "none")
+            nothing = sides[1].strip("\"'`“”‘’()[]").casefold() in ("", "-", "nothing", "none")
             yield Line(number, sides[0], "" if nothing else sides[1])
             continue
         fault = (
