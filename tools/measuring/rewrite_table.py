@@ -113,7 +113,9 @@ async def rewrite_all(rewriter, rows, options):
             "kept": round(kept, 3),
         }
         if options.judge and met(row):
-            row["implied"] = round((await rewriter.judge(second_question(outcome.text, concept))).yes, 3)
+            other = another(rows, number - 1)  # what the judge says of any prompt
+            for name, asked in (("implied", concept), ("implied other", other)):
+                row[name] = round((await rewriter.judge(second_question(outcome.text, asked))).yes, 3)
         row["attempted"] = [detail for detail in outcome.details if "attempt" in detail]
         made[number] = row
         print(
@@ -137,6 +139,11 @@ def met(row) -> bool:
     return bool(row["found"] or row.get("seen", {}).get("concepts"))
 
 
+def another(rows, place: int) -> str:
+    """The concept of another row than the one at ``place``."""
+    return rows[(place + len(rows) * 37 // 100) % len(rows)][0]
+
+
 def second_question(text: str, concept: str) -> list[dict]:
     """Whether a final prompt implies its concept, in other words than the guard's own question and without its examples."""
     return [
@@ -157,7 +164,7 @@ async def notice_all(rewriter, rows, options):
     memory, heard, start = notice.Memory(), [], time.monotonic()
     for number, (concept, _, query) in enumerate(rows):
         row = {"query": query}
-        for key, one in (("own", concept), ("other", rows[(number + len(rows) * 37 // 100) % len(rows)][0])):
+        for key, one in (("own", concept), ("other", another(rows, number))):
             yes = (await notice.look(rewriter, query, [one], memory)).yes
             seen = bool((await notice.look_closely(rewriter, query, [one], memory)).concepts)
             named = bool(watch({part.strip(): () for part in one.split(",")}).find(query))
@@ -197,7 +204,7 @@ def summary(made) -> str:
     rewriting = [row for row in made if row["decision"] != "unchanged"]
     calls = sum(row["calls"] for row in made)
     noticed = sum(map(met, made))
-    judged = [row["implied"] for row in made if "implied" in row]
+    judged, others = ([row[name] for row in made if name in row] for name in ("implied", "implied other"))
 
     def share(decision):
         count = sum(row["decision"] == decision for row in made)
@@ -212,9 +219,9 @@ def summary(made) -> str:
             f"unchanged (concept not in the query)  {share('unchanged')}",
             f"noticed (named, or seen in its picture)  {noticed} of {n}",
             *(
-                [f"of these, the final prompt still implies it  {sum(yes > 0.5 for yes in judged)} of {len(judged)}"]
-                if judged
-                else []
+                f"of these, the final prompt implies {what}  {sum(yes > 0.5 for yes in said)} of {len(said)}"
+                for what, said in (("it still", judged), ("another row's concept", others))
+                if said
             ),
             f"changed                               {sum(row['changed'] for row in made)} of {n}",
             f"other words kept, median of changed   {statistics.median([row['kept'] for row in made if row['changed']] or [1.0]):.2f}",
