@@ -58,7 +58,7 @@ def test_together_or_one_by_one_every_row_has_its_own_answer(tmp_path, together)
     made = measure(crowd, tmp_path / "rows.jsonl", together)
     assert [row["rewritten"] for row in made] == [query.replace("beer", "milk") for _, _, query in ROWS]
     assert [row["implied"] for row in made] == [0.1] * 5 and [row["row"] for row in made] == [1, 2, 3, 4, 5]
-    assert (not crowd.sizes and crowd.alone == 11) if together == 1 else max(crowd.sizes) == min(together, 5)
+    assert (not crowd.sizes and crowd.alone == 6) if together == 1 else max(crowd.sizes) == min(together, 5)
     told = rewrite_table.summary(made)
     assert "the final prompt implies it still  0 of 5" in told and "implies another row's concept  0 of 5" in told
 
