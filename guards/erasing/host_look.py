@@ -77,11 +77,13 @@ class _Look(comfy.samplers.Sampler):
     ):
         inner = guider.inner_model
         x = inner.model_sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise))
-        level = sigmas[:1].expand(len(noise))
         for number in range(self.count):
-            out = comfy.samplers.calc_cond_batch(
-                inner, [guider.conds[str(number)]], x, level, extra_args["model_options"]
-            )
-            self.seen.append(out[0].float().cpu())
+            each = []
+            for one in x.split(1):  # some networks mask the texts of one picture alone
+                out = comfy.samplers.calc_cond_batch(
+                    inner, [guider.conds[str(number)]], one, sigmas[:1], extra_args["model_options"]
+                )
+                each.append(out[0].float().cpu())
+            self.seen.append(torch.cat(each))
             self.tick()
         return noise

@@ -42,6 +42,8 @@ def find(model, keys: bool) -> Places:
     """Of a MODEL; ``keys``: also those that say where a text is heeded. Raises ValueError, with the way out, for other models."""
     kinds = [kind.__name__ for kind in type(checks.network(model)).__mro__]
     mmdit = next((MMDITS[kind] for kind in kinds if kind in MMDITS), None)
+    if mmdit and not hasattr(checks.network(model), mmdit[0].split(".")[0]):  # AuraFlow's is called MMDiT, too
+        mmdit = None
     if checks.is_unet(model):
         found = _cross(model, "attn2", ("to_k", "to_v") if keys else ("to_v",))
     elif "WanModel" in kinds:

@@ -99,7 +99,7 @@ def _line(line: str, replacement: str | None):
             if SLOT in sides.right:
                 raise ValueError(f"concepts: {arrows.short(line)} has {SLOT} on the right only: write {EXAMPLE}")
             for concept in lists.split(sides.left, "concepts", embeddings=True):
-                yield Erasure(concept, sides.right)
+                yield Erasure(concept, sides.instead)
     elif SLOT in entries.bare(line):
         raise ValueError(f"concepts: {arrows.short(line)} does not say what stays: write {SLOT} with a gun -> {SLOT}")
     else:

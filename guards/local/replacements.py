@@ -18,7 +18,7 @@ def read(text, targets, name="replacement"):
                 f"{name}, line {line.number}: {line.left!r} is none of the targets ({', '.join(targets)}). Name it there as well, or take "
                 "the line out."
             )
-        if not line.right:
+        if not line.instead:
             raise ValueError(
                 f"{name}, line {line.number}: nothing stands right of the arrow. Write what is to stand in."
             )

@@ -62,12 +62,12 @@ def parse(text: str) -> Rules:
     pairs: dict[str, str] = {}
     for line in arrows.read(text, "rules", "what to replace, ->, and what to put instead, such as: cat -> dog"):
         earlier = next((left for left in pairs if words_of(left) == words_of(line.left)), None)
-        if earlier is not None and pairs[earlier] != line.right:
+        if earlier is not None and pairs[earlier] != line.instead:
             raise ValueError(
                 f"rules, line {line.number} replaces {line.left!r}, which an earlier line replaces by {pairs[earlier]!r} already. "
                 "Keep one of the two."
             )
-        pairs.setdefault(line.left, line.right)
+        pairs.setdefault(line.left, line.instead)
     if not pairs:
         raise ValueError("rules is empty: write one replacement a line, such as: cat -> dog")
     return Rules(tuple(pairs.items()))

@@ -21,10 +21,14 @@ class Line:
     left: str
     right: str
 
+    @property
+    def instead(self) -> str:
+        """What takes the left side's place: the right one, empty where it says so: *nothing*, *none* or quotes around nothing."""
+        return "" if self.right.strip("\"'`“”‘’()[]").casefold() in ("", "-", "nothing", "none") else self.right
+
 
 def read(text: str, name: str, example: str) -> Iterator[Line]:
-    """The lines that have an arrow (``->``, ``=>``, an arrow sign); *nothing* and *none* on the right are nothing. ``name``: the input,
-    ``example``: a right line, for errors.
+    """The lines that have an arrow (``->``, ``=>``, an arrow sign). ``name``: the input, ``example``: a right line, for errors.
 
     Raises ValueError, naming the line, for one with no arrow, several, or no word on its left.
     """
@@ -34,8 +38,7 @@ def read(text: str, name: str, example: str) -> Iterator[Line]:
             continue
         sides = [side.strip() for side in ARROW.split(line)]
         if len(sides) == 2 and words_of(sides[0]):
-            nothing = sides[1].strip("\"'`“”‘’()[]").casefold() in ("", "-", "nothing", "none")
-            yield Line(number, sides[0], "" if nothing else sides[1])
+            yield Line(number, *sides)
             continue
         fault = (
             "no word left of the arrow" if len(sides) == 2 else "no arrow" if len(sides) == 1 else "more than one arrow"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.testing import dits, hosting, models
+from tools.testing import families, hosting, models
 from tools.testing.models import CONTEXT
 
 TEXTS = ("", "gun", "banana", "a dog")
@@ -109,13 +109,23 @@ def test_the_text_is_read_as_equation_7_has_it_and_the_concept_goes_most_of_the_
     assert (sampled(family, edited, encoded(words, "gun")) - target).norm() < 0.5 * apart
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "pixart"])
+class Words(models.Pooled):
+    """A CLIP that tells a model what it cannot do without, besides."""
+
+    def __init__(self, clip, model):
+        super().__init__(clip, 8)
+        self._model = model
+
+    def encode_from_tokens_scheduled(self, tokens):
+        return families.asked(self._model, super().encode_from_tokens_scheduled(tokens))
+
+
+@pytest.mark.parametrize("family", families.ALL)
 def test_a_text_that_means_the_concept_is_read_as_the_gate_says_in_any_slot_and_others_keep_their_bits(clip, family):
     """The picture is that of the same conditioning changed by hand; the negative prompt at cfg 2 does not count towards it."""
     erasing, gated = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
-    gate = hosting.module("guards.erasing.gate")
-    model, words = FAMILIES[family][0]() if family in FAMILIES else dits.build(family), models.Pooled(clip, 8)
-    limits = gate.Limits(0.6, 0.8)
+    gate, model = hosting.module("guards.erasing.gate"), families.build(family)
+    words, limits = Words(clip, model), gate.Limits(0.6, 0.8)
     with torch.inference_mode():
         # Held as tightly as an edit of the weights: 16 numbers a word cannot tell many texts apart.
         held = erasing.Settings("gun -> banana", templates="{}", keep="a dog", preserve=1 / erasing.LOOSE)
@@ -131,8 +141,12 @@ def test_a_text_that_means_the_concept_is_read_as_the_gate_says_in_any_slot_and_
         (0.5, (dog, gun), (dog, by_hand)),  # half of the picture is what the negative says
         (2.0, (dog, dog), (dog, dog)),
     ]:
-        assert torch.equal(sampled(family, guarded, *asked, cfg=cfg), sampled(family, model, *expected, cfg=cfg))
-    assert not torch.equal(sampled(family, guarded, gun), sampled(family, model, gun))
+        assert torch.equal(
+            families.sample(guarded, 1, None, cfg, *asked), families.sample(model, 1, None, cfg, *expected)
+        )
+    assert not torch.equal(
+        families.sample(guarded, 1, None, 1.0, gun, dog), families.sample(model, 1, None, 1.0, gun, dog)
+    )
 
 
 def test_what_a_text_implies_does_not_depend_on_what_else_is_guarded(clip):

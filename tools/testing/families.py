@@ -150,7 +150,67 @@ MORE = {  # name -> (class of comfy.supported_models, unet_config)
         ),
     ),
 }
-ALL = {**CONFIGS, **STRANGERS, **MORE}
+REFUSED = {  # whose texts can be read otherwise, and nothing more is known of
+    "Krea2": (
+        "Krea2",
+        dict(
+            image_model="krea2",
+            features=64,
+            tdim=16,
+            txtdim=CONTEXT,
+            heads=2,
+            kvheads=1,
+            multiplier=2,
+            layers=2,
+            channels=16,
+            txtlayers=1,
+            txtheads=2,
+            txtkvheads=2,
+        ),
+    ),
+    "Kandinsky5": (
+        "Kandinsky5",
+        dict(
+            image_model="kandinsky5",
+            in_text_dim=CONTEXT,
+            in_text_dim2=8,
+            time_dim=16,
+            model_dim=32,
+            ff_dim=64,
+            num_text_blocks=1,
+            num_visual_blocks=2,
+            axes_dims=(4, 6, 6),
+        ),
+    ),
+    "OmniGen2": (
+        "Omnigen2",
+        dict(
+            image_model="omnigen2",
+            in_channels=16,
+            hidden_size=32,
+            num_layers=2,
+            num_refiner_layers=1,
+            num_attention_heads=2,
+            num_kv_heads=1,
+            multiple_of=16,
+            axes_dim_rope=(4, 6, 6),
+            axes_lens=(300, 64, 64),
+            text_feat_dim=CONTEXT,
+        ),
+    ),
+    "LTXV": (
+        "LTXV",
+        dict(
+            image_model="ltxv",
+            cross_attention_dim=32,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            caption_channels=CONTEXT,
+            num_layers=2,
+        ),
+    ),
+}
+ALL = {**CONFIGS, **STRANGERS, **MORE, **REFUSED}
 
 
 def build(name):
@@ -165,13 +225,24 @@ def build(name):
 
 def noise(model, seed=0):
     """Noise of the model's own latents: one row of 8 x 8, with two frames where it makes videos; of 64 x 64 for PixArt."""
-    format_, size = model.get_model_object("latent_format"), 64 if type(model.model).__name__ == "PixArt" else 8
-    frames = (2,) if format_.latent_dimensions == 3 else ()
+    kind, format_ = type(model.model).__name__, model.get_model_object("latent_format")
+    size, frames = (
+        64 if kind == "PixArt" else 8,
+        (1 if kind == "Krea2" else 2,) if format_.latent_dimensions == 3 else (),
+    )
     return torch.randn(1, format_.latent_channels, *frames, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def sample(model, steps=2, start=None):
-    """KSampler's own call at cfg 3."""
+def asked(model, conditioning):
+    """A CONDITIONING with what this model cannot do without, besides."""
+    if type(model.model).__name__ not in ("Omnigen2", "LTXV"):
+        return conditioning
+    mask = torch.ones(1, conditioning[0][0].shape[1], dtype=torch.long)
+    return [[vectors, {**options, "attention_mask": mask}] for vectors, options in conditioning]
+
+
+def sample(model, steps=2, start=None, cfg=3.0, positive=None, negative=None):
+    """KSampler's own call."""
     import comfy.sample
 
     start = noise(model) if start is None else start
@@ -180,11 +251,11 @@ def sample(model, steps=2, start=None):
             model,
             start,
             steps,
-            3.0,
+            cfg,
             "euler",
             "simple",
-            text(1),
-            text(2),
+            asked(model, positive or text(1)),
+            asked(model, negative or text(2)),
             torch.zeros_like(start),
             disable_pbar=True,
             seed=0,
