@@ -40,6 +40,10 @@ FAMILIES = {  # the host's class -> family
     "HunyuanImage21": Family("hunyuan-image", "HunyuanImage 2.1"),
     "AuraFlow": Family("auraflow", "AuraFlow"),
     "CosmosT2IPredict2": Family("cosmos-predict2", "Cosmos Predict2"),
+    "Krea2": Family("krea2", "Krea 2"),
+    "Kandinsky5": Family("kandinsky5", "Kandinsky 5"),
+    "Omnigen2": Family("omnigen2", "OmniGen2"),
+    "LTXV": Family("ltx-video", "LTX-Video"),
 }
 
 

@@ -21,8 +21,8 @@ ALIGNED, FLIP = "aligned", "sign_flip"
 SERVES = 10  # steps from which on the first one can be spared to measure for the scales
 EMPTY = ""
 SERVED = (
-    "SD1.x, SD2.x and SDXL; Flux, Chroma, SD3, Qwen-Image, Mage-Flow, Lumina2, Z-Image, Wan, HunyuanVideo, AuraFlow and Cosmos "
-    "Predict2"
+    "SD1.x, SD2.x and SDXL; Flux, Chroma, SD3, Qwen-Image, Mage-Flow, Lumina2, Z-Image, Wan, HunyuanVideo, AuraFlow, Cosmos "
+    "Predict2, Krea 2, OmniGen2, Kandinsky 5 and LTX-Video"
 )
 
 
@@ -115,7 +115,7 @@ def _flip(flips, call, rows):
         for number, name in enumerate(guard.targets.names):
             k, v = (
                 guard.targets.own(name, part, call.tensors.axis, state.texts.layout.front)
-                for part in state.texts.keys_and_values(name, call, rows)
+                for part in state.texts.keys_and_values(name, call, rows)[:2]
             )
             keys.append(k)
             values.append(v * float(state.weights[0, number]))

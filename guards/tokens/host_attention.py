@@ -108,8 +108,12 @@ class Call:
     def prompt(self, rows):
         """The same to the prompt's own text."""
         keys, values = (self.tensors.take(part, rows, [self.text]) for part in (self.tensors.k, self.tensors.v))
+        return self.beside(rows, keys, values, self.text_mask(rows))
+
+    def text_mask(self, rows):
+        """Which of the text's keys the picture's queries may see, or None."""
         mask = formula.masked(self.tensors.mask, rows, [self.picture])
-        return self.beside(rows, keys, values, None if mask is None else mask[..., self.text])
+        return None if mask is None else mask[..., self.text]
 
     def add(self, out, rows, addition):
         """Add (rows, tokens, channels) to the picture's part of an output, in place."""
@@ -162,15 +166,16 @@ class Texts:
             )
 
     def keys_and_values(self, name, call, rows):
-        """(1 or rows, ...) each, of a text in the attention ``call``, on its device and in its type."""
+        """(1 or rows, ...) each, of a text in the attention ``call``, on its device and in its type; and its mask, or None."""
         found = self._made[name][call.number]
         if found[0].shape[0] not in (1, rows.stop - rows.start):
             raise NotImplementedError(
                 "Growth Inhibitor: on this model the targets' keys depend on every picture of the batch, which context windows along the "
                 "batch take apart. Remove the context-window node, or sample fewer pictures at once."
             )
-        moved = tuple(part.to(call.tensors.k) for part in found)
-        if moved[0] is not found[0]:
+        keys, values, mask = found
+        moved = *(part.to(call.tensors.k) for part in (keys, values)), mask if mask is None else mask.to(keys.device)
+        if moved[0] is not keys:
             self._made[name][call.number] = moved
         return moved
 
@@ -195,9 +200,10 @@ class Texts:
             count = call.tensors.q.shape[0] // len(each)
             for place, number in enumerate(each):
                 rows = slice(place * count, (place + 1) * count)
-                made[names[number]][call.number] = tuple(
+                parts = [
                     call.tensors.take(part, rows, [call.text]).clone() for part in (call.tensors.k, call.tensors.v)
-                )
+                ]
+                made[names[number]][call.number] = *parts, call.text_mask(rows)
             return call.whole()
 
         count_calls(options, guider.model_patcher, [self])

@@ -36,6 +36,11 @@ LAYOUTS = {  # the host's network class -> its layout, which its subclasses have
     "MMDiT": Layout(
         JOINT, last=True, front=True
     ),  # AuraFlow's; SD3's class of that name is found by its subclass above
+    "SingleStreamDiT": Layout(JOINT),  # Krea 2
+    "OmniGen2Transformer2DModel": Layout(JOINT, last=True),
+    "Kandinsky5": Layout(CROSS),
+    "LTXVModel": Layout(CROSS),
+    "LTXAVModel": None,  # it makes other tokens of the text before its attention sees them
     "WanModel": Layout(CROSS, steady=True),
     "MiniTrainDIT": Layout(CROSS, steady=True),  # Cosmos Predict2
     "Anima": None,  # it makes other tokens of the text before its attention sees them
@@ -64,7 +69,7 @@ def known(model) -> Layout:
 
 def patch(network) -> tuple[int, int, int]:
     """Frames, rows and columns of latents that make one token."""
-    size = getattr(network, "patch_size", 1)
+    size = getattr(network, "patch_size", getattr(network, "patch", 1))
     frames, rows, columns = (1, size, size) if isinstance(size, int) else (1, *size)[-3:]
     return frames, rows, columns
 

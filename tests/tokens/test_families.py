@@ -38,7 +38,7 @@ def test_what_the_code_claims_of_a_family_is_so_and_the_rest_is_refused(family, 
     monkeypatch.setattr(
         hosting.module("guards.inhibitors.formula"), "gate", lambda shares: torch.ones(shares.shape[:2])
     )
-    concept, empty = families.text(3, 7), families.text(9, 5)
+    concept, empty = (families.asked(model, families.text(*one)) for one in ((3, 7), (9, 5)))
     words = torch.tensor([1, 2, 5])
     targets = hosting.module("guards.tokens.host_words").Targets(("it",), {"it": concept, "": empty}, {"it": words})
     for form in ("aligned", "sign_flip"):
@@ -46,6 +46,27 @@ def test_what_the_code_claims_of_a_family_is_so_and_the_rest_is_refused(family, 
         out = families.sample(hosting.module("guards.host.rail").attach(model, guard))
         expected = families.sample(Reading(name, model, -1.0, form, families.text(1), [concept], empty, words).model)
         assert close(out, expected, 1e-4) and not close(out, plain, 1e-3), form
+
+
+def test_the_keys_that_a_text_masks_are_not_seen(host, monkeypatch):
+    """LTX-Video's text encoder pads, and masks what it pads: the guard is that of the text without."""
+    host_side, words = hosting.module("guards.tokens.host"), hosting.module("guards.tokens.host_words")
+    monkeypatch.setattr(
+        hosting.module("guards.inhibitors.formula"), "gate", lambda shares: torch.ones(shares.shape[:2])
+    )
+    model, short, empty = (
+        families.build("LTXV"),
+        families.text(3, 7),
+        families.asked(families.build("LTXV"), families.text(9, 5)),
+    )
+    padding = torch.cat([short[0][0], torch.randn(1, 4, short[0][0].shape[2])], 1)
+    mask = torch.cat([torch.ones(1, 7, dtype=torch.long), torch.zeros(1, 4, dtype=torch.long)], 1)
+    pictures = []
+    for concept in (families.asked(model, short), [[padding, {**short[0][1], "attention_mask": mask}]]):
+        targets = words.Targets(("it",), {"it": concept, "": empty}, {"it": None})
+        guard = host_side.Inhibitor(targets, -1.0, "aligned", 1.0)
+        pictures.append(families.sample(hosting.module("guards.host.rail").attach(model, guard)))
+    assert close(*pictures, 1e-4) and not close(pictures[0], families.sample(model), 1e-3)
 
 
 def _backward(model, works, monkeypatch):

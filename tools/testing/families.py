@@ -23,6 +23,7 @@ LIKE = {  # classes whose network is that of one of ALL, with other channels or 
     "HunyuanVideo15": "HunyuanVideo",
     "HunyuanVideo15_SR_Distilled": "HunyuanVideo",
     "CosmosI2VPredict2": "CosmosT2IPredict2",
+    "Kandinsky5Image": "Kandinsky5",
 }
 _HUNYUAN = dict(
     image_model="hunyuan_video",
@@ -150,7 +151,7 @@ MORE = {  # name -> (class of comfy.supported_models, unet_config)
         ),
     ),
 }
-REFUSED = {  # whose texts can be read otherwise, and nothing more is known of
+OTHERS = {  # without a stack of blocks that guards know
     "Krea2": (
         "Krea2",
         dict(
@@ -210,7 +211,7 @@ REFUSED = {  # whose texts can be read otherwise, and nothing more is known of
         ),
     ),
 }
-ALL = {**CONFIGS, **STRANGERS, **MORE, **REFUSED}
+ALL = {**CONFIGS, **STRANGERS, **MORE, **OTHERS}
 
 
 def build(name):

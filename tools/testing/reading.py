@@ -27,6 +27,8 @@ FACTS = {
     "HunyuanImage21": Facts(patch=1),
     "AuraFlow": Facts(registers=8),
     **dict.fromkeys(("WAN21_I2V", "WAN21_Vace", "WAN21_Camera", "WAN22_T2V", "CosmosT2IPredict2"), Facts(cross=True)),
+    "Kandinsky5": Facts(cross=True),
+    "LTXV": Facts(cross=True, patch=1),
 }
 
 
