@@ -37,8 +37,8 @@ class EraseGate(rail.Guard):
                 f"Concept Guard: {checks.model_name(run.guider.model_patcher)} is given no text as vectors in this run, so none can be "
                 "read as something else. Use Safe Latent Diffusion, which looks at what comes out."
             )
-
-        if self.made.start is not None and any(_is_other(text[:, 0].float().cpu(), self.made.start) for text in texts):
+        start = self.made.start
+        if start is not None and any(_is_other(text[:, 0].float().cpu(), start) for text in texts if text.ndim == 3):
             logging.warning(
                 "Concept Guard: a prompt was encoded with another text encoder, another of its layers (clip skip) or other LoRAs than the "
                 "clip of the guard, so its words may not be recognised. Connect the same CLIP to the guard and to the prompts."
@@ -59,7 +59,9 @@ class EraseGate(rail.Guard):
 
 
 def _is_other(starts: torch.Tensor, known: torch.Tensor) -> bool:
-    """Whether any of a text's first vectors (b, c) is none of ``known`` (c,); those of conditionings that were zeroed out are."""
+    """Whether any of a text's first vectors (b, c) is another than ``known`` (c,); zeroed out ones are passed over."""
+    if starts.shape[1] != len(known):
+        return True
     away = (starts - known).norm(dim=1)
     return bool(((away > OTHER * known.norm()) & starts.any(1)).any())
 
