@@ -38,7 +38,7 @@ _MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
 _WORDS_BETWEEN = Pattern(
     r"\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|"
     r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
-    r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và|hoặc|atau|καὶ|και|ή)\s+(?=\w)"
+    r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|sowie|noch|ni|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và|hoặc|atau|καὶ|και|ή)\s+(?=\w)"
     r"|(?<=[a-zA-Z])[和与與及或](?=[a-zA-Z])|或者|以及|还有|還有|または|もしくは|および|及び|(?<=[가-힣]{2})[와과]\s+(?=[가-힣])"
     r"|(?<=[\u30a0-\u30ff\u4e00-\u9fff])[とや](?=[\u30a0-\u30ff\u4e00-\u9fff])"
 )

@@ -44,7 +44,11 @@ _BEFORE = Pattern(
     |(?:any|all|every|other|also|and|or|such\s+as|including|especially|particularly|namely|e\.\s?g\.?|i\.\s?e\.?|eg|for\s+example|for\s+instance|
         anything\s+(?:with|like|about|related\s+to)|everything\s+(?:with|about)|anything|everything|
         an?\s+(?:image|picture|photo)\s+(?:of|showing|with)|images?\s+showing)\s+(?=\w)
-    |(?:不要|没有|沒有|禁止|避免|请勿|請勿|不许|不得|拒绝|拒絕|任何|所有|各种|各種|一切)(?=\w))""",
+    |(?:bitte|kein\w*|weder|z\.\s?b\.|aucune?s?|ni|n[ií]ng[uú]n\w*|nessun\w*|niente|proibid\w+|prohibid\w+|interdit\w*|запрещ\w+|никак\w+|ни|geen|
+        zonder|inga|ingen|utan|bez|żadn\w+|brak|tanpa|tidak|không|cấm|بدون|لا|ممنوع|बिना|कोई)\s+(?=\w)
+    |pas\s+d(?:e\s+|['’])(?=\w)
+    |(?:不要|不能|不可|不准|没有|沒有|禁止|严禁|嚴禁|避免|请勿|請勿|不许|不得|拒绝|拒絕)(?:有|出现|出現|显示|包含|含有)?(?=\w)
+    |(?:任何|所有|各种|各種|一切|与(?=.*(?:有关|相关))|與(?=.*(?:有關|相關)))(?=\w))""",
     re.I | re.X,
 )
 _BEHIND = Pattern(
@@ -52,7 +56,9 @@ _BEHIND = Pattern(
     |\s+(?:whatsoever|at\s+all|please|etc\.?|etcetera|\(any\)|in\s+general|as\s+well|u\.\s?a\.?|usw\.?)
     |\s+(?:and|or|&)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|co|similar(?:\s+\w+)?|such|anything\s+(?:like|similar).*|whatever)
     |[\s-]related(?:\s+(?:contents?|things?|images?|items?|stuff))?
-    |(?<=\w)(?:等等?|之类|之類|なし|無し|禁止)
+    |(?<=\w)(?:等等?|之类|之類|等内容|等內容|(?:有关|相关|有關|相關)的?(?:内容|內容|东西|图片)?|[はをのが]?(?:なし|無し|禁止|描かない|出さない|使わない)で?|など|関連)
+    |(?<=\w\w)(?:类|類)|(?<=\w)\s*(?:금지|없음|없이|제외|관련)|\s+등
+    |\s+(?:bitte|verboten|und\s+so\s+weiter|interdit\w*|prohibid\w+|proibid\w+|vietat\w|por\s+favor|запрещ\w+|yok|и\s+т\.?\s?[дп]\.?)
     |(?<=[^\W\d])[%&$]+|(?<=\w{3})[+-]{2,}
     |[\s.!?…*_~^"'`‹›‘’“”«»§†|-]+)$""",
     re.I | re.X,
