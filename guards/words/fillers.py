@@ -8,8 +8,8 @@ import re
 from .patterns import Pattern
 
 _PLURAL = Pattern(r"(?<=\w{3})(?:\((?:e?s)\)|/e?s\b)")  # weapon(s), weapon/s
-# Marks that stand for a comma, or a space: of other scripts, or written out.
-_MARKS = str.maketrans({**dict.fromkeys("\u3000\u06d4\u1802\u1803\ufe50\ufe51\ufe10\u1363\u0df4\u2e41×", ",")})
+# Marks that stand for a comma: of other scripts, or written out.
+_MARKS = str.maketrans(dict.fromkeys("\u3000\u06d4\u1802\u1803\ufe50\ufe51\ufe10\u1363\u0df4\u2e41×", ","))
 _WRITTEN_OUT = Pattern(r"\\[nrt]|\band\s*/\s*or\b|·{2,}", re.I)
 _HIDDEN = Pattern("(?<=[a-zA-Z]{3})[\u200b\u2060\ufeff](?=[a-zA-Z]{3})")  # a space that a page did not show
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
@@ -29,7 +29,7 @@ _LIST = Pattern(
 )
 _ASSIGNED = Pattern(r"[:：=()\[\]{}]")
 _SAID = frozenset("all any yes true on x no".split())  # no concepts, beside one
-_CROSSES = frozenset("✗✘❌🚫⛔✓✔☑✅🛑❎⚠☐☒➤►▪◦➜")  # beside a concept they say that it is forbidden
+_CROSSES = frozenset("✗✘❌🚫⛔✓✔☑✅🛑❎⚠☐☒➤►▪◦➜➔➙➛➝➞❯❱★☆✦✧❖✱✳✴☛☞◾")  # beside a concept they say that it is forbidden
 
 _BEFORE = Pattern(
     r"""^(?:(?:[-*+•·–—!~^_>@\s►▸▪■◦●○◆§†‡¿¡=|‹›‚‘’“”«»]|\[[ xX]?\])+(?=\w)
@@ -74,7 +74,7 @@ _CLAUSE = _NEGATIONS | frozenset(  # words of a sentence that says no
 )
 _STATES = frozenset(  # what is said of a concept behind it
     """not never allowed forbidden banned prohibited disallowed unwanted permitted visible shown appear appears appearing anywhere
-    everywhere generally overall mostly too excluded removed""".split()
+    everywhere generally overall mostly too""".split()
 )
 _TAIL = _STATES | frozenset("is are be must should may can shall will to at all also please ever strictly".split())
 
