@@ -106,6 +106,7 @@ weapons 🔫
 🔫weapons
 ❌ weapons
 🚫weapons
+★ weapons
 [x] weapons
 (a) weapons
 #1 weapons
@@ -228,8 +229,8 @@ def test_what_may_mean_two_things_is_refused_with_the_spelling_that_is_understoo
         ("AC/DC, AK-47, 18+, C# code, wörd, 🔫", ["AC/DC", "AK-47", "18+", "C# code", "wörd", "🔫"]),
         ("star-shaped", ["star-shaped"]),
         (
-            "beer can, adult content, visible blood, stop sign",
-            ["beer can", "adult content", "visible blood", "stop sign"],
+            "beer can, adult content, clothes removed, stop sign",
+            ["beer can", "adult content", "clothes removed", "stop sign"],
         ),
         ("not safe for work, to be, please", ["not safe for work", "to be", "please"]),
         ("weapons: yes\nblood (all)\n[x] guns", ["weapons", "blood", "guns"]),
