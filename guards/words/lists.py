@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from . import entries
 
 # Safe Latent Diffusion's own list (Schramowski et al., CVPR 2023, arXiv 2211.05105).
@@ -26,6 +28,12 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
     Empty where there is nothing but notes. Raises ValueError for an entry that has no word, or that may be one concept or two, with
     the spelling that is understood.
     """
+    return list(_read(text, name, embeddings))
+
+
+@lru_cache(64)
+def _read(text: str, name: str, embeddings: bool) -> tuple[str, ...]:
+    """The same list comes with every picture."""
     concepts: dict[str, str] = {}
     for line in _unnumbered(text.splitlines()):
         read = entries.read(line, name, embeddings)
@@ -33,7 +41,7 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
             raise ValueError(f"{name}: {entries.bare(line)[:80]!r} has no word to look for. Write it in letters.")
         for concept in read:
             concepts.setdefault(concept.casefold(), concept)
-    return list(concepts.values())
+    return tuple(concepts.values())
 
 
 def compose(preset: str, text: str) -> str:
