@@ -78,9 +78,9 @@ def _known(model, clip, settings: Settings, at, form: str):
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
     words, remaking = " ".join(one.concept for one in erasures)[:200], None
     if form == "map":
-        host_ways.check(model, clip, words)
-        remaking = host_ways.remaking(model)
-    probe = clip.encode_from_tokens(clip.tokenize(words))
+        probe, remaking = host_ways.check(model, clip, words), host_ways.remaking(model)
+    else:
+        probe = clip.encode_from_tokens(clip.tokenize(words))
     if places.encoded is None:
         places = replace(places, width=probe.shape[-1], encoded=probe.shape[-1])
     elif probe.shape[-1] != places.encoded:

@@ -74,22 +74,22 @@ def remaking(model) -> Remaking | None:
     return Remaking(model, REMADE[kind][0]) if kind else None
 
 
-def check(model, clip, text: str) -> None:
-    """Raises OtherWayError where an edit of the vectors of ``text`` would not change all that this MODEL is told of it."""
+def check(model, clip, text: str) -> torch.Tensor:
+    """The vectors (1, T, c) of ``text``. Raises OtherWayError where an edit of them would not change all that this MODEL is told of it."""
     name, kind = checks.model_name(model), _kind(model, REMADE)
     if _kind(model, NO_VECTORS):
         raise OtherWayError(f"{name} reads its text by another way than vectors that could be changed.")
     if not kind and hasattr(checks.network(model), "preprocess_text_embeds"):
         raise OtherWayError(f"{name} makes other vectors of a text before it reads it, whose places are not known.")
     known = PLAIN | (REMADE[kind][1] if kind else set())
-    with_text, without = (clip.encode_from_tokens_scheduled(clip.tokenize(one))[0][1] for one in (text, ""))
-    more = sorted(
-        key
-        for key, value in with_text.items()
-        if key not in known and isinstance(value, torch.Tensor) and not _equal(value, without.get(key))
-    )
+    vectors, options = clip.encode_from_tokens_scheduled(clip.tokenize(text))[0]
+    more = {key: one for key, one in options.items() if key not in known and isinstance(one, torch.Tensor)}
+    if more:
+        without = clip.encode_from_tokens_scheduled(clip.tokenize(""))[0][1]
+        more = sorted(key for key, one in more.items() if not _equal(one, without.get(key)))
     if more:
         raise OtherWayError(f"{name} reads a text twice, also as {', '.join(more)}, which cannot be changed.")
+    return vectors
 
 
 def _kind(model, kinds) -> str | None:

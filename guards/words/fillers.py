@@ -15,7 +15,7 @@ _HIDDEN = Pattern("(?<=[a-zA-Z]{3})[\u200b\u2060\ufeff](?=[a-zA-Z]{3})")  # a sp
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
 _CHECKBOX = Pattern(r"^\s*(?:[-*+•]\s*)?\[\s*[xX✓✔]?\s*\](?=\s*\w)|^\s*\(\w\)(?=\s*\w{2})")
 _LABEL = Pattern(
-    r"^\s*[\"'{\[]*(?:no\.?\s*\d+|negatives?(?:\s+prompts?)?|forbidden|banned|prohibited|(?:not\s+allowed|prohibited|forbidden)(?:\s+(?:contents?|concepts?|words?))?|avoid|"
+    r"^\s*[\"'{\[]*(?:no\.?\s*\d+|negatives?(?:\s+prompts?)?|banned|(?:not\s+allowed|prohibited|forbidden)(?:\s+(?:contents?|concepts?|words?))?|avoid|"
     r"exclude|block(?:ed|list)?|black\s?list|(?:forbidden\s+)?concepts?|words|list|tags?)[\"']*\s*[:：=]\s*(?=\S)",
     re.I,
 )

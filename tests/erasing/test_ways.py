@@ -4,7 +4,7 @@ in by another way as well, Concept Guard does not claim to change it."""
 import pytest
 import torch
 
-from tools.testing import dits, hosting, models
+from tools.testing import families, hosting, models
 from tools.testing.sampling import sld
 
 pytestmark = pytest.mark.both_hosts
@@ -61,7 +61,7 @@ def test_vectors_that_the_model_makes_itself_are_read_as_the_gate_says(words):
     """By hand: Anima's own vectors, changed, given to it without the tokens that it would make others of. The places are the tokens'."""
     erasing, gated = hosting.module("guards.erasing.host"), hosting.module("guards.erasing.host_gate")
     gate, texts = hosting.module("guards.erasing.gate"), hosting.module("guards.erasing.host_texts")
-    model, limits = dits.anima(), gate.Limits(0.6, 0.8)
+    model, limits = families.anima(), gate.Limits(0.6, 0.8)
     network = model.model.diffusion_model
     with torch.inference_mode():
         held = erasing.Settings("gun -> banana", templates="{}", keep="a dog", preserve=1 / erasing.LOOSE)
@@ -106,7 +106,7 @@ def test_a_model_that_makes_or_needs_something_else_of_a_text_is_told(words, mon
     monkeypatch.setattr(ways, known, {"REMADE": {}, "NO_VECTORS": {"Anima"}}[known])
     with torch.inference_mode(), pytest.raises(ways.OtherWayError, match=said):
         hosting.module("guards.erasing.host").solve(
-            dits.anima(), words, hosting.module("guards.erasing.host").Settings("gun -> banana")
+            families.anima(), words, hosting.module("guards.erasing.host").Settings("gun -> banana")
         )
 
 

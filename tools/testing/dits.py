@@ -163,56 +163,19 @@ STRANGERS = {  # transformers without a stack of blocks that guards know
 }
 
 
-ANIMA = (
-    "Anima",
-    dict(
-        image_model="anima",
-        max_img_h=240,
-        max_img_w=240,
-        max_frames=128,
-        in_channels=16,
-        out_channels=16,
-        patch_spatial=2,
-        patch_temporal=1,
-        model_channels=64,
-        concat_padding_mask=True,
-        crossattn_emb_channels=CONTEXT,
-        pos_emb_cls="rope3d",
-        num_blocks=2,
-        num_heads=2,
-        use_adaln_lora=True,
-        adaln_lora_dim=8,
-    ),
-)
-
-
-def anima():
-    """A tiny Anima: Cosmos Predict2's network, with a small one before it that makes vectors of a text's own at the places of other
-    tokens."""
-    import functools
-
-    from comfy.ldm.anima import model as host_side
-
-    small = dict(source_dim=CONTEXT, target_dim=CONTEXT, model_dim=CONTEXT, num_layers=1, num_heads=2)
-    whole, host_side.LLMAdapter = host_side.LLMAdapter, functools.partial(host_side.LLMAdapter, **small)
-    try:
-        return _made(*ANIMA)
-    finally:
-        host_side.LLMAdapter = whole
-
-
 def build(name, **changes):
     """A MODEL of a family in CONFIGS or STRANGERS, float32 on the CPU; ``changes``: of its shape."""
     kind, config = (CONFIGS | STRANGERS)[name]
-    return _made(kind, config | changes)
+    return made(kind, config | changes)
 
 
-def _made(kind, config):
+def made(kind, config):
+    """A MODEL of a class of comfy.supported_models, float32 on the CPU."""
     import comfy.supported_models
 
-    made = getattr(comfy.supported_models, kind)(dict(config))
-    made.set_inference_dtype(torch.float32, None)
-    return patcher(made.get_model({}, ""))
+    chosen = getattr(comfy.supported_models, kind)(dict(config))
+    chosen.set_inference_dtype(torch.float32, None)
+    return patcher(chosen.get_model({}, ""))
 
 
 def text(name, seed, tokens=20):
