@@ -4,6 +4,7 @@ How far a text's prediction lies from the empty text's, measured by how far the 
 definite in mind; how far it lies from the concept's, whether it is another thing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import comfy.samplers
@@ -49,41 +50,52 @@ def look(model, clip, concept: str, others: list[str], tick) -> dict[str, Seen]:
 
 def predict(model, conditionings, tick) -> list[torch.Tensor]:
     """The denoised prediction (PICTURES, c, h, w) for each CONDITIONING, float32 on the CPU. Guards on the model are left out."""
+    sampling, seen = model.get_model_object("model_sampling"), []
+    noise = torch.randn(PICTURES, *shape(model), generator=torch.Generator().manual_seed(0))
+    sigmas = torch.tensor([float(sampling.percent_to_sigma(PERCENT)), 0.0])
+
+    def look(guider, noise, sigmas, options):
+        inner = guider.inner_model
+        x = inner.model_sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise))
+        for number in range(len(conditionings)):
+            each = []
+            for one in x.split(1):  # some networks mask the texts of one picture alone
+                out = comfy.samplers.calc_cond_batch(inner, [guider.conds[str(number)]], one, sigmas[:1], options)
+                each.append(out[0].float().cpu())
+            seen.append(torch.cat(each))
+            tick()
+
+    prepared(model, conditionings, noise, sigmas, look)
+    return seen
+
+
+def shape(model) -> tuple[int, ...]:
+    """Of one picture's latents that are looked at, (c, h, w) or (c, 1, h, w)."""
+    form, side = model.model.latent_format, SIDES.get(type(checks.network(model)).__name__, SIDE)
+    side = getattr(type(model.model.model_config), "trained_side", side)
+    return form.latent_channels, *([1] if getattr(form, "latent_dimensions", 2) == 3 else []), side, side
+
+
+def prepared(model, conditionings, noise, sigmas, use: Callable) -> None:
+    """Have the host load a MODEL, in whole or in part, and prepare CONDITIONINGs as for any run, without guards; then
+    ``use(guider, noise, sigmas, model options)``, where ``guider.conds`` has them by their numbers: "0", "1" ..."""
     patcher = model.clone()
     rail.detach(patcher)
-    sampling, form = model.get_model_object("model_sampling"), model.model.latent_format
-    side = SIDES.get(type(checks.network(model)).__name__, SIDE)
-    side = getattr(type(model.model.model_config), "trained_side", side)
-    shape = (form.latent_channels, *([1] if getattr(form, "latent_dimensions", 2) == 3 else []), side, side)
-    noise = torch.randn(PICTURES, *shape, generator=torch.Generator().manual_seed(0))
-    sigmas = torch.tensor([float(sampling.percent_to_sigma(PERCENT)), 0.0])
     guider = comfy.samplers.CFGGuider(patcher)
     guider.inner_set_conds({str(number): conditioning for number, conditioning in enumerate(conditionings)})
     guider.set_cfg(1.0)
-    sampler = _Look(len(conditionings), tick)
     with compiled.uncompiled(patcher), looking.no_picture():
-        guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=0)
-    return sampler.seen
+        guider.sample(noise, torch.zeros_like(noise), _Using(use), sigmas, disable_pbar=True, seed=0)
 
 
-class _Look(comfy.samplers.Sampler):
-    """In the host's eyes a sampler, so that it loads the model, in whole or in part, and prepares the conditionings as for any run."""
+class _Using(comfy.samplers.Sampler):
+    """In the host's eyes a sampler."""
 
-    def __init__(self, count: int, tick) -> None:
-        self.count, self.tick, self.seen = count, tick, []
+    def __init__(self, use: Callable) -> None:
+        self.use = use
 
     def sample(
         self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
-        inner = guider.inner_model
-        x = inner.model_sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise))
-        for number in range(self.count):
-            each = []
-            for one in x.split(1):  # some networks mask the texts of one picture alone
-                out = comfy.samplers.calc_cond_batch(
-                    inner, [guider.conds[str(number)]], one, sigmas[:1], extra_args["model_options"]
-                )
-                each.append(out[0].float().cpu())
-            self.seen.append(torch.cat(each))
-            self.tick()
+        self.use(guider, noise, sigmas, extra_args["model_options"])
         return noise

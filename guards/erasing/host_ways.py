@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.samplers
 import torch
 
-from .. import looking
-from ..host import checks, compiled, rail
+from ..host import checks
+from . import host_look
 
 PLAIN = {"pooled_output", "attention_mask"}  # of a CONDITIONING's options: what goes with its vectors
 REMADE = {
@@ -40,32 +39,18 @@ class Remaking:
     def vectors(self, conditionings: Sequence[list], tick: Callable[[int], None]) -> list[torch.Tensor]:
         """(T, width) of each CONDITIONING, float32 on the CPU, as the host prepares them for a run of this MODEL. ``tick(done)`` is called
         after each, and may raise to stop."""
-        patcher = self.model.clone()
-        rail.detach(patcher)
-        form = patcher.model.latent_format
-        latents = torch.zeros(1, form.latent_channels, *([1] if form.latent_dimensions == 3 else []), 16, 16)
-        guider = comfy.samplers.CFGGuider(patcher)
-        guider.inner_set_conds({str(number): conditioning for number, conditioning in enumerate(conditionings)})
-        sampler = _Taking(len(conditionings), tick)
-        with torch.inference_mode(), compiled.uncompiled(patcher), looking.no_picture():
-            guider.sample(latents, latents, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True, seed=0)
-        return [part.clone() for part in sampler.made]  # no tensors of inference alone: a training may go on from them
+        made = []
 
+        def take(guider, noise, sigmas, options):
+            for number in range(len(conditionings)):
+                vectors = guider.conds[str(number)][0]["model_conds"]["c_crossattn"].cond[0]
+                made.append(vectors.detach().float().cpu())
+                tick(number + 1)
 
-class _Taking(comfy.samplers.Sampler):
-    """In the host's eyes a sampler, so that it loads the model, in whole or in part, and prepares the conditionings as for any run."""
-
-    def __init__(self, count: int, tick: Callable[[int], None]) -> None:
-        self.count, self.tick, self.made = count, tick, []
-
-    def sample(
-        self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
-    ):
-        for number in range(self.count):
-            made = guider.conds[str(number)][0]["model_conds"]["c_crossattn"].cond[0]
-            self.made.append(made.detach().float().cpu())
-            self.tick(number + 1)
-        return noise
+        latents = torch.zeros(1, *host_look.shape(self.model))
+        with torch.inference_mode():
+            host_look.prepared(self.model, conditionings, latents, torch.tensor([1.0, 0.0]), take)
+        return [part.clone() for part in made]  # no tensors of inference alone: a training may go on from them
 
 
 def remaking(model) -> Remaking | None:
