@@ -10,17 +10,19 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..rewriters.protocol import Answer, ChatRewriter, CrowdJudge, DrawingRewriter, RewriterError, Verdict
+from ..words.watch import words_of
 from . import filling
 from . import notice as noticing
 from . import synonyms as other_words
 from .answers import caption, plain
 from .decisions import Attempt, Case, Record
-from .refusals import kept
+from .refusals import content, kept
+from .restoring import restored
 
 BLANKS = 3  # words of a text that are replaced one after the other, at most
 DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
 CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
-KEEPS = 0.6  # ... where it keeps that share of the query's words
+KEEPS = 0.75  # ... where it keeps that share of the query's words, or all that it was not asked to replace
 WARMER = 0.35  # added to the temperature with each further attempt
 WARMEST = 1.2
 
@@ -32,7 +34,8 @@ def kin(word: str) -> str:
 
 class Wanted(NamedTuple):
     """What an attempt asks for: the ``number``-th from 0; ``again``: whether the model was told what was wrong; ``said``: what it was told,
-    which is no answer; ``banned``: what it may not write; ``text``: what is rewritten, and its words to ``replace``, likeliest first."""
+    which is no answer; ``banned``: what it may not write; ``text``: what is rewritten; ``words``: those that it was told to replace;
+    ``replace``: all that bring the concept to mind, likeliest first."""
 
     messages: list[dict]
     number: int
@@ -40,6 +43,7 @@ class Wanted(NamedTuple):
     said: str
     banned: Sequence[str]
     text: str
+    words: Sequence[str]
     replace: Sequence[str]
 
 
@@ -89,16 +93,16 @@ class Asking:
         return words
 
     async def attempt(self, case: Case, wanted: Wanted) -> Attempt:
-        """Ask for a rewrite and judge it. Where the likeliest answer is not clearly good, blanks are filled and some more answers drawn;
-        the best counts. Raises RewriterError where there is no answer."""
+        """Ask for a rewrite and judge it. Where the likeliest answer is not clearly good, the query's own words are put back, blanks are
+        filled and some more answers drawn; the best counts. Raises RewriterError where there is no answer."""
         warmer = min(WARMEST, self.rewriter.temperature + WARMER * wanted.number) if wanted.again else None
         start, seed, banned = self.clock(), self.seed + wanted.number, wanted.banned
         answer = await self.rewriter.chat(wanted.messages, temperature=warmer, seed=seed, banned=banned)
         self.answers.append(answer)
-        tried = await self._judged(case, _captions(case, [answer]), wanted.said)
-        if self.seen and not _is_clear(tried[0], case):
+        tried = await self._tried(case, wanted, [answer])
+        if self.seen and not _any_clear(tried, case, wanted):
             tried += await self._filled(case, wanted)
-        if self.seen and not any(_is_clear(one, case) for one in tried) and isinstance(self.rewriter, DrawingRewriter):
+        if self.seen and not _any_clear(tried, case, wanted) and isinstance(self.rewriter, DrawingRewriter):
             more = await self.rewriter.draw_all(
                 [wanted.messages] * DRAWN,
                 temperature=max(DRAWN_AT, warmer or 0.0),
@@ -106,10 +110,21 @@ class Asking:
                 banned=[banned] * DRAWN,
             )
             self.answers += more
-            tried += await self._judged(case, _captions(case, more), wanted.said)
+            tried += await self._tried(case, wanted, more)
         best = max(tried, key=lambda one: _worth(one, case))
         self.attempts.append(replace(best, seconds=self.clock() - start))
         return self.attempts[-1]
+
+    async def _tried(self, case: Case, wanted: Wanted, answers: Sequence[Answer]) -> list[Attempt]:
+        """Answers as attempts, and, where none is clearly good, the query with what they have in the place of its words to replace."""
+        several = "\n" in case.query.strip()
+        made = [(caption(answer.text, several=several), answer) for answer in answers]
+        tried = await self._judged(case, made, wanted.said)
+        if not self.seen or _any_clear(tried, case, wanted):
+            return tried
+        whole = {restored(text, wanted.text, wanted.replace): answer for text, answer in reversed(made)}
+        new = set(whole) - {wanted.text, "", *(text for text, _ in made)}
+        return tried + await self._judged(case, [pair for pair in whole.items() if pair[0] in new], wanted.said)
 
     async def _filled(self, case: Case, wanted: Wanted) -> list[Attempt]:
         """What becomes of a text whose words are replaced one after the other, until one of the results is clearly good."""
@@ -128,7 +143,7 @@ class Asking:
                 continue
             best = max(found, key=lambda one: _worth(one, case))
             tried.append(best)
-            if _is_clear(best, case):
+            if _any_clear([best], case, wanted):
                 break
             text = best.text
         return tried
@@ -176,16 +191,14 @@ class Asking:
         self.answers += [verdict.answer for verdict in calls]
 
 
-def _captions(case: Case, answers: Sequence[Answer]) -> list[tuple[str, Answer]]:
-    """The caption that each answer holds, with the answer."""
-    several = "\n" in case.query.strip()
-    return [(caption(answer.text, several=several), answer) for answer in answers]
-
-
-def _is_clear(attempt: Attempt, case: Case) -> bool:
-    """Whether no other answer need be asked for."""
-    clear = not attempt.problem and (attempt.yes is None or attempt.yes < CLEAR)
-    return clear and kept(attempt.text, case.query, case.unsaid) >= KEEPS
+def _any_clear(tried: Sequence[Attempt], case: Case, wanted: Wanted) -> bool:
+    """Whether one of them is so good that no other answer need be asked for."""
+    own, spared = case.unsaid, {folded for word in wanted.words for folded in words_of(word)}
+    share = content(case.query, own | spared) / max(
+        1, content(case.query, own)
+    )  # what is left without the words to replace
+    sound = [one for one in tried if not one.problem and (one.yes is None or one.yes < CLEAR)]
+    return any(kept(one.text, case.query, own) >= min(KEEPS, share) for one in sound)
 
 
 def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, float]:

@@ -186,7 +186,9 @@ async def _by_model(case: Case, asking: Asking, instruction: str, error: Rewrite
             banned = [*banned, *map(kin, words)]
             opening = conversation(instruction, asked, case.concerned, shown, words if shown else ())
             never = (*banned, *case.watch.surface())
-            wanted = Wanted([*opening, *since[-4:]], number, bool(since), said, never, asked, fill if shown else ())
+            wanted = Wanted(
+                [*opening, *since[-4:]], number, bool(since), said, never, asked, words, fill if shown else ()
+            )
             last = await asking.attempt(case, wanted)
         except RewriterError as failure:
             return decisions.failed(case, asking.record, last.text, str(failure), failure)

@@ -5,8 +5,9 @@ import pytest
 from tools.testing import hosting
 from tools.testing.judges import Crowd, Judge, run
 
-protocol, synonyms, filling = (
-    hosting.module(f"guards.{name}") for name in ("rewriters.protocol", "rewriting.synonyms", "rewriting.filling")
+protocol, synonyms, filling, restoring = (
+    hosting.module(f"guards.{name}")
+    for name in ("rewriters.protocol", "rewriting.synonyms", "rewriting.filling", "rewriting.restoring")
 )
 
 ZEBRA = "A zebra drinks at the old waterhole."
@@ -49,6 +50,36 @@ def test_where_no_answer_is_clearly_good_the_blanks_of_words_to_blame_are_filled
     assert outcome.summary["attempts"] == 1 and outcome.details[0]["answer"] == outcome.text
     own = run(Crowd(back_end.sees, tiger), ZEBRA, "striped", instruction="Make it blue.")
     assert own.text == tiger, "an instruction of one's own is followed alone"
+
+
+def test_words_that_an_answer_changed_unasked_are_put_back():
+    loose, done = "A lion drinks from a quiet waterhole.", "A lion drinks at the old waterhole."
+    back_end = Crowd({ZEBRA: 0.9, "zebra": 0.9, loose: 0.1, done: 0.1}, loose)
+    assert run(back_end, ZEBRA, "striped").text == done and not back_end.filled
+    worse = Crowd({ZEBRA: 0.9, "zebra": 0.9, loose: 0.1, done: 0.7}, loose)
+    assert run(worse, ZEBRA, "striped").text == loose, "what is put back is asked about as well"
+    own = Crowd({ZEBRA: 0.9, "zebra": 0.9, loose: 0.1, done: 0.1}, loose)
+    assert run(own, ZEBRA, "striped", instruction="Make it blue.").text == loose
+
+
+@pytest.mark.parametrize(
+    "answer, text, words, expected",
+    [
+        ("A bakery bakes its very first loaf", "The pub opens its first barrel", ("pub", "barrel"), "The bakery opens its first loaf"),
+        ("The elephant drinks from it.", "A Zebra drinks at the waterhole.", ("Zebra",), "An Elephant drinks at the waterhole."),
+        ("A ripe green apple", "A ripe red apple on red cloth", ("red",), "A ripe green apple on green cloth"),
+        ("A soft cushion, a ball", "A soft thick wool blanket, a ball", ("wool",), "A soft cushion, a ball"),
+        ("Slices of melon lie on ice", "Slices of hot pizza lie on a plate", ("pizza",), "Slices of melon lie on a plate"),
+        ("A ball lies here", "A big red ball lies there", ("red",), "A big ball lies there"),
+        ("The cat sleeps", "The cat slept on a sofa", ("dog",), ""),
+        ("The slept", "The cat slept", ("cat",), "The slept"),
+        ("Slept, all of it", "The cats slept", ("cats",), "The slept"),
+        ("cat", "", ("cat",), ""),
+        ("дом у моря", "старый замок у тихого моря", ("замок",), "дом у тихого моря"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_the_place_of_a_word_is_found(answer, text, words, expected):
+    assert restoring.restored(answer, text, words) == expected
 
 
 def test_several_blanks_are_filled_one_after_the_other():

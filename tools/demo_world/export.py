@@ -1,6 +1,8 @@
 """Put the trained parts into the files that the pack ships (half precision): demo_model, demo_oracle and demo_dit.safetensors.
 
-python3 run.py train export --out FOLDER --to FOLDER
+    python3 run.py train export --out FOLDER --to FOLDER
+
+Where the folder trained no UNet, the demo model that is in --to stays, with the folder's autoencoder.
 """
 
 import argparse
@@ -9,6 +11,7 @@ import os
 import shutil
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from . import common
@@ -19,18 +22,21 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--to", required=True)
     args = parser.parse_args()
+    path = os.path.join(args.to, "demo_model.safetensors")
     trained = common.load_checkpoint(os.path.join(args.out, "unet.ckpt"))
     polished = os.path.join(args.out, "vae_polished.safetensors")
     vae = load_file(polished if os.path.exists(polished) else os.path.join(args.out, "vae.safetensors"))
-    tensors = {}
-    for name, value in zip(trained["names"], trained["ema"], strict=True):
-        tensors["text.table" if name == "table" else name] = value.half().contiguous()
+    if trained:
+        tensors = {"token_ids": torch.tensor(trained["ids"], dtype=torch.int32)}
+        for name, value in zip(trained["names"], trained["ema"], strict=True):
+            tensors["text.table" if name == "table" else name] = value.half().contiguous()
+        about = dict(format="concept-guards.demo-model/2", art="Fluent Emoji Flat, Microsoft, MIT", licence="MIT")
+        about |= {key: json.dumps(round(trained[key], 4)) for key in ("seed", "step", "spent", "loss")}
+    else:
+        with safe_open(path, "pt") as file:
+            tensors, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
     tensors |= {"vae." + key: value.half().contiguous() for key, value in vae.items()}
-    tensors["token_ids"] = torch.tensor(trained["ids"], dtype=torch.int32)
-    about = dict(format="concept-guards.demo-model/2", art="Fluent Emoji Flat, Microsoft, MIT", licence="MIT")
-    about |= {key: json.dumps(round(trained[key], 4)) for key in ("seed", "step", "spent", "loss")}
     os.makedirs(args.to, exist_ok=True)
-    path = os.path.join(args.to, "demo_model.safetensors")
     save_file(tensors, path + ".tmp", metadata=about)
     os.replace(path + ".tmp", path)
     written = [path]

@@ -160,11 +160,6 @@ class Training:
     def save(self) -> None:
         common.save_checkpoint(self.path, **self.learner.state(), seed=self.args.seed, ids=self.tokens.ids)
 
-    def autocast(self):
-        import torch
-
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16")
-
     def encode(self, rows):
         """(n, 77) rows of the table to the (n, 77, width) conditioning that the host's CLIP gives."""
         import torch
@@ -183,7 +178,7 @@ class Training:
         a, b = 1 / (1 + s * s).sqrt(), s / (1 + s * s).sqrt()
         noise = torch.randn(x0.shape, generator=self.generator)
         # On a CPU the fused attention's way back is much slower than the plain one (measured: half the pictures a second).
-        with sdpa_kernel(SDPBackend.MATH), self.autocast():
+        with sdpa_kernel(SDPBackend.MATH), common.autocast(self.args):
             v = self.unet(a * x0 + b * noise, t.float(), context=self.encode(rows))
         self.learner.learn(torch.nn.functional.mse_loss(v.float(), a * noise - b * x0))
 
@@ -223,12 +218,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--precision",
-        choices=("bf16", "fp32"),
-        default="bf16",
-        help="fp32, with AdamW alone, on processors without bfloat16, which are 15 times slower in it",
-    )
+    common.precision(parser)
     parser.add_argument(
         "--from", dest="begin", help="an exported demo_model.safetensors to go on from, without unet.ckpt"
     )

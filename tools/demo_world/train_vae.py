@@ -3,7 +3,8 @@
     python3 run.py train vae --out FOLDER [--minutes 40]
 
 Stops after --minutes of training; run again with the same folder to resume. --decoder-only keeps the latents as they are
-and polishes the decoder (vae_polished.safetensors), while a UNet already trains on them.
+and polishes the decoder (vae_polished.safetensors), while a UNet already trains on them; with --from models/demo_model.safetensors that of
+the shipped model, which `train export` puts into it.
 """
 
 import argparse
@@ -32,9 +33,9 @@ def start(vae: torch.nn.Module, generator: torch.Generator) -> None:
                 p.zero_()
 
 
-def loss_of(vae: torch.nn.Module, x: torch.Tensor, generator: torch.Generator, frozen: bool) -> tuple:
-    """Loss, mean squared error (of a range of 1) and KL of one batch of pictures in -1..1."""
-    with torch.autocast("cpu", torch.bfloat16):
+def loss_of(vae: torch.nn.Module, x: torch.Tensor, generator: torch.Generator, frozen: bool, inside) -> tuple:
+    """Loss, mean squared error (of a range of 1) and KL of one batch of pictures in -1..1. ``inside``: the context of the evaluation."""
+    with inside:
         mean, logvar = (m.float() for m in vae.moments(x))
         sigma = torch.full_like(mean, 0.08) if frozen else (0.5 * logvar).exp()
         y = vae.decode(mean + torch.randn(mean.shape, generator=generator) * sigma)
@@ -44,7 +45,7 @@ def loss_of(vae: torch.nn.Module, x: torch.Tensor, generator: torch.Generator, f
     flat = F.avg_pool2d(error, 8, 4).abs().mean()  # tints of flat areas
     loss = (
         F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.1)
-        + 2 * error.square().mean()
+        + (10 if frozen else 2) * error.square().mean()
         + 0.4 * edges
         + 0.5 * flat
     )
@@ -88,6 +89,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--decoder-only", action="store_true")
+    parser.add_argument("--from", dest="begin", help="an exported demo_model.safetensors whose autoencoder is polished")
+    common.precision(parser)
     parser.add_argument("--finish", action="store_true", help="do not train on: write what the checkpoint has")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -98,6 +101,8 @@ def main() -> None:
     vae.to(memory_format=torch.channels_last)
     final = os.path.join(args.out, "vae.safetensors")
     path = os.path.join(args.out, "vae_polish.ckpt" if frozen else "vae.ckpt")
+    if args.begin:
+        common.take_vae(args.out, args.begin)
     if frozen:
         vae.load_state_dict({k: v.float() for k, v in load_file(final).items()})
         vae.encoder.requires_grad_(False)
@@ -130,7 +135,7 @@ def main() -> None:
         if step % 4 == 0:
             pool[pick] = fresh(args.batch)
         x = (pool[pick].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        loss, mse, kl = loss_of(vae, x, generator, frozen)
+        loss, mse, kl = loss_of(vae, x, generator, frozen, common.autocast(args))
         optimiser.param_groups[0]["lr"] = schedule.rate()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
