@@ -40,13 +40,14 @@ class Places:
 
 def find(model, keys: bool) -> Places:
     """Of a MODEL; ``keys``: also those that say where a text is heeded. Raises ValueError, with the way out, for other models."""
-    kinds = [kind.__name__ for kind in type(checks.network(model)).__mro__]
-    mmdit = next((MMDITS[kind] for kind in kinds if kind in MMDITS), None)
+    kind = checks.kind(model, MMDITS)
+    mmdit = MMDITS[kind] if kind else None
     if mmdit and not hasattr(checks.network(model), mmdit[0].split(".")[0]):  # AuraFlow's is called MMDiT, too
         mmdit = None
+    wan = checks.kind(model, ("WanModel",))
     if checks.is_unet(model):
         found = _cross(model, "attn2", ("to_k", "to_v") if keys else ("to_v",))
-    elif "WanModel" in kinds:
+    elif wan:
         found = _cross(model, "cross_attn", ("k", "v") if keys else ("v",))
     elif mmdit:
         found = [f"{GROUND}{mmdit[0]}.weight"]
@@ -59,7 +60,7 @@ def find(model, keys: bool) -> Places:
             "Chroma, Qwen-Image, Lumina 2 and Z-Image have). Safe Latent Diffusion, Prompt Intervention and Rewrite Prompt work with it."
         )
     width = widths.pop()
-    if "WanModel" in kinds:
+    if wan:
         encoded = shape(model, f"{GROUND}text_embedding.0.weight")[1]
         return Places(tuple(found), width, encoded, False, _wan(model))
     return Places(tuple(found), width, width, bool(mmdit), _normed(model, mmdit[1] if mmdit else None))

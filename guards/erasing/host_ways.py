@@ -55,14 +55,14 @@ class Remaking:
 
 def remaking(model) -> Remaking | None:
     """How a MODEL makes other vectors of a text; None where it reads the text encoder's."""
-    kind = _kind(model, REMADE)
+    kind = checks.kind(model, REMADE)
     return Remaking(model, REMADE[kind][0]) if kind else None
 
 
 def check(model, clip, text: str) -> torch.Tensor:
     """The vectors (1, T, c) of ``text``. Raises OtherWayError where an edit of them would not change all that this MODEL is told of it."""
-    name, kind = checks.model_name(model), _kind(model, REMADE)
-    if _kind(model, NO_VECTORS):
+    name, kind = checks.model_name(model), checks.kind(model, REMADE)
+    if checks.kind(model, NO_VECTORS):
         raise OtherWayError(f"{name} reads its text by another way than vectors that could be changed.")
     if not kind and hasattr(checks.network(model), "preprocess_text_embeds"):
         raise OtherWayError(f"{name} makes other vectors of a text before it reads it, whose places are not known.")
@@ -75,10 +75,6 @@ def check(model, clip, text: str) -> torch.Tensor:
     if more:
         raise OtherWayError(f"{name} reads a text twice, also as {', '.join(more)}, which cannot be changed.")
     return vectors
-
-
-def _kind(model, kinds) -> str | None:
-    return next((kind.__name__ for kind in type(checks.network(model)).__mro__ if kind.__name__ in kinds), None)
 
 
 def _equal(one: torch.Tensor, other) -> bool:

@@ -1,6 +1,7 @@
 """What guards ask of their inputs, and the words they refuse with."""
 
 import math
+from collections.abc import Container
 from typing import NamedTuple
 
 import comfy.ldm.modules.diffusionmodules.openaimodel
@@ -195,6 +196,11 @@ def network(model):
     """A MODEL's diffusion model as it is written, also where torch.compile was put over it."""
     found = model.model.diffusion_model
     return getattr(found, "_orig_mod", found)
+
+
+def kind(model, kinds: Container[str]) -> str | None:
+    """The class of a MODEL's network, or else the nearest that it is made from, that ``kinds`` names; None where it names none."""
+    return next((one.__name__ for one in type(network(model)).__mro__ if one.__name__ in kinds), None)
 
 
 def is_unet(model) -> bool:

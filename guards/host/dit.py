@@ -34,10 +34,8 @@ STACKS = {  # the host's network class -> its stack, which its subclasses have t
 
 def stack(model) -> Stack | None:
     """A MODEL's stack; None where it has none that is known."""
-    for kind in type(checks.network(model)).__mro__:
-        if kind.__name__ in STACKS:
-            return STACKS[kind.__name__]
-    return None
+    kind = checks.kind(model, STACKS)
+    return STACKS[kind] if kind else None
 
 
 def _known(model) -> Stack:

@@ -122,9 +122,12 @@ class Asking:
         tried = await self._judged(case, made, wanted.said)
         if not self.seen or _any_clear(tried, case, wanted):
             return tried
-        whole = {restored(text, wanted.text, wanted.replace): answer for text, answer in reversed(made)}
-        new = set(whole) - {wanted.text, "", *(text for text, _ in made)}
-        return tried + await self._judged(case, [pair for pair in whole.items() if pair[0] in new], wanted.said)
+        whole = {}  # the fewest words replaced first, as the likeliest of them may be enough
+        for count in range(1, min(BLANKS, len(wanted.replace)) + 1):
+            for text, answer in made:
+                whole.setdefault(restored(text, wanted.text, wanted.replace[:count]), answer)
+        known = {wanted.text, "", *(text for text, _ in made)}
+        return tried + await self._judged(case, [pair for pair in whole.items() if pair[0] not in known], wanted.said)
 
     async def _filled(self, case: Case, wanted: Wanted) -> list[Attempt]:
         """What becomes of a text whose words are replaced one after the other, until one of the results is clearly good."""

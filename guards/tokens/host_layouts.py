@@ -53,10 +53,8 @@ LAYOUTS = {  # the host's network class -> its layout, which its subclasses have
 
 def layout(model) -> Layout | None:
     """A MODEL's layout; None where it is not known."""
-    for kind in type(checks.network(model)).__mro__:
-        if kind.__name__ in LAYOUTS:
-            return LAYOUTS[kind.__name__]
-    return None
+    kind = checks.kind(model, LAYOUTS)
+    return LAYOUTS[kind] if kind else None
 
 
 def known(model) -> Layout:
