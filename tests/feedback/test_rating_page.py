@@ -204,13 +204,12 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
     page, server = front_end.page, front_end.server
     folder = rating.make_set(server, "reload", 4)
     rating.open_view(page, "reload")
-    page.route("**/ratings", lambda route: route.abort())
+    rating.lose_server(page)
     for number, key in enumerate("41", 1):  # as a person would: the next key once the page has taken the last one
         page.keyboard.press(key)
         page.locator(f"{rating.VIEW} .cg-alarm", has_text=f"{number} not saved yet").wait_for()
     assert rating.progress(page) == "0 of 4" and not rating.lines(folder)
     page.reload()
-    page.unroute("**/ratings")
     rating.open_view(page, "reload")
     rating.wait_for_progress(page, "2 of 4")
     assert [(line["image"], line["rating"]) for line in rating.lines(folder)] == [("0000.png", 4), ("0001.png", 1)]
@@ -221,7 +220,7 @@ def test_a_killed_browser_sends_what_it_had_not_saved_when_it_comes_back(front_e
 def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, "patient", 2)
     rating.open_view(page, folder.name)
-    page.route("**/ratings", lambda route: route.abort())
+    rating.lose_server(page)
     page.evaluate("""() => {
         const wait = window.setTimeout;
         window.pauses = [];
@@ -236,7 +235,7 @@ def test_a_server_that_does_not_answer_is_asked_less_and_less_often(front_end):
     assert page.evaluate("() => { window.restore(); return window.pauses.slice(0, 7) }") == [
         *(500, 1000, 2000, 4000, 8000, 10_000, 10_000)
     ]
-    page.unroute("**/ratings")
+    rating.find_server(page)
     rating.wait_for_progress(page, "1 of 2")
     page.keyboard.press("Escape")
 
@@ -264,11 +263,11 @@ def test_a_comparison_counts_once_the_server_has_it(front_end):
     rating.open_view(page, folder.name)
     page.locator(".cg-mode").select_option("pairs")
     page.locator(rating.VIEW).evaluate("element => element.focus()")
-    page.route("**/ratings", lambda route: route.abort())
+    rating.lose_server(page)
     page.keyboard.press("ArrowLeft")
     page.locator(f"{rating.VIEW} .cg-alarm", has_text="1 not saved yet").wait_for()
     assert rating.progress(page) == "0 compared" and not rating.lines(folder)
-    page.unroute("**/ratings")
+    rating.find_server(page)
     rating.wait_for_progress(page, "1 compared")
     assert [line["rating"] for line in rating.lines(folder)] == [1]
     page.locator(".cg-mode").select_option("single")

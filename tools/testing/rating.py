@@ -61,6 +61,21 @@ def open_view(page, name: str) -> None:
         page.locator(VIEW).evaluate("element => element.focus()")
 
 
+def lose_server(page) -> None:
+    """What the page sends of ratings fails, as where no server answers. In the page itself: the browser's own interception lets
+    through what is sent within milliseconds of being switched on."""
+    page.evaluate("""() => {
+        window.found = window.fetch;
+        const lost = () => Promise.reject(new TypeError("Failed to fetch"));
+        window.fetch = (to, ...rest) => String(to).endsWith("/ratings") ? lost() : window.found(to, ...rest);
+    }""")
+
+
+def find_server(page) -> None:
+    """What is sent arrives again."""
+    page.evaluate("() => { window.fetch = window.found; }")
+
+
 def shown(page) -> str:
     return page.locator(f"{VIEW} .cg-stage").get_attribute("data-image")
 
