@@ -2,7 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { make } from "./rating/elements.js";
-import { exportURL, importSet, listSets } from "./rating/server.js";
+import { anyLeft, exportURL, importSet, listSets } from "./rating/server.js";
 import { choose, say } from "./rating/texts.js";
 import { RatingView } from "./rating/view.js";
 
@@ -15,14 +15,15 @@ function rating() {
 
 async function takeIn(file, tell) {
   const suggested = file.name.replace(/\.zip$/i, "").replace(/[^\p{L}\p{N}_\-. ()+]/gu, "_").slice(0, 60);
-  const name = window.prompt(say("name"), suggested)?.trim();
-  if (!name) return;
+  const asks = app.extensionManager.dialog, title = say("importSet");      // the front end's: the desktop has no window.prompt
   try {
+    const name = (await asks.prompt({ title, message: say("name"), defaultValue: suggested }))?.trim();
+    if (!name) return;
     let result;
     try {
       result = await importSet(name, file, false);
     } catch (error) {
-      if (error.status !== 409 || !window.confirm(say("replace", { name }))) throw error;
+      if (error.status !== 409 || !await asks.confirm({ title, message: say("replace", { name }) })) throw error;
       result = await importSet(name, file, true);
     }
     tell(say("imported", result));
@@ -62,9 +63,11 @@ function row(found) {
     make("a", { href: exportURL(found.set), download: "", textContent: say("exportSet") }));
 }
 
-function setOf(node) {
-  const widget = node?.widgets?.find((one) => one.name === "set_name");
-  return String(widget?.value ?? "").trim();
+function openSetOf(node) {
+  const set = String(node.widgets?.find((one) => one.name === "set_name")?.value ?? "").trim();
+  const linked = node.inputs?.some((one) => one.name === "set_name" && one.link != null);
+  if (set && !linked) rating().open(set);
+  else app.extensionManager.toast.add({ severity: "warn", summary: say("title"), detail: say(linked ? "linked" : "noName"), life: 6000 });
 }
 
 app.registerExtension({
@@ -77,11 +80,11 @@ app.registerExtension({
     app.extensionManager.registerSidebarTab({ id: "concept-guards-rate", icon: "pi pi-star", title: say("tab"), tooltip: say("title"),
                                               type: "custom", render: (element) => { fill(element); } });
     api.addEventListener("concept_guards.filed", ({ detail }) => { view?.filed(detail?.set); tab?.read(); });
-    if (Object.keys(localStorage).some((key) => key.startsWith("concept-guards.unsaved."))) rating();    // send what was left unsaved
+    if (anyLeft()) rating();    // send what was left unsaved
   },
   nodeCreated(node) {
     if (node.comfyClass !== "GuardRateImages") return;
-    const widget = node.addWidget("button", say("button"), null, () => { const set = setOf(node); if (set) rating().open(set); }, { serialize: false });
+    const widget = node.addWidget("button", say("button"), null, () => openSetOf(node), { serialize: false });
     widget.serialize = false;
   },
 });

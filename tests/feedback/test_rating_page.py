@@ -68,7 +68,6 @@ def test_pictures_are_rated_by_keyboard_alone(front_end):
         ("0005.png", 3),
     ]
     page.locator(".cg-mode").select_option("pairs")
-    page.locator(".cg-mode").evaluate("element => element.closest('dialog').focus()")
     first, second = rating.shown(page).split()
     page.keyboard.press("ArrowLeft")
     rating.wait_for_progress(page, "1 compared")
@@ -262,7 +261,6 @@ def test_a_comparison_counts_once_the_server_has_it(front_end):
     page, folder = front_end.page, rating.make_set(front_end.server, f"pairs-{front_end.renderer[:2]}", 4)
     rating.open_view(page, folder.name)
     page.locator(".cg-mode").select_option("pairs")
-    page.locator(rating.VIEW).evaluate("element => element.focus()")
     rating.lose_server(page)
     page.keyboard.press("ArrowLeft")
     page.locator(f"{rating.VIEW} .cg-alarm", has_text="1 not saved yet").wait_for()
@@ -272,3 +270,96 @@ def test_a_comparison_counts_once_the_server_has_it(front_end):
     assert [line["rating"] for line in rating.lines(folder)] == [1]
     page.locator(".cg-mode").select_option("single")
     page.keyboard.press("Escape")
+
+
+@once
+def test_whatever_answers_in_comfyuis_place_loses_no_rating(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, "proxied", 2)
+    rating.open_view(page, folder.name)
+    alarm = page.locator(f"{rating.VIEW} .cg-alarm")
+    rating.lose_server(page, 200, "<html>Log in</html>")
+    page.keyboard.press("3")
+    alarm.filter(has_text="1 not saved yet (what answers is not ComfyUI: log in again").wait_for()
+    rating.lose_server(page, 401, "")
+    alarm.filter(has_text="1 not saved yet (HTTP 401)").wait_for()
+    rating.lose_server(page, 403, '{"error": "the caller is another machine"}')
+    alarm.filter(has_text="1 not saved yet (the caller is another machine)").wait_for()
+    rating.lose_server(page, 200, '{"saved": false}')
+    alarm.filter(has_text="what answers is not ComfyUI").wait_for()
+    assert rating.progress(page) == "0 of 2" and not rating.lines(folder)
+    rating.find_server(page)
+    rating.wait_for_progress(page, "1 of 2")
+    assert [line["rating"] for line in rating.lines(folder)] == [3]
+    page.keyboard.press("Escape")
+
+
+@once
+def test_after_a_click_the_keys_are_the_views_again(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, "clicked", 3)
+    rating.open_view(page, folder.name)
+    page.locator(".cg-answers").get_by_role("button", name="3 clearly").click()
+    rating.wait_for_progress(page, "1 of 3")
+    page.keyboard.press("Space")
+    page.locator(".cg-stage .cg-picture:not(.cg-blurred)").wait_for()
+    assert rating.progress(page) == "1 of 3" and rating.shown(page) == "0001.png", (
+        "Space shows, and rates nothing unseen"
+    )
+    page.keyboard.press("Escape")
+
+
+@once
+def test_a_browser_that_stores_nothing_still_sends(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, "full", 2)
+    rating.open_view(page, folder.name)
+    page.evaluate(
+        "() => { window.keeps = Storage.prototype.setItem; Storage.prototype.setItem = () => { throw new Error('full'); }; }"
+    )
+    page.keyboard.press("4")
+    rating.wait_for_progress(page, "1 of 2")
+    page.evaluate("() => { Storage.prototype.setItem = window.keeps; }")
+    assert [line["rating"] for line in rating.lines(folder)] == [4]
+    page.keyboard.press("Escape")
+
+
+@once
+def test_an_answer_older_than_a_rating_does_not_take_it_off_the_page(front_end):
+    page, folder = front_end.page, rating.make_set(front_end.server, "older", 3)
+    rating.open_view(page, folder.name)
+    page.evaluate("""(name) => {
+        window.found = window.fetch;
+        window.fetch = async (to, ...rest) => {
+            const reply = await window.found(to, ...rest);
+            if (String(to).endsWith("/" + name)) await new Promise((resolve) => { window.goOn = resolve; });
+            return reply;
+        };
+        app.api.dispatchEvent(new CustomEvent("concept_guards.filed", { detail: { set: name } }));
+    }""", folder.name)  # fmt: skip
+    page.wait_for_function("() => window.goOn")
+    page.keyboard.press("2")
+    rating.wait_for_progress(page, "1 of 3")
+    page.evaluate("() => { window.fetch = window.found; delete window.found; window.goOn(); }")
+    page.evaluate("() => new Promise((resolve) => setTimeout(resolve, 50))")
+    assert rating.progress(page) == "1 of 3"
+    page.locator(".cg-mode").select_option("pairs")
+    page.locator(".cg-always").check()
+    page.locator(".cg-strip button").first.wait_for()
+    page.locator(".cg-always").uncheck()
+    page.locator(".cg-mode").select_option("single")
+    page.keyboard.press("Escape")
+
+
+@once
+def test_a_set_is_imported_under_a_name_that_the_front_end_asks_for(front_end, tmp_path):
+    page, server = front_end.page, front_end.server
+    folder = rating.make_set(server, "exported", 2)
+    rating.open_view(page, folder.name)
+    page.keyboard.press("Escape")
+    with page.expect_download() as loaded:
+        page.locator(".cg-set", has_text="exported").get_by_role("link", name="Export (zip)").click()
+    loaded.value.save_as(tmp_path / "brought along.zip")
+    page.locator(".cg-tab input[type=file]").set_input_files(tmp_path / "brought along.zip")
+    asked = page.get_by_role("dialog").filter(has_text="A name for the set")
+    assert asked.get_by_role("textbox").input_value() == "brought along"
+    asked.get_by_role("textbox").press("Enter")
+    page.locator(".cg-tab .cg-open", has_text="brought along").wait_for()
+    assert (folder.parent / "brought along" / "0001.png").is_file()

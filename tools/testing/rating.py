@@ -58,22 +58,24 @@ def open_view(page, name: str) -> None:
     page.locator(f"{VIEW}[open] .cg-stage[data-image]").wait_for()
     if page.locator(".cg-mode").input_value() != "single":
         page.locator(".cg-mode").select_option("single")
-        page.locator(VIEW).evaluate("element => element.focus()")
 
 
-def lose_server(page) -> None:
-    """What the page sends of ratings fails, as where no server answers. In the page itself: the browser's own interception lets
-    through what is sent within milliseconds of being switched on."""
-    page.evaluate("""() => {
-        window.found = window.fetch;
-        const lost = () => Promise.reject(new TypeError("Failed to fetch"));
+def lose_server(page, status: int = 0, body: str = "") -> None:
+    """What the page sends of ratings fails, as where no server answers, or is answered so by somebody else. In the page itself: the
+    browser's own interception lets through what is sent within milliseconds of being switched on."""
+    page.evaluate(
+        """([status, body]) => {
+        window.found ??= window.fetch;
+        const lost = async () => { if (status) return new Response(body, { status }); throw new TypeError("Failed to fetch"); };
         window.fetch = (to, ...rest) => String(to).endsWith("/ratings") ? lost() : window.found(to, ...rest);
-    }""")
+    }""",
+        [status, body],
+    )
 
 
 def find_server(page) -> None:
     """What is sent arrives again."""
-    page.evaluate("() => { window.fetch = window.found; }")
+    page.evaluate("() => { window.fetch = window.found; delete window.found; }")
 
 
 def shown(page) -> str:

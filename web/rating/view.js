@@ -3,6 +3,7 @@ import { button, make } from "./elements.js";
 import { press } from "./keys.js";
 import { prepared } from "./pictures.js";
 import { Outbox, readSet } from "./server.js";
+import { stored } from "./store.js";
 import { Strip } from "./strip.js";
 import { say } from "./texts.js";
 
@@ -13,8 +14,10 @@ export class RatingView {
     this.outbox = new Outbox({
       onSaved: (item) => this.saved(item),
       onRefused: (item, reason) => { this.forget(item); this.tell(say("refused", { reason }), true); this.refresh(); },
-      onWaiting: (count) => this.tell(say("unsaved", { count }), true),
+      onWaiting: (count, reason) => this.tell(say(reason ? "unsavedWhy" : "unsaved", { count, reason }), true),
+      onUnstored: () => this.tell(say("unstored"), true),
     });
+    this.lately = [];       // all that was saved since the page was opened: an answer of the server may be older
     this.history = [];
     this.pair = null;
     this.skipped = new Set();
@@ -36,13 +39,13 @@ export class RatingView {
   }
 
   build() {
-    this.rater = make("input", { value: localStorage.getItem(STORE) || "me", maxLength: 30, size: 12, spellcheck: false, onchange: () => {
-      localStorage.setItem(STORE, this.rater.value.trim());
+    this.rater = make("input", { value: stored((store) => store.getItem(STORE)) || "me", maxLength: 30, size: 12, spellcheck: false, onchange: () => {
+      stored((store) => store.setItem(STORE, this.rater.value.trim()));
       this.history = [];
       this.goToFirst();
     } });
     this.rater.classList.add("cg-rater");
-    this.mode = make("select", { className: "cg-mode", onchange: () => this.goToFirst() },
+    this.mode = make("select", { className: "cg-mode", onchange: () => { this.goToFirst(); this.dialog.focus(); } },
       make("option", { value: "single", textContent: say("single") }), make("option", { value: "pairs", textContent: say("pairs") }));
     this.always = make("input", { type: "checkbox", className: "cg-always", onchange: () => {
       this.strip.element.classList.toggle("cg-open", this.always.checked);
@@ -67,6 +70,9 @@ export class RatingView {
         make("label", {}, this.always, " " + say("always")), button(say("close"), () => this.dialog.close(), "cg-close")),
       this.question, this.stage, this.answers, this.status, this.keys, this.strip.element);
     this.dialog.addEventListener("keydown", (event) => press(this, event));
+    this.dialog.addEventListener("click", (event) => {       // the mouse's: the keys are the view's again, not those of what was clicked
+      if (event.detail && event.target.closest("button, input[type=checkbox]")) this.dialog.focus();
+    });
     for (const kind of ["keypress", "paste", "copy", "wheel", "pointerdown"]) {     // none of it is meant for the canvas
       this.dialog.addEventListener(kind, (event) => event.stopPropagation(), { passive: true });
     }
@@ -79,13 +85,13 @@ export class RatingView {
   // What the server knows
 
   async load() {
-    const name = this.name;
+    const name = this.name, begun = this.lately.length;
     try {
       const state = await readSet(name);
       if (name !== this.name) return;
       state.index = new Map(state.pictures.map((picture, place) => [picture.image, place]));
       this.state = state;
-      for (const item of this.outbox.items) if (item.set === name) this.apply(item, true);
+      for (const item of [...this.lately.slice(begun), ...this.outbox.items]) if (item.set === name) this.apply(item);
       this.fillStrip();
     } catch (error) {
       this.tell(say("failed", { reason: error.message }), true);
@@ -204,14 +210,14 @@ export class RatingView {
     const before = body.other ? undefined : this.mine(this.picture);
     const item = this.outbox.add(this.name, body);
     this.history.push({ body, before });
-    this.apply(item, false);
+    this.apply(item);
   }
 
   undo() {
     const last = this.history.pop();
     if (!last) { this.tell(say("nothing")); return; }
     const item = this.outbox.add(this.name, { ...last.body, rating: last.before ?? null });
-    this.apply(item, false);
+    this.apply(item);
     if (last.body.other) this.pair = [last.body.image, last.body.other];
     else this.index = this.state.index.get(last.body.image) ?? this.index;
     this.draw();
@@ -237,6 +243,7 @@ export class RatingView {
   }
 
   saved(item) {
+    this.lately.push(item);
     if (!this.state || item.set !== this.name) return;
     this.strip.mark(item.body.image);
     this.drawProgress();
@@ -306,6 +313,7 @@ export class RatingView {
     this.offer(this.pair ? "pairs" : "", () => (this.pair ? [
       button("← " + say("left"), () => this.compare(1)), button(say("equal") + " ↓", () => this.compare(0.5)),
       button(say("right") + " →", () => this.compare(0)), button(say("undo"), () => this.undo()), button(say("reveal"), () => this.reveal())] : []));
+    this.strip.draw();
   }
 
   offer(kind, buttons) {
