@@ -22,7 +22,9 @@ class GuardResponsiblePrompt(io.ComfyNode):
             "rest of the prompt goes on to CLIP Text Encode.",
             inputs=[
                 io.Model.Input(
-                    "model", tooltip="A UNet model of the directions' family: SD1.x, SD2.x, SDXL or the demo model."
+                    "model",
+                    tooltip="A model of the directions' family: SD1.x, SD2.x, SDXL, the demo model; Flux, Chroma, SD3, Qwen-Image, "
+                    "Lumina2, Z-Image or Wan.",
                 ),
                 io.String.Input("prompt", multiline=True, default="", tooltip="The prompt as the user wrote it."),
                 io.String.Input(

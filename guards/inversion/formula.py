@@ -1,6 +1,6 @@
 """Feedback inversion: rated pictures are condensed into the vectors of a new word (HFI).
 
-Jeon et al., "Human Feedback Inversion", ECCV 2024 (arXiv 2407.21032): find v that maximises the expected reward of pictures drawn with v,
+Kim et al., "Human Feedback Inversion", ECCV 2024 (arXiv 2407.21032): find v that maximises the expected reward of pictures drawn with v,
 in its concrete form reward-weighted textual inversion, min_v E w(r(x)) || eps - eps_theta(x_t, t, v) ||^2. The weighting was not
 published; the one here is ours.
 """

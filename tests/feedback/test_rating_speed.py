@@ -1,6 +1,6 @@
 """How fast the rating page answers in a set of 1,000 pictures. Takes some minutes:
 
-    python3 run.py test tests/browser/test_rating_speed.py -m soak -s
+    python3 run.py test tests/feedback/test_rating_speed.py -m soak -s
 
 First picture: from the Enter that opens the set. Key press: from the event's own time to the frame after the one in which the next
 picture stands ready on the page (two requestAnimationFrame); `presented` is what the browser itself says of the same key presses (Event
