@@ -26,7 +26,7 @@ COMMANDS = {  # name: (module, needs the test libraries, help)
     "measure": ("tools.measuring", False, "fill a help page's table: `measure --list` names them"),
     "evaluate": ("tools.evaluating", False, "measure guards on your own model: many prompts, servers, one report"),
     "train": ("tools.demo_world", False, "make the model in the box, or what comes with it: `train --list`"),
-    "policy": ("tools.policy", False, "explain a policy file, or verify the record of its decisions"),
+    "policy": (None, False, "explain a policy file, or verify the record of its decisions"),
     "redteam": ("tools.redteam", False, "try to get round a policy on a real server, and count what comes out"),
     "contract": (
         "tools.testing.contract",
@@ -58,6 +58,10 @@ def main():
         from tools.run_tests import pure
 
         return pure(arguments)
+    if options.command == "policy":  # reads a file, and needs nothing for it
+        from tools import policy
+
+        return policy.main(arguments)
     if not module and arguments:
         parser.error("setup takes no arguments")
 

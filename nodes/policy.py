@@ -26,7 +26,10 @@ class GuardPolicyReport(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls):
         policy, fault = host_office.office.look()
-        return policy.fingerprint if policy else str(fault)
+        if policy is None:
+            return str(fault)
+        groups = [[name, own.fingerprint] for name, own in policy.groups]  # the report tells them, too
+        return [policy.fingerprint, policy.header, groups]
 
     @classmethod
     def execute(cls):

@@ -17,7 +17,7 @@ from guards.policy import audit, explaining, rules
 def check(path: Path) -> int:
     """Explain a policy file; 1 where it cannot be used."""
     try:
-        policy = rules.parse(path.read_text(encoding="utf-8"))
+        policy = rules.parse(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
@@ -45,13 +45,13 @@ def verify(folder: Path) -> int:
     return 0
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="run.py policy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("check", "audit", "where"))
     parser.add_argument("path", type=Path, nargs="?")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.what == "where":
         print("user/__concept_guards/policy.json in ComfyUI's folder, or the file that CONCEPT_GUARDS_POLICY names")
         return 0

@@ -36,7 +36,7 @@ _importing = asyncio.Semaphore(1)
 def guarded(handler):
     """Let a handler see only calls that may be answered; answer refusals with JSON and one line in the log."""
 
-    @callers.only_here
+    @callers.only_here(callers.RATING)
     @functools.wraps(handler)
     async def answer(request):
         try:

@@ -1,7 +1,7 @@
-"""Who may call the pack's routes: pages of this very server, opened on this machine. Everyone else only if the operator says so.
+"""Who may call the pack's routes: pages of this very server, opened on this machine. Everyone else only those that the operator opens.
 
 The operator's word is a file in the host's user directory, ``concept_guards/settings.json``: {"rating_from_other_machines": true}.
-It is read at every call, so that no restart is needed. No route writes it.
+It opens the routes that name this switch, and no other. It is read at every call, so that no restart is needed. No route writes it.
 """
 
 import functools
@@ -19,6 +19,7 @@ PRIVATE = {  # of answers
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
 }
+RATING = "rating_from_other_machines"
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host")
 
 
@@ -30,11 +31,11 @@ class Refusal(Exception):
         self.status, self.reason = status, reason
 
 
-def others_may() -> bool:
-    """Whether the operator has opened the routes to other machines. Anything but a clear yes is a no."""
+def others_may(switch: str) -> bool:
+    """Whether the operator has opened the routes of a switch to other machines. Anything but a clear yes is a no."""
     path = os.path.join(folder_paths.get_user_directory(), "concept_guards", "settings.json")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             settings = json.loads(file.read(100_000))
     except FileNotFoundError:
         return False
@@ -44,19 +45,19 @@ def others_may() -> bool:
             error,
         )
         return False
-    return isinstance(settings, dict) and settings.get("rating_from_other_machines") is True
+    return isinstance(settings, dict) and settings.get(switch) is True
 
 
-def check(request) -> None:
-    """Raises Refusal for another machine, a name that is not this machine's (DNS rebinding), and another site's page."""
+def check(request, switch: str = "") -> None:
+    """Raises Refusal for another machine, a name that is not this machine's (DNS rebinding), and another site's page. ``switch``: of the
+    operator's settings, with which other machines and names may."""
     headers = request.headers
     host = urlsplit("//" + headers.get("Host", ""))
-    if not others_may():
+    if not (switch and others_may(switch)):
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         if not peer or not _loopback(str(peer[0])) or any(name in headers for name in FORWARDED):
-            raise Refusal(
-                403, "the caller is another machine; the operator can allow that in concept_guards/settings.json"
-            )
+            can = "; the operator can allow that in concept_guards/settings.json" if switch else ""
+            raise Refusal(403, "the caller is another machine" + can)
         if not _loopback(host.hostname or ""):
             raise Refusal(
                 403, "the page was opened under a name that is not this machine's: use 127.0.0.1 or localhost"
@@ -91,17 +92,20 @@ def log(request, refusal: Refusal) -> None:
     )
 
 
-def only_here(handler):
+def only_here(unless: str = ""):
     """Let a route's handler see only calls that ``check`` lets through; a Refusal, of the check or the handler, is answered with JSON and
-    one line in the log."""
+    one line in the log. ``unless``: the switch with which other machines may call."""
 
-    @functools.wraps(handler)
-    async def answer(request) -> web.StreamResponse:
-        try:
-            check(request)
-            return await handler(request)
-        except Refusal as refusal:
-            log(request, refusal)
-            return web.json_response({"error": refusal.reason}, status=refusal.status, headers=PRIVATE)
+    def guarded(handler):
+        @functools.wraps(handler)
+        async def answer(request) -> web.StreamResponse:
+            try:
+                check(request, unless)
+                return await handler(request)
+            except Refusal as refusal:
+                log(request, refusal)
+                return web.json_response({"error": refusal.reason}, status=refusal.status, headers=PRIVATE)
 
-    return answer
+        return answer
+
+    return guarded

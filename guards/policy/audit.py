@@ -113,9 +113,11 @@ def _last_hash(path: str) -> str:
 
 
 def read(path: str) -> Iterator[dict]:
-    """The decisions of one file. Raises ValueError naming the line that is no JSON."""
+    """The decisions of one file; a last line that a crash left half is none. Raises ValueError naming the line that is no JSON."""
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                return
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:

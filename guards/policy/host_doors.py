@@ -8,6 +8,7 @@ GET  /concept_guards/policy/record  the page that shows both; this machine only
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import logging
@@ -45,6 +46,7 @@ class Caller:
     policy: Policy | None
     fault: Refusal | None
     language: str = ENGLISH
+    group: str = ""  # whose rules these are; empty: the file's own
     judged: Any = None  # the graph that was let in, as the host will run it; read from the request anew by the host
 
     @property
@@ -186,7 +188,8 @@ def middleware(server):
             renewed = _renewed(graph, server)
             refusal = caller.fault or _refuse(renewed, caller.policy)
             client = str(said.get("client_id", ""))[:64] if isinstance(said, dict) else ""
-            office.record("refused" if refusal else "admitted", refusal, graph, caller.policy, client=client)
+            more = {"client": client, **({"group": caller.group} if caller.group else {})}
+            office.record("refused" if refusal else "admitted", refusal, graph, caller.policy, **more)
         except Stopped as stopped:
             refusal = stopped.refusal
         except Exception as error:  # a doubt is a no
@@ -212,7 +215,8 @@ def caller_of(request) -> Caller:
         return Caller(None, None)
     language = spoken(request.cookies.get(COOKIE, ""), request.headers.get("Accept-Language", ""))
     said = request.headers.getall(policy.header, []) if policy is not None and policy.header else []
-    return Caller(policy.of(said[0] if len(said) == 1 else "") if policy else None, fault, language)
+    group = said[0] if policy and len(said) == 1 and said[0] in dict(policy.groups) else ""
+    return Caller(policy.of(group) if policy else None, fault, language, group)
 
 
 def _door(request) -> str:
@@ -269,13 +273,13 @@ async def tell(request) -> web.Response:
 def _record(answer_):
     """A route about the record, for whoever sits at this machine: ``answer_(request, the record's files)``."""
 
-    @callers.only_here
+    @callers.only_here()
     @functools.wraps(answer_)
     async def route(request) -> web.StreamResponse:
         try:
             place = host_office.path()
             paths = audit.files(os.path.dirname(os.path.abspath(place))) if place else []
-            return answer_(request, paths)
+            return await asyncio.to_thread(answer_, request, paths)  # the whole record is read
         except (OSError, ValueError) as error:
             return web.json_response({"error": f"the record is damaged: {error}"}, status=500)
 
@@ -296,7 +300,9 @@ def replay(request, paths: list[str]) -> web.Response:
         why = 'this decision was recorded without its prompt: the policy says so, unless "audit" is "with_prompts"'
         return web.json_response({"error": why}, status=409)
     policy, fault = office.look()
-    refusal = fault or _refuse(entry["prompt"], policy)
+    policy = policy and policy.of(entry.get("group", ""))
+    graph = _renewed(entry["prompt"], sys.modules["server"].PromptServer.instance)
+    refusal = fault or _refuse(graph, policy)
     now = (
         {"rule": refusal.rule, "node": refusal.node, "reason": refusal.reason()} if refusal else {"action": "admitted"}
     )

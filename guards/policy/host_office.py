@@ -69,11 +69,14 @@ class Office:
     def _read(self, place: str | None, stamp: tuple | None) -> None:
         self._policy, self._watches = None, {}
         if stamp is None or place is None:
-            self._fault = Refusal("policy", "gone") if self._seen or os.environ.get(VARIABLE) else None
+            named = bool(os.environ.get(VARIABLE))
+            self._fault = (
+                Refusal("policy", "gone from the variable" if named else "gone") if self._seen or named else None
+            )
             return
         self._seen = True
         try:
-            with open(place, encoding="utf-8") as file:
+            with open(place, encoding="utf-8-sig") as file:  # Windows' editors begin it with a mark
                 text = file.read(MOST + 1)
             if len(text) > MOST:
                 raise ValueError(f"it has more than {MOST} characters.")

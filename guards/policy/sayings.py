@@ -110,6 +110,11 @@ SAYINGS = {  # key -> the sentence in each of LANGUAGES
         "The policy's file is gone. Put it back; to go on without a policy, start the server again.",
         "策略文件不见了。请把它放回去；若要不使用策略，请重新启动服务器。",
     ),
+    "gone from the variable": (
+        "The policy's file, which the environment variable CONCEPT_GUARDS_POLICY names, is not there. Put it back, or mend the variable; "
+        "to go on without a policy, unset it and start the server again.",
+        "环境变量 CONCEPT_GUARDS_POLICY 指定的策略文件不存在。请把它放回去或修正该变量；若要不使用策略，请取消该变量并重新启动服务器。",
+    ),
     "unusable": (
         "The policy's file cannot be used, so nothing may run; tell the operator: {fault}",
         "策略文件无法使用，因此什么都不能运行；请告知管理员：{fault}",

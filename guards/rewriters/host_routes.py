@@ -14,7 +14,7 @@ ROUTE = "/concept_guards/endpoint_models"
 TIMEOUT = 10.0  # seconds
 
 
-@callers.only_here
+@callers.only_here()
 async def models(request: web.Request) -> web.Response:
     """Only profiles can be asked for, never an address."""
     try:

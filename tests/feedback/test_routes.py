@@ -285,17 +285,19 @@ class Request:
 def test_other_machines_are_refused_unless_the_operator_says_otherwise(user, host, peer):
     callers = hosting.module("guards.host.callers")
     with pytest.raises(callers.Refusal, match="another machine"):
-        callers.check(Request(peer))
+        callers.check(Request(peer), callers.RATING)
     settings = user / "concept_guards" / "settings.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
     for text in ("{", "[]", '{"rating_from_other_machines": "yes"}', '{"rating_from_other_machines": 1}', "[" * 90_000):
         settings.write_text(text)
         with pytest.raises(callers.Refusal):
-            callers.check(Request(peer))
-    settings.write_text('{"rating_from_other_machines": true}')
-    callers.check(Request(peer, "studio.example:8188", Origin="http://studio.example:8188"))
+            callers.check(Request(peer), callers.RATING)
+    settings.write_text('{"rating_from_other_machines": true}', encoding="utf-8-sig")
+    callers.check(Request(peer, "studio.example:8188", Origin="http://studio.example:8188"), callers.RATING)
     with pytest.raises(callers.Refusal, match="another site"):
-        callers.check(Request(peer, "studio.example:8188", Origin="http://evil.example"))
+        callers.check(Request(peer, "studio.example:8188", Origin="http://evil.example"), callers.RATING)
+    with pytest.raises(callers.Refusal, match="another machine$"):
+        callers.check(Request(peer))  # the record of decisions, an endpoint's models: no switch opens them
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.5.5.5", "::1", "::ffff:127.0.0.1"])

@@ -45,6 +45,7 @@ def test_a_line_that_a_crash_left_half_is_cut_off_and_the_chain_goes_on(tmp_path
     filled(tmp_path)
     with open(tmp_path / audit.NAME, "ab") as file:
         file.write(b'{"action": "adm')
+    assert audit.survey(audit.files(str(tmp_path))).decisions == 5
     filled(tmp_path, 2)
     assert audit.survey(audit.files(str(tmp_path))).decisions == 7
 

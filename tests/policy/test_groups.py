@@ -8,7 +8,7 @@ import requests
 from guards.policy import audit
 from guards.policy.explaining import explain
 from guards.policy.rules import parse
-from tools.testing.policies import graph, place
+from tools.testing.policies import graph, place, write
 
 POLICY = {
     "version": 1,
@@ -93,3 +93,16 @@ def test_a_group_may_be_kept_from_bringing_pictures_along(ruled):
         assert answer.status_code == 400 and answer.json()["error"]["extra_info"] == {"rule": "uploads", "node": "20"}
     assert ask(ruled, graph("a dog"), "pupils").status_code == 200
     assert ask(ruled, {**graph("a dog"), "20": {"class_type": "EmptyImage", "inputs": {}}}, "pupils").status_code == 200
+
+
+def test_a_decision_is_made_again_by_the_groups_own_rules(ruled):
+    write(ruled.folder, {**POLICY, "audit": "with_prompts"})
+    try:
+        assert ask(ruled, graph("a beer"), "teachers").status_code == 200
+        entries = [entry for path in audit.files(str(place(ruled.folder))) for entry in audit.read(path)]
+        entry = next(entry for entry in entries if "prompt" in entry)
+        url = f"{ruled.url}/concept_guards/policy/replay?hash={entry['hash']}"
+        said = requests.get(url, timeout=60).json()
+        assert entry["group"] == "teachers" and said["now"] == {"action": "admitted"} and said["same_policy"]
+    finally:
+        write(ruled.folder, POLICY)

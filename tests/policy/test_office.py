@@ -16,7 +16,10 @@ def look(host, monkeypatch, tmp_path):
 def test_a_named_file_that_is_not_there_refuses_from_the_first_look_on(look, tmp_path):
     policy, fault = look()
     assert policy is None and fault.rule == "policy"
-    (tmp_path / "rules.json").write_text('{"version": 1, "concepts": ["gun"]}', encoding="utf-8")
+    assert "unset it" in fault.reason()
+    (tmp_path / "rules.json").write_text(
+        '{"version": 1, "concepts": ["gun"]}', encoding="utf-8-sig"
+    )  # as Windows' editors do
     policy, fault = look()
     assert policy.texts == ("gun",) and fault is None
     (tmp_path / "rules.json").unlink()

@@ -33,11 +33,9 @@ class Prepared:
         return {**kept, **new}
 
     def run(self, module: str, arguments: list[str]) -> int:
-        """Run a module of this project in the prepared environment, from the project's folder."""
+        """Run a module of this project in the prepared environment, from the folder that the user is in: paths mean what they say."""
         process = subprocess.Popen(
-            [self.python, PROJECT / "tools" / "setup" / "launch.py", module, *arguments],
-            cwd=PROJECT,
-            env=self.variables(),
+            [self.python, PROJECT / "tools" / "setup" / "launch.py", module, *arguments], env=self.variables()
         )
         while True:
             try:
