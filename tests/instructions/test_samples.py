@@ -91,11 +91,22 @@ def test_the_shipped_samples_teach_and_hold_out_and_keep_their_own_rules():
         guard = watch({concept: () for concept in sample.concepts})
         assert len(sample.references) == 3 and not [text for text in sample.references if guard.find(text)]
     implying = hosting.module("guards.instructions.learning").implying
+    every = 0
     for part in teaching, held:
         unnamed = [s for s in part if not watch({concept: () for concept in s.concepts}).find(s.caption)]
         assert [s for s in unnamed if s.caption in s.references], "some have nothing to do with their concepts"
         implied = [s for s in unnamed if s.caption not in s.references]
         assert len(implied) * 2 >= len(part) and all(implying(s) for s in implied)
+        every += len(implied)
+    calls = f"{hosting.module('guards.instructions.learning').calls(len(teaching), len(held), 3, 6):,}"
+    said = {  # what the texts say of these samples
+        "models/README.md": f"{every} imply their concept",
+        "web/docs/GuardLearnInstruction.md": calls,
+        "workflows/learn_instruction.json": calls,
+    }
+    assert [
+        path for path, words in said.items() if words not in (MODELS.parent / path).read_text(encoding="utf-8")
+    ] == []
 
 
 def test_the_shipped_evaluation_file_names_each_concept_in_its_query():
