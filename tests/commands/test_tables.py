@@ -36,6 +36,13 @@ def test_every_table_and_training_named_in_the_help_exists():
     assert len(named) > 10 and not [pair for pair in named if pair[1] not in known[pair[0]]]
 
 
+def test_the_readme_lists_every_command():
+    import run
+
+    listed = re.findall(r"^\| `([\w-]+)`", (PROJECT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert not [name for name in run.COMMANDS if name not in listed]
+
+
 def test_what_a_training_keeps_grows_with_the_picture_and_with_how_far_it_goes_back(host):
     """Counted where nothing is computed; the figure is of SD1.5, whose weights are not in it."""
     from tools.measuring import memory
