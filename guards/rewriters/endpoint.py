@@ -1,53 +1,45 @@
 """A language model behind an OpenAI-compatible address: one POST to /chat/completions, with a deadline and few retries.
 
 Servers differ in what they accept: what one refuses by name (a seed, temperature 0, a system role) is left out and asked for again, and not
-sent to it any more. Of what a server says in an error, neither key, prompt nor address is passed on.
+sent to it any more, where that helped. Of what a server says in an error, neither key, prompt nor address is passed on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from . import replies
-from .decoding import alternating
+from . import faults, replies
+from .faults import Asked
 from .profiles import Profile
 from .protocol import Answer, RewriterError, Verdict, verdict
 
 T = TypeVar("T")
 LARGEST = 1_000_000  # bytes of a reply
+LARGEST_ERROR = 20_000  # bytes of an error that are read
 TRIES = 3
 PAUSES = (0.5, 1.0)  # seconds before the second and the third try
-AGAIN = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
+LOADING = 1.0  # seconds between two looks whether a model is loaded; not counted as tries
+PATIENCE = 2.0  # seconds for the text of an error
 POLL = 0.2  # seconds between two looks at the stop button
-ADAPTATIONS = 6  # how often a request is changed to what the server accepts
-MORE = 4  # times as many tokens for an answer that was cut off, and at least MORE_AT_LEAST
-MORE_AT_LEAST = 1024
-ALTERNATIVES = 10  # of the first word that a server is asked for
-_SYSTEM_ROLE = re.compile(
-    r"system (?:role|message|prompt)|(?:role|instruction)s? .{0,40}(?:not (?:supported|enabled|allowed)|must alternate)"
-    r"|developer instruction",
-    re.I,
-)
-_WORDS = {
-    402: ("wants to be paid (402)", "Top up the account that the key belongs to, or choose another model."),
-    413: ("finds the request too large (413)", "Shorten the query."),
-    451: ("may not answer for legal reasons (451)", "Choose another endpoint for these concepts."),
-}
+ADAPTATIONS = 9  # how often a request is changed to what the server accepts
+UNNAMED = "default"  # the model that a server without a list is asked for: those with one model answer to any name
 
 
 class _Later(Exception):
-    """A failure that another try may mend. ``mend``: what to do about it; ``wait``: seconds the server asks for."""
+    """A failure that another try may mend. ``mend``: what to do about it; ``wait``: seconds the server asks for; ``loading``: its model is
+    on the way."""
 
     mend = "Try again later, or look into the log of that server."
 
-    def __init__(self, fault: str, wait: float | None = None):
+    def __init__(self, fault: str, wait: float | None = None, loading: bool = False):
         super().__init__(fault)
-        self.wait = wait
+        self.wait, self.loading = wait, loading
 
 
 class _Refused(_Later):
@@ -61,9 +53,21 @@ class _Unreachable(_Later):
 class _NoRoute(Exception):
     """There is nothing at that path: a base_url without its /v1, perhaps."""
 
-    def __init__(self, error: RewriterError):
+    def __init__(self, error: Exception):
         super().__init__(str(error))
         self.error = error
+
+
+class _Adaptable(Exception):
+    """A refusal of what a request holds, perhaps. ``error``: what to raise where nothing can be left out."""
+
+    def __init__(self, error: Exception, status: int, text: str):
+        super().__init__(str(error))
+        self.error, self.status, self.text = error, status, text
+
+
+class _NoList(RewriterError):
+    """There is no list of models, or an empty one."""
 
 
 class Clock:
@@ -169,8 +173,9 @@ class Endpoint:
         """An answer within the time-out, of at most TRIES requests; of one more where it was cut off, with more tokens."""
         end, last = self.clock.now() + self.timeout, None
         async with self._session() as session:
-            asked = _Asked(messages, temperature, seed, 8 if first else self.max_length, first)
-            for number in range(TRIES):
+            asked = Asked(messages, temperature, seed, 8 if first else self.max_length, first)
+            number = 0
+            while number < TRIES:
                 try:
                     reply = await self.clock.within(end - self.clock.now(), self._told(self._once(session, asked)))
                     if not (reply.cut and asked.wants_more(reply)):
@@ -188,8 +193,9 @@ class Endpoint:
                     ) from None
                 except _Later as later:
                     last = later
-                if number < TRIES - 1:
-                    await self._pause(last, PAUSES[number], end)
+                number += not last.loading
+                if number < TRIES:
+                    await self._pause(last, LOADING if last.loading else PAUSES[number - 1], end)
         assert last is not None  # there is at least one try
         raise self._say(f"{last} ({TRIES} tries)", last.mend)
 
@@ -197,7 +203,7 @@ class Endpoint:
         """Wait before another try. Raises RewriterError where that would last beyond ``end``."""
         asks = "waiting "
         if last.wait is not None:
-            pause, asks = last.wait, "it asks to wait "
+            pause, asks = max(last.wait, LOADING if last.loading else 0.0), "it asks to wait "
         if self.clock.now() + pause >= end:
             raise self._say(
                 f"{last}; {asks}{pause:g} s more, beyond the time-out of {self.timeout:g} s",
@@ -224,124 +230,166 @@ class Endpoint:
         except aiohttp.ClientError as error:
             raise _Later(f"broke the connection off ({type(error).__name__})") from None
 
-    async def _once(self, session, asked: _Asked) -> replies.Reply:
-        model = self.model or self.profile.model or (await self.models(session))[0]
-        for _ in range(ADAPTATIONS):
-            body = asked.body(model, self.ways)
-            status, data = await self._call(session, "POST", "/chat/completions", body, model)
-            if status not in (400, 422):
-                return self._read(data, asked)
-            if not _adapted(self.ways, status, str(data), body):
-                break
-        raise self._say(
-            f"does not accept the request ({status})",
-            "Look into the log of that server: it may be a model that cannot chat, or a prompt too long for it.",
-        )
+    async def _once(self, session, asked: Asked) -> replies.Reply:
+        model, lost = self.model or self.profile.model, ""
+        if not model:
+            try:
+                model = (await self.models(session))[0]
+            except _NoList as error:
+                model, lost = UNNAMED, str(error)
+        try:
+            return await self._adapting(session, asked, model)
+        except RewriterError as error:
+            if not lost:
+                raise
+            told = str(error).removeprefix(f"Endpoint {self.profile_name!r} ")
+            raise RewriterError(f"{lost} Asked for the model {UNNAMED!r} all the same, it {told}") from None
+
+    async def _adapting(self, session, asked: Asked, model: str) -> replies.Reply:
+        """An answer to as much of a request as the server accepts. What it refused is remembered once it answers without that."""
+        ways, lasting, before = self.ways, True, None
+        for number in range(ADAPTATIONS):
+            body = asked.body(model, ways)
+            try:
+                data = await self._call(session, "POST", "/chat/completions", body, model)
+            except _Adaptable as refused:
+                found = faults.adapted(ways, refused.status, refused.text, body)
+                if found is None or number == ADAPTATIONS - 1:
+                    raise (before or refused.error) from None
+                before = refused.error if found.blind else None
+                ways, lasting = found.ways, lasting and found.lasting
+                continue
+            reply = self._read(data)
+            if lasting:
+                self.ways.update({name: way for name, way in ways.items() if name != "base"})
+            return reply
+        raise AssertionError("the last request is answered or refused")
 
     async def models(self, session) -> list[str]:
         """The models that the endpoint lists, those that can chat first. Raises RewriterError where there is none."""
-        _, data = await self._call(session, "GET", "/models", None, "")
+        try:
+            data = await self._call(session, "GET", "/models", None, "")
+        except _Adaptable as refused:
+            raise refused.error from None
         names = replies.chat_models(data)
         if not names:
-            raise self._say("names no model", "Load one on that server, or write its name into model_name.")
+            raise _NoList(
+                str(self._say("names no model", "Load one on that server, or write its name into model_name."))
+            )
         return names
 
+    def _bases(self) -> list[str]:
+        """Where the API may be, likeliest first: a base_url may lack its /v1, have a path too much, or be that of Ollama's own API."""
+        if self.ways.get("base"):
+            return [self.ways["base"]]
+        base = re.sub(r"/(?:chat/)?completions$|/models$", "", self.profile.base_url.rstrip("/"))
+        base = re.sub(r"/api/(?:chat|generate|tags)$", "/api", base)
+        if re.search(r"/v\d", base):
+            return [base]
+        root = re.sub(r"(?<=[^/:])/(?!/).*", "", base)
+        # nothing beside a longer path, which may be one of several users' on the host
+        near = (root + "/v1", root + "/api") if base in (root, root + "/api") else ()
+        return list(dict.fromkeys((base, base + "/v1", *near)))
+
     async def _call(self, session, method, path, body, model):
-        """(status, what the body holds) for 200, 400 and 422; an error for everything else. A base_url may lack its /v1."""
-        base = self.ways.get("base") or re.sub(
-            r"/(?:chat/)?completions$|/models$", "", self.profile.base_url.rstrip("/")
-        )
-        try:
-            return await self._at(base, session, method, path, body, model)
-        except _NoRoute as lost:
-            if re.search(r"/v\d", base):
-                raise lost.error from None
+        """What the body of an answer holds. Raises _Adaptable, _Later or RewriterError for everything else."""
+        first = None
+        for base in (bases := self._bases()):
             try:
-                found = await self._at(base + "/v1", session, method, path, body, model)
-            except _NoRoute:
-                raise lost.error from None
-            self.ways["base"] = base + "/v1"
+                found = await self._at(base, session, method, path, body, model)
+            except _NoRoute as lost:
+                first = first or lost
+                continue
+            except _Adaptable:
+                self.ways.update({"base": base} if base != bases[0] else {})
+                raise
+            self.ways.update({"base": base} if base != bases[0] else {})
             return found
+        assert first is not None  # there is at least one base
+        raise (first.error if body else _NoList(str(first.error))) from None
 
     async def _at(self, base, session, method, path, body, model):
+        import aiohttp
+
         async with session.request(method, base + path, json=body, allow_redirects=False) as reply:
             status, data = reply.status, bytearray()
-            self._refuse(status, reply, model)
-            async for chunk in reply.content.iter_chunked(65536):
-                data += chunk
-                if len(data) > LARGEST:
-                    raise self._say(
-                        f"sends more than {LARGEST // 1_000_000} MB",
-                        "That is no answer of a chat model: check base_url.",
-                    )
-        if status in (400, 422):
-            return status, bytes(data[:20_000]).decode("utf-8", "replace")
+            well = 200 <= status < 300 and status not in (204, 205)
+            if 300 <= status < 400:
+                raise self._say(
+                    f"redirects to another address ({status}), which is not followed",
+                    "Write the final address into its profile on the server.",
+                )
+            if well:
+                await self._into(data, reply, LARGEST)
+            else:
+                with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError, TimeoutError):
+                    await asyncio.wait_for(self._into(data, reply, LARGEST_ERROR), PATIENCE)
+            wait = faults.seconds(reply.headers.get("Retry-After"))
+        if not well:
+            self._refuse(status, replies.fault(bytes(data[:LARGEST_ERROR])), wait, model, body)
+        if len(data) > LARGEST:
+            raise self._say(
+                f"sends more than {LARGEST // 1_000_000} MB", "That is no answer of a chat model: check base_url."
+            )
         try:
-            data = replies.load(bytes(data))
+            loaded = replies.load(bytes(data))
         except replies.Unreadable:
             error = self._say(
                 "does not answer in JSON",
                 "Check that its profile's base_url is that of an OpenAI-compatible server, mostly ending with /v1.",
             )
             raise _NoRoute(error) from None
-        text, code = replies.error_in(data)
-        if text:
-            self._answered_by_error(text, code, body)
-        return status, data
+        fault = replies.error_in(loaded)
+        if fault:
+            self._refuse(fault.code or 200, fault, wait, model, body)
+        if body and status != 200 and replies.read(loaded) is None:
+            raise self._say(f"answers with status {status}, without an answer")
+        return loaded
 
-    def _answered_by_error(self, text, code, body):
-        """Raise what an error that came with status 200 says."""
-        text = self._harmless(text, body)
-        if code in AGAIN:
-            raise _Later(f"reports an error ({code}): {text}")
-        error = self._say(
-            f"answers with an error: {text}", "" if text.endswith(".") else "Look into the log of that server."
-        )
-        raise _NoRoute(error) if re.search(r"unexpected endpoint|not found|no route|unknown url", text, re.I) else error
+    async def _into(self, data, reply, most):
+        """Read a body, of one that is larger a little more than ``most`` bytes."""
+        async for chunk in reply.content.iter_chunked(65536):
+            data += chunk
+            if len(data) > most:
+                break
 
-    def _harmless(self, text, body):
-        """An error's text without what it may repeat: the key, the prompt, addresses. At most 200 characters."""
-        key = os.environ.get(self.profile.key_env, "").strip() if self.profile.key_env else ""
-        for secret in (key, *(str(message["content"]) for message in (body or {}).get("messages", ()))):
-            text = text.replace(secret, "...") if secret else text
-            for run in re.findall(r"\S+\s+\S+\s+\S+", secret):
-                text = text.replace(run, "...")
-        return (
-            re.sub(r"https?://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "...", text)[:200].strip() or "without a text"
-        )
+    def _refuse(self, status, fault, wait, model, body):
+        """Raise what an error means."""
+        env = self.profile.key_env
+        key = os.environ.get(env, "").strip() if env else ""
+        prompts = [str(message["content"]) for message in (body or {}).get("messages", ())]
+        whole = faults.masked(f"{fault.marks}; {fault.text}"[:4000], key, prompts, short=False)
+        meant, text = faults.meaning(whole, status), faults.harmless(fault.text, key, prompts)
+        names = {
+            "key": f"the key in {env}" if env else "a request without a key (its profile has no key_env)",
+            "model": model,
+        }
+        what, mend = faults.words(status, meant, text, **names)
+        if status in faults.AGAIN and meant in ("", "loading"):
+            error = _Later(what, wait, meant == "loading")
+        else:
+            error = self._say(what, mend)
+        if status in (404, 405) and not meant:
+            raise _NoRoute(error if model else self._say(f"has no list of models ({status})", mend))
+        if status == 200 and not meant and faults.no_route(text):
+            raise _NoRoute(error)
+        raise _Adaptable(error, status, whole) if body and status in faults.ADAPTED else error
 
-    def _refuse(self, status, reply, model):
-        """Raise what a status that brings no answer means."""
-        if status in (200, 400, 422):
-            return
-        if status in (401, 403):
-            env = self.profile.key_env
-            has = f"the key in {env}" if env else "a request without a key (its profile has no key_env)"
-            raise self._say(f"does not accept {has} ({status})", "Check the key and what it is allowed to do.")
-        if status in (404, 405):
-            what = f"knows no model {model!r}, or its base_url is wrong" if model else "has no list of models"
-            mend = "Check model_name, and that the profile's base_url ends as that server wants it, mostly with /v1."
-            raise _NoRoute(self._say(f"{what} ({status})", mend))
-        if 300 <= status < 400:
-            raise self._say(
-                f"redirects to another address ({status}), which is not followed",
-                "Write the final address into its profile on the server.",
-            )
-        if status in AGAIN:
-            word = "is busy or its quota is used up" if status == 429 else "reports an error of its own"
-            word = "cannot be reached behind its proxy" if 520 <= status <= 523 else word
-            word = "took too long for the proxy before it" if status == 524 else word
-            raise _Later(f"{word} ({status})", _seconds(reply.headers.get("Retry-After")))
-        raise self._say(*_WORDS.get(status, (f"answers with status {status}",)))
-
-    def _read(self, data, asked: _Asked) -> replies.Reply:
+    def _read(self, data) -> replies.Reply:
         reply = replies.read(data)
+        if reply is None and replies.blocked(data):
+            raise self._say(
+                "answers without a choice, as servers do whose own filter stopped it",
+                "Choose another endpoint for these concepts, or check that the model can chat.",
+            )
         if reply is None:
             raise self._say("answers without a choice", "Check that the model is loaded on that server and can chat.")
         if reply.refused:
             raise self._say("gave no answer: the model declines", "Choose another endpoint for these concepts.")
-        if not reply.text.strip() and reply.finish == "content_filter":
-            raise self._say("gave no answer: its own filter stopped it", "Choose another endpoint for these concepts.")
+        if reply.filtered:
+            raise self._say(*faults.MEANINGS["filter"])
+        if reply.failed:
+            raise _Later("broke its answer off")
         if not reply.text.strip() and reply.cut and not reply.thought:
             raise self._cut(reply)
         return reply
@@ -353,63 +401,3 @@ class Endpoint:
             "gave an empty answer: the model used up all its tokens before it came to one",
             "Raise max_length, or choose a model that does not think first.",
         )
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What one answer is asked for with. ``first``: a yes or no is wanted, with the probabilities of the first word."""
-
-    messages: list[dict]
-    temperature: float
-    seed: int
-    tokens: int
-    first: bool
-
-    def wants_more(self, reply: replies.Reply) -> bool:
-        """Whether a cut-off reply is of no use: half a caption is, a *yes* with half a reason is not."""
-        return not self.first or not verdict(Answer(reply.text), reply.first).told
-
-    def longer(self) -> _Asked:
-        return _Asked(self.messages, self.temperature, self.seed, max(MORE * self.tokens, MORE_AT_LEAST), self.first)
-
-    def body(self, model: str, ways: dict) -> dict:
-        """The request's JSON, without what the server has refused before."""
-        body = {
-            "model": model,
-            "messages": alternating(self.messages) if "system" in ways else self.messages,
-            "max_tokens": self.tokens,
-            "temperature": max(self.temperature, ways.get("coldest", 0.0)),
-            "seed": self.seed % 2**31,
-            "stream": False,
-            **({"logprobs": True, "top_logprobs": ALTERNATIVES} if self.first else {}),
-        }
-        if "max_tokens" in ways:
-            body["max_completion_tokens"] = body.pop("max_tokens")
-        return {name: value for name, value in body.items() if not ways.get(name)}
-
-
-def _adapted(ways: dict, status: int, text: str, body: dict) -> bool:
-    """Note in ``ways`` what a refusal names; without a name (400 alone) leave out all that some servers refuse. False: nothing is left."""
-    before, text = dict(ways), text.casefold()
-    for name in ("seed", "top_logprobs", "logprobs", "stream", "max_tokens", "max_completion_tokens"):
-        if name in text and name in body:
-            ways[name] = True
-            break
-    if ways.get("logprobs"):
-        ways["top_logprobs"] = True
-    if "temperature" in text and "temperature" in body:
-        positive = body["temperature"] == 0 and re.search(r"positive|greater|> ?0|strictly|above", text)
-        ways.update({"coldest": 0.01} if positive else {"temperature": True})
-    if _SYSTEM_ROLE.search(text) and any(message["role"] == "system" for message in body["messages"]):
-        ways["system"] = True
-    if ways == before and status == 400:
-        ways.update(dict.fromkeys(("max_tokens", "temperature", "seed", "logprobs", "top_logprobs"), True))
-    return ways != before
-
-
-def _seconds(text):
-    """The seconds of a Retry-After header; None where it has none (or a date: clocks differ)."""
-    try:
-        return min(max(0.0, float(text)), 1e6)
-    except (TypeError, ValueError):
-        return None

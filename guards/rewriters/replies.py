@@ -1,5 +1,5 @@
 """What OpenAI-compatible servers send back, read as they really send it: JSON with a byte-order mark, streams that nobody asked for, errors
-with status 200, answers in the field for thinking."""
+with status 200, answers in the field for thinking, Ollama's own shape."""
 
 from __future__ import annotations
 
@@ -11,13 +11,29 @@ from dataclasses import dataclass
 _THINKS = re.compile(r"<think\b|◁think▷|\[THINK\]|<seed:think>|<\|begin_of_thought\|>", re.I)
 _NO_CHAT = re.compile(
     r"embed|rerank|\bbge\b|\be5\b|\bgte\b|nomic|whisper|tts|speech|audio|transcri|dall-?e|stable-?diffusion|\bsdxl?\b|flux|image|"
-    r"moderation|guard|\bocr\b|clip",
+    r"moderation|guard|shield|\bocr\b|clip|minilm|mpnet|paraphrase|\blabse\b|colbert|\bbert\b|realtime",
     re.I,
 )
+_CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "max_length"}
+_FILTERED = {"safety", "sensitive", "prohibited_content", "blocklist", "spii", "recitation", "guardrail_intervened"}
+_FAILED = {"error", "network_error", "insufficient_system_resource", "abort", "aborted", "cancelled", "broken off"}
+_SAID = ("message", "msg", "error_msg", "error_description", "detail", "details")
+
+
+LONGEST_NAME = 300  # characters of a model's name
 
 
 class Unreadable(ValueError):
     """Bytes that are neither JSON nor a stream of it."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error that a server sent. ``code``: as of HTTP, 0 where it tells none; ``marks``: type, code and field in the server's words."""
+
+    text: str
+    code: int = 0
+    marks: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,17 @@ class Reply:
     @property
     def cut(self) -> bool:
         """Whether the tokens ran out in the middle of it."""
-        return self.finish == "length"
+        return self.finish in _CUT
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the server's own filter ended it."""
+        return self.finish.startswith("content_filter") or self.finish in _FILTERED
+
+    @property
+    def failed(self) -> bool:
+        """Whether a fault of the server ended it."""
+        return self.finish in _FAILED
 
 
 def load(data: bytes):
@@ -48,46 +74,84 @@ def load(data: bytes):
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        chunks = _chunks(text)
+        chunks, done = _chunks(text)
         if not chunks:
             raise Unreadable from None
-        return _joined(chunks)
+        return _joined(chunks, done)
 
 
-def _chunks(text: str) -> list[dict]:
-    """The JSON of each line of a stream: server-sent events (``data: {...}``), or one object a line."""
-    chunks = []
-    for line in text.replace("\r", "\n").split("\n"):  # not where an answer has another mark that ends lines
-        line = line.strip().removeprefix("data:").strip()
-        if not line or line == "[DONE]" or line.startswith((":", "event:", "id:", "retry:")):
-            continue
-        try:
-            chunk = json.loads(line)
-        except (ValueError, RecursionError):
-            return []
-        if isinstance(chunk, dict):
-            chunks.append(chunk)
-    return chunks
+def _chunks(text: str) -> tuple[list[dict], bool]:
+    """The JSON of a stream, and whether its end is marked: server-sent events (``data: {...}``, on one line or several), or one object a
+    line. A last one that is broken off is left out; nothing is read where another one is."""
+    chunks, done, broken = [], False, False
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")  # not where an answer has another mark that ends lines
+    for event in re.split(r"\n[ \t]*\n", lines):
+        rows = [line.strip() for line in event.split("\n")]
+        failed = any(re.fullmatch(r"event:\s*error", row) for row in rows)
+        rows = [row for row in rows if not row.startswith((":", "event:", "id:", "retry:"))]
+        rows = [row.removeprefix("data:").strip() for row in rows]
+        done, rows = done or "[DONE]" in rows, [row for row in rows if row and row != "[DONE]"]
+        if broken and rows:
+            return [], False
+        found = []
+        for row in rows:
+            chunk = _parsed(row)
+            if chunk is None and not found and (whole := _parsed("\n".join(rows))) is not None:
+                found = [whole]
+                break
+            if failed and not (isinstance(chunk, dict) and error_in(chunk)):
+                chunk = {"error": chunk or row}
+            if broken:
+                return [], False
+            broken = chunk is None
+            found.append(chunk)
+        chunks += [chunk for chunk in found if isinstance(chunk, dict)]
+    return chunks, done
 
 
-def _joined(chunks: list[dict]) -> dict:
+def _parsed(text: str):
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _joined(chunks: list[dict], done: bool) -> dict:
     """One answer of a stream's chunks."""
-    content, thinking, finish, usage = "", "", None, {}
+    content, thinking, declined, finish, usage = "", "", "", None, {}
     for chunk in chunks:
-        if "error" in chunk:
+        if error_in(chunk):
             return chunk
+        chunk = _as_choices(chunk)
         usage = chunk["usage"] if isinstance(chunk.get("usage"), dict) else usage
         for choice in _list(chunk, "choices")[:1]:
             if not isinstance(choice, dict):
                 continue
             delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
             if isinstance(delta, dict):
-                text = delta.get("content")
-                content += text if isinstance(text, str) else ""
+                content += _text(delta.get("content"))
                 thinking += _thinking(delta)
+                declined += _text(delta.get("refusal"))
             finish = choice.get("finish_reason") or finish
-    message = {"content": content, "reasoning_content": thinking}
+    message = {"content": content, "reasoning_content": thinking, "refusal": declined}
+    finish = finish or ("stop" if done else "broken off")
     return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+
+
+def _as_choices(data: dict) -> dict:
+    """The same with a choice, where it has the shape of Ollama's own answers (``message`` or ``response``, ``done``), or is wrapped."""
+    if isinstance(data.get("result"), dict):
+        data = {"done": True, **data["result"]}
+    if _list(data, "choices"):
+        return data
+    message = data.get("message")
+    if not (isinstance(message, dict) and ("content" in message or "done" in data)):
+        if not isinstance(data.get("response"), str) and not ("done" in data and "done_reason" in data):
+            return data
+        message = {"content": data.get("response"), "thinking": data.get("thinking")}
+    finish = (data.get("done_reason") or "stop") if data.get("done", True) else None
+    counts = {"prompt_tokens": data.get("prompt_eval_count"), "completion_tokens": data.get("eval_count")}
+    return {"usage": counts, **data, "choices": [{"message": message, "finish_reason": finish}]}
 
 
 def _list(data, name) -> list:
@@ -95,49 +159,113 @@ def _list(data, name) -> list:
     return value if isinstance(value, list) else []
 
 
+def _text(content) -> str:
+    """The text of a content: a string, an object with a text, or a list of both."""
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
 def _thinking(message: dict) -> str:
-    return next((message[key] for key in ("reasoning_content", "reasoning") if isinstance(message.get(key), str)), "")
+    names = ("reasoning_content", "reasoning", "thinking")
+    text = next((message[name] for name in names if isinstance(message.get(name), str)), "")
+    return text or _text(_list(message, "reasoning_details"))
 
 
-def error_in(data) -> tuple[str, int]:
-    """(text, code) of an error that came as an answer; ("", 0) where there is none."""
-    if not isinstance(data, dict) or _list(data, "choices"):
-        return "", 0
-    error = data.get("error") or data.get("detail") or (data.get("message") if data.get("object") == "error" else None)
+def error_in(data) -> Fault | None:
+    """The error that came as an answer, or in place of one; None where there is none."""
+    if isinstance(data, list):
+        return next((found for row in data[:3] if isinstance(row, dict) and (found := error_in(row))), None)
+    if not isinstance(data, dict):
+        return None
+    choice = (_list(data, "choices") or [None])[0]
+    error = choice.get("error") if isinstance(choice, dict) else None
+    error = error or data.get("error")
+    known = any(data.get(name) for name in ("data", "models", "result", "response"))
+    if error is True or not (error or choice or known):
+        whole = data.get("object") == "error" or "detail" in data
+        said = (data.get(name) for name in _SAID if whole or isinstance(data.get(name), str))
+        error = next(iter(_list(data, "errors")), None) or next((one for one in said if one), error)
     if not error:
-        return "", 0
-    text = error.get("message") or error.get("type") or "error" if isinstance(error, dict) else error
-    code = error.get("code") if isinstance(error, dict) else data.get("code")
-    return " ".join(str(text).split()), code if isinstance(code, int) else 0
+        return None
+    inner = error if isinstance(error, dict) else {}
+    names = [inner.get(name, data.get(name)) for name in ("param", "code", "status", "type")]
+    names += [inner[name].get("code") for name in ("innererror",) if isinstance(inner.get(name), dict)]
+    marks = " ".join(str(name) for name in names if isinstance(name, (str, int)) and not isinstance(name, bool))
+    return Fault(" ".join(_said(error).split()) or "error", _code(names), marks)
+
+
+def _said(error, depth: int = 0) -> str:
+    """What an error says, wherever it does; of a field's fault, the field as well."""
+    if isinstance(error, list):
+        return "; ".join(_said(one, depth + 1) for one in error[:5]) if depth < 5 else ""
+    if not isinstance(error, dict):
+        return str(error)
+    said = (
+        next((error[name] for name in (*_SAID, "error") if error.get(name)), None)
+        or error.get("type")
+        or error.get("code")
+        or ""
+    )
+    place = _list(error, "loc")[-1:]
+    return (f"{place[0]}: " if place else "") + (_said(said, depth + 1) if depth < 5 else "")
+
+
+def _code(names: list) -> int:
+    """The status that codes and types stand for; 0 where none does."""
+    for name in names:
+        if isinstance(name, (int, str)) and re.fullmatch(r"[45]\d\d", str(name)):
+            return int(name)
+    text = " ".join(name for name in names if isinstance(name, str))
+    if re.search(r"rate.?limit|throttl|too.?many.?requests|resource.?exhausted", text, re.I):
+        return 429
+    if re.search(r"overloaded|unavailable", text, re.I):
+        return 503
+    return 500 if re.search(r"internal.?(?:server.?)?error|server.?error", text, re.I) else 0
+
+
+def fault(data: bytes) -> Fault:
+    """What the body of an error says; without a text where it is a page, or empty."""
+    try:
+        loaded = load(data)
+    except Unreadable:
+        text = " ".join(data[:2000].decode("utf-8", "replace").split())
+        return Fault("" if "<" in text or len(text) > 500 else text)
+    found = error_in(loaded)
+    return found or Fault(loaded if isinstance(loaded, str) else "", 0, data[:4000].decode("utf-8", "replace"))
 
 
 def read(data) -> Reply | None:
     """The answer that a reply holds; None where it has none."""
+    data = _as_choices(data) if isinstance(data, dict) else data
     choices = _list(data, "choices")
     if not choices or not isinstance(choices[0], dict):
         return None
     choice = choices[0]
     message = choice["message"] if isinstance(choice.get("message"), dict) else {"content": choice.get("text")}
-    content, thinking = message.get("content"), _thinking(message)
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(text for text in texts if isinstance(text, str))
-    content = content if isinstance(content, str) else ""
+    content, thinking = _text(message.get("content")), _thinking(message)
     finish = choice.get("finish_reason")
-    finish = finish if isinstance(finish, str) else ""
+    finish = finish.strip().casefold() if isinstance(finish, str) else ""
     usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
     count = lambda name: usage[name] if isinstance(usage.get(name), int) else 0
     thought = bool(thinking or _THINKS.search(content) or _reasoned(usage) or count("completion_tokens") > 0)
-    if not content.strip() and thinking.strip() and finish != "length":
+    if not content.strip() and thinking.strip() and finish not in _CUT:
         content = thinking.strip().split("\n\n")[-1]  # the answer is where the thinking should be
     return Reply(
         content,
         finish,
         thought,
-        bool(message.get("refusal")) and not content.strip(),
+        (bool(message.get("refusal")) or finish == "refusal") and not content.strip(),
         count("prompt_tokens"),
         count("completion_tokens"),
         _first_words(choice.get("logprobs")),
+    )
+
+
+def blocked(data) -> bool:
+    """Whether an answer without a choice is one that a filter may have taken: Gemini's way."""
+    return isinstance(data, dict) and (
+        "usage" in data or data.get("object") == "chat.completion" or "promptFeedback" in data
     )
 
 
@@ -170,7 +298,8 @@ def _shares(rows) -> tuple[tuple[str, float], ...]:
 
 def chat_models(data) -> list[str]:
     """The names in a list of models, those that look as if they can chat first."""
-    rows = [row for row in _list(data, "data") or _list(data, "models") if isinstance(row, dict)]
-    names = [(row.get("id") or row.get("name"), str(row.get("type", ""))) for row in rows]
-    names = [(name, kind) for name, kind in names if isinstance(name, str) and name]
+    rows = data if isinstance(data, list) else _list(data, "data") or _list(data, "models")
+    rows = [row if isinstance(row, dict) else {"id": row} for row in rows]
+    names = [(row.get("id") or row.get("name") or row.get("model"), str(row.get("type", ""))) for row in rows]
+    names = [(name, kind) for name, kind in names if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME]
     return [name for name, _ in sorted(names, key=lambda row: bool(_NO_CHAT.search(row[0]) or _NO_CHAT.search(row[1])))]

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from tools.testing import hosting
-from tools.testing.chat_server import ChatServer
+from tools.testing.chat_server import ChatServer, error
 
 endpoint, profiles, rewriter = (
     hosting.module(f"guards.{name}") for name in ("rewriters.endpoint", "rewriters.profiles", "rewriters.protocol")
@@ -94,15 +94,179 @@ def test_without_a_model_the_first_one_listed_is_asked(server):
     assert [one[1] for one in server.requests] == ["/v1/models", "/v1/chat/completions"] and server.requests[1][3][
         "model"
     ] == "first-model"
-    server.models = []
-    try:
-        assert "names no model" in refusal(client(server, model=""))
-    finally:
-        server.models = ["first-model"]
 
 
 def status(number, **headers):
     return lambda request: web.json_response({"error": f"{KEY} {PROMPT}"}, status=number, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "no_list, said",
+    [
+        (lambda: web.Response(status=404), "has no list of models (404)"),
+        (lambda: web.json_response({"data": []}), "names no model"),
+        (lambda: web.Response(text="<html>hello</html>"), "does not answer in JSON"),
+    ],
+)
+def test_a_server_without_a_list_of_models_is_asked_all_the_same(server, no_list, said):
+    server.fail = lambda request: no_list() if request.method == "GET" else None
+    assert ask(client(server, model="")).text == "a dog" and server.requests[-1][3]["model"] == "default"
+    server.fail = lambda request: no_list() if request.method == "GET" else error(404, "model 'default' not found")
+    message = refusal(client(server, model=""))
+    assert (
+        said in message and "Asked for the model 'default' all the same, it knows no model 'default' (404)" in message
+    )
+    with pytest.raises(rewriter.RewriterError):
+        asyncio.run(client(server, model="").listed())
+
+
+FILTERED = [
+    (
+        400,
+        "The response was filtered due to the prompt triggering our content management policy.",
+        {"code": "content_filter"},
+    ),
+    (400, "Sorry.", {"innererror": {"code": "ResponsibleAIPolicyViolation"}}),
+    (
+        400,
+        "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+        {"code": "invalid_prompt"},
+    ),
+    (403, 'It requires moderation. Your input was flagged for "violence".', {"code": 403}),
+    (400, "Input data may contain inappropriate content.", {"code": "data_inspection_failed"}),
+    (400, "Content Exists Risk", {"type": "invalid_request_error"}),
+    (500, "litellm.ContentPolicyViolationError: it violates our safety policy", {}),
+    (200, "Output blocked by content filtering policy", {}),
+]
+
+
+@pytest.mark.parametrize("number, text, more", FILTERED)
+def test_a_filter_is_told_as_one(server, number, text, more):
+    server.fail, chatter = lambda request: error(number, text, **more), client(server)
+    message = refusal(chatter)
+    assert "gave no answer: its own filter stopped it" in message and text.rstrip(".") in message
+    assert message.endswith("Choose another endpoint for these concepts.")
+    assert len(server.requests) == 1 and not chatter.ways, "nothing is left out for it"
+
+
+@pytest.mark.parametrize(
+    "number, text, more, said",
+    [
+        (
+            400,
+            "No models loaded. Please load a model in the developer page",
+            {},
+            "has not loaded the model (400): No models loaded",
+        ),
+        (400, "The model `x` does not exist", {"code": "model_not_found"}, "knows no model 'm' (400): The model"),
+        (404, 'model "m" not found, try pulling it first', {}, "knows no model 'm' (404): model"),
+        (500, "model 'm' not found", {}, "knows no model 'm' (500)"),
+        (
+            400,
+            "This model's maximum context length is 2048 tokens",
+            {},
+            "finds the request too long for its model (400): This model's",
+        ),
+        (
+            500,
+            "the request exceeds the available context size",
+            {"type": "exceed_context_size_error"},
+            "too long for its model (500)",
+        ),
+        (
+            400,
+            "API key not valid. Please pass a valid API key.",
+            {},
+            "does not accept the key in TEST_LLM_KEY (400): API key not valid",
+        ),
+        (403, "Country, region, or territory not supported", {}, "refuses the request (403): Country, region"),
+        (
+            401,
+            "You have no access",
+            {},
+            "does not accept the key in TEST_LLM_KEY (401): You have no access. Check the key",
+        ),
+        (
+            422,
+            "Failed to deserialize the body",
+            {},
+            "does not accept the request (422): Failed to deserialize the body. Look",
+        ),
+    ],
+)
+def test_what_a_refusal_says_is_told_and_nothing_left_out_for_it(server, number, text, more, said):
+    server.fail, chatter = lambda request: error(number, text, **more), client(server)
+    assert said in refusal(chatter) and len(server.requests) == 1 and not chatter.ways
+
+
+def test_what_was_left_out_in_vain_is_asked_for_again(server):
+    server.fail, chatter = lambda request: error(400, "Bad request"), client(server)
+    assert "does not accept the request (400): Bad request" in refusal(chatter)
+    assert "seed" not in server.requests[1][3] and not chatter.ways
+    server.fail = lambda request: (
+        error(400, "seed is not supported") if "seed" in server.requests[-1][3] else error(401, "no")
+    )
+    refusal(chatter)
+    server.reset()
+    assert ask(chatter).text == "a dog" and "seed" in server.requests[0][3]
+
+
+def test_a_model_that_loads_is_waited_for_within_the_time_out(server):
+    loading = lambda: error(503, "Loading model", code=503, type="unavailable_error")
+    server.fail, clock = lambda request: loading() if len(server.requests) < 8 else None, Watched()
+    assert ask(client(server, timeout=20.0, clock=clock)).text == "a dog" and clock.slept == [1.0] * 7
+    server.fail, clock = lambda request: loading(), Watched()
+    message = refusal(client(server, timeout=5.0, clock=clock))
+    assert "is still loading its model (503): Loading model; waiting 1 s more, beyond the time-out of 5 s" in message
+    assert len(clock.slept) == 4
+
+
+@pytest.mark.parametrize("number", [200, 400, 401, 403, 404, 422, 429, 500])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Incorrect API key provided: sk-very-******-key. See https://example.org/keys",
+        "no such key: very-secret",
+        "your prompt: {prompt} is bad",
+        "you wrote: red fox over\n the  lazy",
+        "'lazy dog' is not nice",
+        "输入包含: 红色狐狸跳过",
+        "at http://10.1.2.3:80/x, 10.1.2.3",
+        "\u202eab\x1b[31m",
+    ],
+)
+def test_no_text_of_a_server_repeats_what_it_should_not(server, number, text):
+    prompt = "a quick red fox over the lazy dog, 一只红色狐狸跳过懒狗"
+    server.fail = lambda request: error(number, text.format(prompt=prompt))
+    with pytest.raises(rewriter.RewriterError) as caught:
+        asyncio.run(client(server).chat([{"role": "user", "content": prompt}]))
+    message = str(caught.value)
+    for secret in (KEY, "very", "secret", "red", "fox", "lazy", "狐狸", "example.org", "10.1.2.3"):
+        assert secret not in message
+    assert message.isprintable()
+
+
+def test_an_error_whose_text_does_not_come_is_told_all_the_same(server, monkeypatch):
+    monkeypatch.setattr(endpoint, "PATIENCE", 0.05)
+
+    async def stall(request):
+        reply = web.StreamResponse(status=401)
+        await reply.prepare(request)
+        await reply.write(b"{")
+        while request.transport is not None:
+            await asyncio.sleep(0.01)
+        return reply
+
+    server.fail = stall
+    assert "does not accept the key in TEST_LLM_KEY (401)" in refusal(client(server))
+
+
+def test_a_page_or_a_flood_as_an_error_is_not_shown(server):
+    for text in ("<html>403</html>", "x " * 400, "[" * 900 + "]" * 900):
+        server.fail = lambda request, text=text: web.Response(status=403, text=text)
+        assert refusal(client(server)).endswith("(403). Check the key and what it is allowed to do.")
+    server.fail = lambda request: web.Response(status=418, body=b'{"error": "' + b"y" * 3_000_000)
+    assert len(refusal(client(server))) < 400
 
 
 @pytest.mark.parametrize(
@@ -128,7 +292,6 @@ def status(number, **headers):
         (lambda r: web.json_response({}), "without a choice", 1),
         (lambda r: web.json_response({"choices": []}), "without a choice", 1),
         (lambda r: web.json_response([1]), "without a choice", 1),
-        (lambda r: web.json_response({"choices": [None]}), "without a choice", 1),
         (lambda r: web.json_response({"choices": "x"}), "without a choice", 1),
         (
             lambda r: web.json_response({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}),
@@ -244,16 +407,6 @@ def test_a_model_that_knows_no_max_tokens_is_asked_in_the_newer_way(server):
     server.fail = lambda request: web.Response(status=400) if "max_tokens" in server.requests[-1][3] else None
     assert ask(client(server)).text == "a dog"
     assert server.requests[1][3] == {"model": "m", "messages": MESSAGES, "max_completion_tokens": 96, "stream": False}
-
-
-@pytest.mark.parametrize(
-    "content", ["a dog", [{"type": "text", "text": "a "}, {"type": "image"}, {"type": "text", "text": "dog"}, 3]]
-)
-def test_content_in_parts_is_read_too(server, content):
-    server.fail = lambda request: web.json_response(
-        {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": "x"}}
-    )
-    assert ask(client(server)) == rewriter.Answer("a dog", 0, 0)
 
 
 def test_a_missing_key_is_told_before_anything_is_sent(server, monkeypatch):

@@ -1,12 +1,13 @@
 """Endpoints as people run them: servers that refuse fields, answer in odd places, stream unasked or hide their errors."""
 
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
 
 from tools.testing import hosting
-from tools.testing.chat_server import ChatServer
+from tools.testing.chat_server import ChatServer, answering, chunk, error, events
 
 endpoint, profiles, rewriter, replies = (
     hosting.module(f"guards.rewriters.{name}") for name in ("endpoint", "profiles", "protocol", "replies")
@@ -41,11 +42,6 @@ def sent(server):
     return [request[3] for request in server.requests]
 
 
-def answering(**message):
-    finish = message.pop("finish", "stop")
-    return lambda request: web.json_response({"choices": [{"message": message, "finish_reason": finish}]})
-
-
 def refusing(server, name, status=400, text="{name} is not supported"):
     """A server that refuses a field of the request by name."""
 
@@ -77,15 +73,63 @@ def test_a_temperature_that_must_be_positive_is_made_so(server):
     assert ask(client(server)).text == "a dog" and sent(server)[1]["temperature"] == 0.01
 
 
-def test_a_system_role_that_is_refused_goes_into_the_users_words(server):
+@pytest.mark.parametrize(
+    "name, status, text",
+    [
+        ("logprobs", 403, "You are not allowed to request logprobs from this model"),
+        ("seed", 500, "litellm.APIError: unsupported parameter seed"),
+        ("seed", 200, "Unknown parameter: seed"),
+        ("logprobs", 400, "logprobs is not supported; supported are seed, temperature, max_tokens"),
+    ],
+)
+def test_fields_are_refused_with_other_statuses_too(server, name, status, text):
+    server.fail, chatter, server.answer = refusing(server, name, status, text), client(server), "yes"
+    assert asyncio.run(chatter.judge(MESSAGES)).yes == 1.0 and len(server.requests) == 2
+    assert set(chatter.ways) - {"top_logprobs"} == {name}, "nothing else is left out"
+
+
+@pytest.mark.parametrize("text", ["upstream error: stream closed", "the temperature of the GPU is high"])
+def test_a_servers_own_failure_is_no_refusal_of_a_field(server, text):
+    server.fail = lambda request: error(500, text)
+    with pytest.raises(rewriter.RewriterError) as caught:
+        ask(client(server))
+    assert f"reports an error of its own (500): {text} (3 tries)" in str(caught.value)
+    assert len(server.requests) == 3 and all({"stream", "temperature"} <= set(body) for body in sent(server))
+
+
+@pytest.mark.parametrize(
+    "status, text",
+    [
+        (400, "System role not supported"),
+        (400, "Only user and assistant roles are supported!"),
+        (500, "System role not supported at row 1, column 40"),
+        (500, "Conversation roles must alternate user/assistant/user/assistant/... at row 4"),
+    ],
+)
+def test_a_system_role_that_is_refused_goes_into_the_users_words(server, status, text):
     def fail(request):
-        if sent(server)[-1]["messages"][0]["role"] == "system":
-            return web.json_response({"error": {"message": "System role not supported"}}, status=400)
-        return None
+        return error(status, text, code=status) if sent(server)[-1]["messages"][0]["role"] == "system" else None
 
     server.fail = fail
-    assert ask(client(server)).text == "a dog"
+    assert ask(client(server)).text == "a dog" and len(server.requests) == 2
     assert sent(server)[1]["messages"] == [{"role": "user", "content": f"be brief\n\n{PROMPT}"}]
+
+
+def test_more_tokens_than_the_context_holds_are_not_insisted_on(server):
+    """Only for the answer that was cut off: later ones have their bound."""
+
+    def fail(request):
+        body = sent(server)[-1]
+        most = body.get("max_tokens", body.get("max_completion_tokens", 0))
+        if most > 1000:
+            name = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
+            return error(400, f"{name} is too large: {most}. This model's maximum context length is 512 tokens")
+        return (
+            web.json_response({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}]}) if most else None
+        )
+
+    server.fail, chatter = fail, client(server)
+    assert ask(chatter).text == "a dog" and not chatter.ways
 
 
 @pytest.mark.parametrize("end", ["", "/", "/chat/completions", "/v1/", "/v1/chat/completions"])
@@ -104,6 +148,33 @@ def test_a_base_url_may_lack_its_end_or_have_too_much_of_it(server, end, lost):
     chatter = client(server, server.url.removesuffix("/v1") + end)
     assert ask(chatter).text == "a dog" and ask(chatter).text == "a dog"
     assert [request[1] for request in server.requests][-2:] == ["/v1/chat/completions"] * 2
+
+
+@pytest.mark.parametrize(
+    "base, at", [("/api", "/v1"), ("/api/chat", "/v1"), ("/api/generate/", "/v1"), ("", "/api"), ("/api", "/api/v1")]
+)
+@pytest.mark.parametrize("model", ["m", ""])
+def test_a_base_url_of_another_api_of_the_server_will_do(server, base, at, model):
+    def fail(request):
+        return (
+            None
+            if request.path in (f"{at}/chat/completions", f"{at}/models")
+            else web.Response(status=405, text="405 no such page")
+        )
+
+    server.fail, chatter = fail, client(server, url=server.url.removesuffix("/v1") + base, model=model)
+    assert ask(chatter).text == "a dog"
+    assert ask(chatter).text == "a dog" and server.requests[-1][1] == f"{at}/chat/completions"
+    assert server.requests[-2][1] in (f"{at}/chat/completions", f"{at}/models"), "it is not looked for again"
+    server.fail = lambda request: web.Response(status=404)
+    with pytest.raises(rewriter.RewriterError, match=r"base_url is wrong \(404\)"):
+        ask(client(server, url=server.url.removesuffix("/v1") + base))
+    server.requests.clear()
+    with pytest.raises(rewriter.RewriterError):
+        ask(client(server, url=server.url.removesuffix("/v1") + "/ann"))
+    assert {request[1].split("/")[1] for request in server.requests} == {"ann"}, (
+        "what others have on the host is not asked"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,6 +201,135 @@ def test_an_answer_is_found_where_it_is(server, reply):
     assert ask(client(server)).text == "a dog"
 
 
+PARTS = [{"type": "text", "text": "a "}, {"type": "text", "text": "dog"}]
+OLLAMA = [{"model": "m", "message": {"role": "assistant", "content": word}, "done": False} for word in ("a ", "dog")]
+DONE = {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        events(chunk(delta={"content": PARTS}, finish_reason="stop")),
+        events(chunk(delta={"content": "a "}), chunk(delta={"content": "dog"}), "data: [DONE]", end="\n"),
+        events(
+            'data: {"choices": [{"delta": {"content":\ndata: "a dog"},\ndata: "finish_reason": "stop"}]}',
+            "data: [DONE]",
+        ),
+        events('data: {"choices": [{"delta": {"content":\r\ndata: "a dog"}}]}', "data: [DONE]", end="\r\n\r\n"),
+        answering(content={"type": "text", "text": "a dog"}),
+        answering(content=["a ", {"text": "dog"}]),
+        answering(content=None, reasoning_details=[{"type": "reasoning.text", "text": "hm\n\na dog"}]),
+        lambda request: web.json_response({"message": {"content": "a dog"}, **DONE}),
+        lambda request: web.json_response({"response": "a dog", **DONE}),
+        lambda request: web.json_response({"result": {"response": "a dog"}, "success": True, "errors": []}),
+        lambda request: web.Response(text="\n".join(map(json.dumps, [*OLLAMA, DONE]))),
+        lambda request: web.Response(text="\n".join(map(json.dumps, [*OLLAMA, {"response": "", **DONE}]))),
+        *(
+            lambda request, status=status: web.json_response(
+                {"choices": [{"message": {"content": "a dog"}}]}, status=status
+            )
+            for status in (201, 202)
+        ),
+    ],
+)
+def test_an_answer_is_read_in_rarer_shapes_at_once(server, reply):
+    server.fail = reply
+    assert ask(client(server)).text == "a dog" and len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["a dog", [{"type": "text", "text": "a "}, {"type": "image"}, {"type": "text", "text": "dog"}, 3]]
+)
+def test_content_in_parts_is_read_too(server, content):
+    server.fail = lambda request: web.json_response(
+        {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": "x"}}
+    )
+    assert ask(client(server)) == rewriter.Answer("a dog", 0, 0)
+
+
+def test_ollamas_own_answers_bring_their_counts(server):
+    server.fail = lambda request: web.json_response({"message": {"content": "a dog"}, **DONE})
+    assert ask(client(server)) == rewriter.Answer("a dog", 3, 2)
+    server.fail = lambda request: web.json_response({"message": {"content": "a dog"}, **DONE, "done_reason": "length"})
+    with pytest.raises(rewriter.RewriterError, match="the tokens were used up"):
+        ask(client(server))
+
+
+def test_a_request_that_was_only_taken_is_no_answer(server):
+    server.fail = lambda request: web.json_response({"reqId": "1", "status": "pending"}, status=202)
+    with pytest.raises(rewriter.RewriterError, match="status 202, without an answer"):
+        ask(client(server))
+
+
+BROKEN = [
+    answering(content="a half", finish="error"),
+    answering(content="a half", finish="insufficient_system_resource"),
+    lambda request: web.json_response(
+        {
+            "choices": [
+                {"error": {"code": 502, "message": "no provider"}, "finish_reason": "error", "message": {"content": ""}}
+            ]
+        }
+    ),
+    lambda request: web.json_response({"error": {"code": "429", "message": "slow down"}}),
+    lambda request: web.json_response({"error": {"code": "rate_limit_exceeded", "message": "slow down"}}),
+    lambda request: web.json_response([{"error": {"status": "RESOURCE_EXHAUSTED", "message": "slow down"}}]),
+    events(chunk(delta={"content": "a half"})),
+    events(chunk(delta={"content": "a half"}), 'data: {"choices": [{"del'),
+    events(chunk(delta={"content": "a half"}), 'data: {"error": {"code": 500, "message": "boom"}}'),
+    events(chunk(delta={"content": "a half"}), 'event: error\ndata: {"code": 500, "message": "boom"}'),
+    events(chunk(delta={"content": "a half"}, finish_reason="error")),
+    lambda request: web.Response(text="\n".join(map(json.dumps, OLLAMA))),
+]
+
+
+@pytest.mark.parametrize("reply", BROKEN)
+def test_a_broken_answer_is_not_taken_but_asked_for_again(server, reply):
+    server.fail = lambda request: reply(request) if len(server.requests) == 1 else None
+    assert ask(client(server)).text == "a dog" and len(server.requests) == 2
+    server.fail = reply
+    with pytest.raises(
+        rewriter.RewriterError, match=r"(broke its answer off|no provider|slow down|boom).* \(3 tries\)"
+    ):
+        ask(client(server))
+
+
+def test_an_event_of_an_error_is_shown(server):
+    for data, said in (
+        ("the model fell over", "the model fell over"),
+        ('{"message": "out of memory"}', "out of memory"),
+    ):
+        server.fail = events(chunk(delta={"content": "a half"}), f"event: error\ndata: {data}")
+        with pytest.raises(rewriter.RewriterError, match=f"answers with an error: {said}"):
+            ask(client(server))
+
+
+@pytest.mark.parametrize("finish", ["content_filter", "content_filter: SAFETY", "SAFETY", "sensitive"])
+@pytest.mark.parametrize("content", ["a half", None])
+def test_what_a_filter_left_is_no_answer(server, finish, content):
+    server.fail = answering(content=content, finish=finish)
+    with pytest.raises(rewriter.RewriterError, match="its own filter stopped it"):
+        ask(client(server))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "data", [{"object": "chat.completion", "usage": {"prompt_tokens": 5}}, {"choices": [], "usage": {}}]
+)
+def test_an_answer_without_a_choice_may_be_a_filters(server, data):
+    server.fail = lambda request: web.json_response(data)
+    with pytest.raises(rewriter.RewriterError, match="whose own filter stopped it"):
+        ask(client(server))
+
+
+@pytest.mark.parametrize("finish", ["model_length", "max_tokens", "MAX_TOKENS", "Length"])
+def test_an_answer_is_cut_off_by_whatever_name(server, finish):
+    server.fail = lambda request: (
+        answering(content="a half", finish=finish)(request) if len(server.requests) == 1 else None
+    )
+    assert ask(client(server)).text == "a dog" and [body["max_tokens"] for body in sent(server)] == [96, 1024]
+
+
 @pytest.mark.parametrize(
     "first", [{"content": "", "reasoning_content": "cats, hm"}, {"content": "a dog on"}, {"content": "<think>hm"}]
 )
@@ -153,9 +353,19 @@ def test_an_answer_cut_off_is_asked_for_with_more_tokens(server, first):
             {"error": {"message": f"No credits for {PROMPT} left, {KEY}"}},
             "answers with an error: No credits for ... left, ...",
         ),
-        ({"error": "Model m is not loaded"}, "answers with an error: Model m is not loaded"),
+        ({"error": "Model m is not loaded"}, "has not loaded the model: Model m is not loaded"),
         ({"object": "error", "message": "too long"}, "answers with an error: too long"),
         ({"detail": "see http://10.0.0.1/secret"}, "answers with an error: see ..."),
+        ({"code": "InvalidRequest", "message": "bad words"}, "answers with an error: bad words"),
+        (
+            {"success": False, "errors": [{"code": 7000, "message": "bad route"}], "result": None},
+            "answers with an error: bad route",
+        ),
+        ([{"error": {"code": "x", "message": "bad list"}}], "answers with an error: bad list"),
+        ({"error": True, "message": "bad flag"}, "answers with an error: bad flag"),
+        ({"detail": {"error": {"message": "bad depth"}}}, "answers with an error: bad depth"),
+        ({"status": "error", "msg": "no credits"}, "answers with an error: no credits"),
+        ({"detail": [{"loc": ["body", "n"], "msg": "is bad", "input": KEY}]}, "answers with an error: n: is bad"),
     ],
 )
 def test_an_error_that_comes_as_an_answer_is_shown_without_secrets(server, error, said):
@@ -190,7 +400,25 @@ def test_a_model_that_declines_is_told(server):
 def test_the_first_model_that_can_chat_is_asked(server):
     listed = [{"id": "nomic-embed-text"}, {"id": "bge-m3"}, {"id": "x", "type": "embeddings"}, {"id": "qwen"}]
     assert replies.chat_models({"data": listed})[0] == "qwen"
+    small = ["all-minilm:latest", "shieldgemma:2b", "paraphrase-multilingual:latest", "llama3.2:latest"]
+    assert replies.chat_models({"data": [{"id": name} for name in small]})[0] == "llama3.2:latest"
     assert replies.chat_models({"models": [{"name": "llama"}]}) == ["llama"] and not replies.chat_models({"data": 3})
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"data": ["llama"]},
+        [{"id": "llama"}],
+        ["llama"],
+        {"models": [{"model": "llama"}]},
+        {"data": [{"id": "llama"}], "message": "ok"},
+    ],
+)
+def test_a_list_of_models_is_read_in_the_shapes_there_are(server, listed):
+    server.fail = lambda request: web.json_response(listed) if request.method == "GET" else None
+    ask(client(server, model=""))
+    assert sent(server)[-1]["model"] == "llama"
 
 
 def judged(server, message, **choice):

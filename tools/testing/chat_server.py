@@ -5,6 +5,8 @@ with ChatServer() as server:
     server.fail = lambda request: web.Response(status=500)
     server.url                              # http://127.0.0.1:PORT/v1
     server.requests                         # [(method, path, headers, JSON)]
+
+What such servers really send, for ``server.fail``: `error`, `answering`, `events` of `chunk`s.
 """
 
 from __future__ import annotations
@@ -83,3 +85,23 @@ class ChatServer:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
+
+
+def error(status: int, message: str, **more) -> web.Response:
+    """An error as most of them tell it. ``more``: of its object."""
+    return web.json_response({"error": {"message": message, **more}}, status=status)
+
+
+def answering(finish: str = "stop", **message):
+    """Answers with that message whatever is asked."""
+    return lambda request: web.json_response({"choices": [{"message": message, "finish_reason": finish}]})
+
+
+def events(*rows: str, end: str = "\n\n"):
+    """Answers with a stream of server-sent events."""
+    return lambda request: web.Response(text="".join(row + end for row in rows), content_type="text/event-stream")
+
+
+def chunk(**choice) -> str:
+    """An event of a stream with that choice."""
+    return "data: " + json.dumps({"choices": [choice]})
