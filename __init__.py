@@ -10,14 +10,14 @@ WEB_DIRECTORY = "./web"
 class ConceptGuards(ComfyExtension):
     async def on_load(self):
         """The one moment when the pack makes folders and routes known to the host: importing its modules changes nothing."""
+        from .guards.endpoints import host_routes as endpoint_routes
         from .guards.feedback import host_routes
         from .guards.host import folders
         from .guards.policy import host_doors
-        from .guards.rewriters import host_routes as rewriter_routes
 
         folders.register()
         host_routes.register_with_host()
-        rewriter_routes.register_with_host()
+        endpoint_routes.register_with_host()
         host_doors.install_with_host()
 
     async def get_node_list(self):

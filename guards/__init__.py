@@ -3,7 +3,7 @@
     what measures best, in one node      concepts/
     the prediction is corrected          sld/            Safe Latent Diffusion
     the prompt is switched in mid-run    intervention/   ORES, second stage
-    the prompt is rewritten              rewriting/      ORES, first stage           (who writes: rewriters/)
+    the prompt is rewritten              rewriting/      ORES, first stage           (who writes: rewriters/, endpoints/)
                   by what it learnt      instructions/
     the middle block is steered          directions/     InterpretDiffusion
     attention is inhibited               inhibitors/     Growth Inhibitors           (who judges: judging/)

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io, ui
 
+from ..guards.endpoints import host as endpoints
 from ..guards.host import checks, progress
-from ..guards.rewriters import host_endpoint as endpoints
 from ..guards.rewriters import rules as written_rules
 from ..guards.rewriting import host as rewriting
 from ..guards.rewriting import notice as noticing

@@ -26,7 +26,7 @@ FLOORS = (  # each floor may import the floors below it, no room may import a ne
     {"schedule", "files", "graph", "seeds", "looking", "words"},
     {"host"},
     {"sld", "intervention", "rewriters", "feedback", "demo", "training", "local"},
-    {"rewriting", "directions", "inversion", "distillation", "judging"},
+    {"rewriting", "endpoints", "directions", "inversion", "distillation", "judging"},
     {"inhibitors", "erasing", "instructions"},
     {"tokens", "concepts"},
     {"policy"},

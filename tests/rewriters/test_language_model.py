@@ -134,7 +134,7 @@ def test_no_concept_gets_through_without_control_of_decoding(real, query, concep
 
 def test_through_an_openai_compatible_server_no_concept_gets_through(real):
     rewriting, endpoint, profiles = (
-        hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "rewriters.endpoint", "rewriters.profiles")
+        hosting.module(f"guards.{name}") for name in ("rewriting.rewrite", "endpoints.endpoint", "endpoints.profiles")
     )
     memory = hosting.module("guards.rewriting.synonyms").Memory()
     with chat_server.ChatServer() as server:

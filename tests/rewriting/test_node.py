@@ -24,7 +24,7 @@ def server():
 @pytest.fixture
 def profile(host, server, monkeypatch):
     """A server's own profile file, as its operator writes it."""
-    path = hosting.module("guards.rewriters.host_endpoint").path()
+    path = hosting.module("guards.endpoints.host").path()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         json.dumps({"shop": {"base_url": server.url, "model": "m", "key_env": "TEST_LLM_KEY"}}), encoding="utf-8"
@@ -259,7 +259,7 @@ def test_an_unknown_or_broken_profile_is_told_before_the_graph_runs(nodes, profi
     profile.write_text('{\n"shop": }', encoding="utf-8")
     assert cls.fingerprint_inputs(endpoint="shop") != before
     assert "endpoints.json, line 2: Expecting value" in cls.validate_inputs(endpoint="shop")
-    assert "Ollama (local)" in hosting.module("guards.rewriters.host_endpoint").names()
+    assert "Ollama (local)" in hosting.module("guards.endpoints.host").names()
 
 
 def test_the_list_of_endpoints_is_that_of_the_server(nodes, profile):

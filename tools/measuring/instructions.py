@@ -117,7 +117,7 @@ def main() -> int:
         hosting.module(f"guards.{name}")
         for name in (
             *("instructions.samples", "rewriting.rewrite", "instructions.learning"),
-            *("rewriters.host_local", "rewriters.endpoint", "rewriters.profiles", "rewriters.protocol"),
+            *("rewriters.host_local", "endpoints.endpoint", "endpoints.profiles", "rewriters.protocol"),
         )
     )
     if options.endpoint:

@@ -11,7 +11,7 @@ from tools.testing import hosting
 from tools.testing.chat_server import ChatServer, error
 
 endpoint, profiles, rewriter = (
-    hosting.module(f"guards.{name}") for name in ("rewriters.endpoint", "rewriters.profiles", "rewriters.protocol")
+    hosting.module(f"guards.{name}") for name in ("endpoints.endpoint", "endpoints.profiles", "rewriters.protocol")
 )
 PROMPT = "secret-prompt-about-cats"
 KEY = "sk-very-secret-key"

@@ -10,7 +10,8 @@ from tools.testing import hosting
 from tools.testing.chat_server import ChatServer, answering, chunk, error, events
 
 endpoint, profiles, rewriter, replies = (
-    hosting.module(f"guards.rewriters.{name}") for name in ("endpoint", "profiles", "protocol", "replies")
+    hosting.module(f"guards.{name}")
+    for name in ("endpoints.endpoint", "endpoints.profiles", "rewriters.protocol", "endpoints.replies")
 )
 KEY, PROMPT = "sk-very-secret-key", "a secret prompt about five cats"
 MESSAGES = [{"role": "system", "content": "be brief"}, {"role": "user", "content": PROMPT}]

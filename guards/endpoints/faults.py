@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .decoding import alternating
-from .protocol import Answer, verdict
+from ..rewriters.decoding import alternating
+from ..rewriters.protocol import Answer, verdict
 from .replies import Reply
 
 AGAIN = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}

@@ -7,8 +7,8 @@ from aiohttp import web
 
 from ..host import callers
 from ..host.progress import running_server
-from . import host_endpoint
-from .protocol import RewriterError
+from ..rewriters.protocol import RewriterError
+from . import host
 
 ROUTE = "/concept_guards/endpoint_models"
 TIMEOUT = 10.0  # seconds
@@ -18,7 +18,7 @@ TIMEOUT = 10.0  # seconds
 async def models(request: web.Request) -> web.Response:
     """Only profiles can be asked for, never an address."""
     try:
-        endpoint = host_endpoint.rewriter(request.query.get("endpoint", ""), "", 1, 0.0, TIMEOUT)
+        endpoint = host.rewriter(request.query.get("endpoint", ""), "", 1, 0.0, TIMEOUT)
         return web.json_response({"models": await endpoint.listed()}, headers={"Cache-Control": "no-store"})
     except ValueError as error:
         return web.json_response({"error": str(error)}, status=400)

@@ -14,10 +14,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ..rewriters.protocol import Answer, RewriterError, Verdict, verdict
 from . import faults, replies
 from .faults import Asked
 from .profiles import Profile
-from .protocol import Answer, RewriterError, Verdict, verdict
 
 T = TypeVar("T")
 LARGEST = 1_000_000  # bytes of a reply

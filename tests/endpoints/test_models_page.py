@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.rewriters.test_models import llm, own_server  # noqa: F401 - fixtures
+from tests.endpoints.test_models import llm, own_server  # noqa: F401 - fixtures
 from tools import PROJECT
 from tools.testing.browser import new_page
 from tools.testing.frontend import CLASSIC, NODES_2
