@@ -87,6 +87,11 @@ def _known(model, clip, settings: Settings, at, form: str):
         raise ValueError(
             f"clip gives vectors {probe.shape[-1]} wide, and this model reads {places.encoded}: connect the CLIP that belongs to the model."
         )
+    if form == "edit" and getattr(model, "injections", None):
+        raise ValueError(
+            "Erase Concept: a LoRA was loaded by a bypass loader, which leaves the weights as they are, so the edit would not hold for "
+            "what it adds. Load it with Load LoRA instead."
+        )
     key = (form, model.patches_uuid, settings, hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest())
     if model.model in _last and _last[model.model][0] == key:
         return _last[model.model][1]

@@ -51,7 +51,7 @@ class EraseGate(rail.Guard):
         for at, _ in rows:
             made[at], told = gate.gated(texts[at], named, hints, self.limits, self.alone, self.made.causal)
             for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
-                run.meant[at.start, name] = one
+                run.meant[texts.device, at.start, name] = one
         return made
 
     def end(self, state):

@@ -162,7 +162,7 @@ class Run:
         self.shown = ()  # roles of the lists under way, as strangers count them
         self._count = None  # latents of the evaluation under way, twins counted
         self.batch = None  # latents of the user's, twins not counted
-        self.meant = {}  # (first row of a block of rows, concept) -> (b,), 0 to 1: how far their texts mean it, if a guard knows
+        self.meant = {}  # (card, first row of a block of rows, concept) -> (b,), 0 to 1: how far their texts mean it, if a guard knows
         self._outputs = None  # name -> denoised, of the evaluation under way
         self._counting = None  # roles that count towards the picture, of the evaluation under way
         self._joined = False  # whether what guards want rides in one of its batches

@@ -41,8 +41,9 @@ def counting(guider, step: Callable[[], int]) -> frozenset[str]:
 
 
 def rows(total: int, extra: dict, slots, shown, wanted: frozenset[str]) -> list[tuple[slice, object]]:
-    """[(slice, uuid)] of the ``total`` rows of a joined batch whose roles are ``wanted``. ``extra``: a patch's extra options; ``slots``,
-    ``shown``: the roles of the lists under way, as the host and as strangers count them."""
+    """[(slice, uuid)] of the ``total`` rows of a joined batch whose roles are ``wanted``, and of those of a list that a node brings along
+    (its text may be anything). ``extra``: a patch's extra options; ``slots``, ``shown``: the roles of the lists under way, as the host and
+    as strangers count them."""
     numbers, tiles = extra["cond_or_uncond"], extra.get(TILES, 1)
     if SLOTS in extra:
         roles = [slots[slot] for slot in extra[SLOTS]]
@@ -54,6 +55,6 @@ def rows(total: int, extra: dict, slots, shown, wanted: frozenset[str]) -> list[
     for tile in range(tiles):
         for i, uuid in enumerate(uuids):
             start = (tile * len(roles) + i) * count
-            if roles[i] in wanted:
+            if roles[i] is None or roles[i] in wanted:
                 found.append((slice(start, start + count), uuid))
     return found

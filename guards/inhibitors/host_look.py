@@ -49,6 +49,15 @@ class Look:
         """Whether the scales are known."""
         return self._weights is not None
 
+    @property
+    def seen(self):
+        """Whether any prompt was looked at."""
+        return bool(self._sums)
+
+    def again(self):
+        """Forget what was seen."""
+        self.active, self._weights, self._moved, self._sums = True, None, {}, {}
+
     def set(self, scales):
         """The run's scales from now on: (b or 1, tokens)."""
         self._weights, self._moved = self.to_weights(scales), {}
@@ -95,14 +104,16 @@ class Look:
 
     def _add(self, kind, layer, values):
         """``values``: (b, m), of one pass through a layer."""
-        total, count = self._sums.get((kind, layer), (0, 0))
-        self._sums[kind, layer] = total + values.float(), count + 1  # on its card: no waiting in the middle of a pass
+        self._sums.setdefault((kind, layer), []).append(
+            values.float()
+        )  # on its card: no waiting in the middle of a pass
 
     def _measured(self, kind):
-        """(b, m, layers), the mean of all passes, on the CPU"""
-        return torch.stack(
-            [total.cpu() / count for (one, _), (total, count) in sorted(self._sums.items()) if one == kind], -1
-        )
+        """(b, m, layers), the mean of all passes, on the CPU; of the shares the most: one prompt of several may hold the target."""
+        layers = [
+            torch.stack([one.cpu() for one in passes]) for (one, _), passes in sorted(self._sums.items()) if one == kind
+        ]
+        return torch.stack([passes.amax(0) if kind == "shares" else passes.mean(0) for passes in layers], -1)
 
 
 def scales_text(target, scales):

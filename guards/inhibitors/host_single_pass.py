@@ -83,14 +83,20 @@ class SinglePass(rail.Guard):
     def prepare(self, run, state, evaluate):
         """A look at the first evaluation, from which the scales come: the first step itself goes unguarded, if the run has steps enough
         to spare it, else there is one more evaluation. Published adapters want one with all scales 1, which never counts."""
+        again = state.alive is not None and run.alive() != state.alive  # another prompt's time has come
+        if again:
+            state.look.again()
         if state.look.done:
             return
         if not state.look.on:
             state.look.on = True
-            if not state.look.injected and run.steps >= SERVES:
+            if not state.look.injected and run.steps >= SERVES and not again:
                 return
             evaluate()
+        if not state.look.seen:
+            return  # no prompt yet: its time has not come
         state.look.infer(self.scale, self.report)
+        state.alive = run.alive()
 
 
 @dataclass
@@ -99,3 +105,4 @@ class _State:
 
     end: int
     look: look.Look
+    alive: frozenset | None = None  # the prompts that the scales were inferred from

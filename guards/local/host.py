@@ -52,7 +52,7 @@ class LocalGate(rail.Guard):
             return out
         for at, uuid in run.rows(attention.own_rows(q, extra), extra):
             own = out[at] if inner is attention.plain else attention.also(q[at], k[at], v[at], extra)
-            meant = [run.meant.get((at.start, name)) for name in self.names]
+            meant = [run.meant.get((q.device, at.start, name)) for name in self.names]
             out[at] = self._gated(state, layer, looking, uuid, q[at], own, out[at], extra, meant)
         return out
 
@@ -87,7 +87,7 @@ class _State:
         """Whether anything was found so far, or meant by a text when it was first read."""
         if not self.open and len(run.meant) > self.asked:
             self.asked = len(run.meant)
-            told = (one for (_, name), one in run.meant.items() if name in names)
+            told = (one for (_, _, name), one in run.meant.items() if name in names)
             self.open = any(bool((one > 0).any()) for one in told)
         return self.open
 

@@ -29,8 +29,18 @@ class Verdict:
 
 
 LEAST = 0.2  # probability of yes and no together below which they are not what the model is about to say
-_YES = frozenset("yes ja да sí si oui sim hai 是 有 はい 네".split())
-_NO = frozenset("no nein нет non não 否 不 没有 いいえ 아니요".split())
+_YES = frozenset(
+    "yes yep yeah yup ja jep да sí si oui sim tak evet hai 是 是的 有 会 會 对 對 能 可以 はい ええ 네 예".split()
+)
+_NO = frozenset(
+    "no nope nah nein нет non não nie nej nee hayır 否 不 不是 不会 不會 没有 沒有 没 いいえ 아니요 아니오 아뇨".split()
+)
+_NAMES = r"(?:\w{1,20}[_:])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad)"
+_THOUGHT = rf"(?is)<({_NAMES})\b[^>]*>.*?(?:</\1>|\Z)|\[think\].*?(?:\[/think\]|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
+_THOUGHT_ENDS = (
+    rf"(?i)</{_NAMES}>|◁/think▷|\[/think\]|final<\|message\|>|assistantfinal|<channel\|>|\.\.\.\s*done thinking\.?"
+)
+_ANSWERED = r"(?i)\b(?:answer|output|verdict|conclusion)\b[\W_]*(?:is\b)?[\W_]*((?:yes|no|yep|nope)\b[^\n]*)"
 
 
 def verdict(answer: Answer, first: Iterable[tuple[str, float]] = ()) -> Verdict:
@@ -39,10 +49,30 @@ def verdict(answer: Answer, first: Iterable[tuple[str, float]] = ()) -> Verdict:
     yes, no = (sum(share for word, share in shares if word in words) for words in (_YES, _NO))
     if yes + no >= LEAST:
         return Verdict(yes / (yes + no), True, True, answer)
-    text = re.split(r"</think>|</seed:think>|final<\|message\|>", answer.text)[-1]
-    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", text)]
-    known = [word in _YES for word in words[:1] + words[-1:] if word in _YES or word in _NO]
-    return Verdict(float(known[0]) if known else 0.5, bool(known), False, answer)
+    said = _said(answer.text)
+    return Verdict(float(said) if said is not None else 0.5, said is not None, False, answer)
+
+
+def _said(text: str) -> bool | None:
+    """Whether an answer in words is yes: the first yes or no of its first sentence, else its last word; None where it is neither."""
+    text = re.split(_THOUGHT_ENDS, re.sub(_THOUGHT, "\n", text))[-1]
+    text = re.sub(r"(?i)yes\s*/\s*no|no\s*/\s*yes|yes or no", " ", text)
+    answered = re.findall(_ANSWERED, text)
+    text = answered[-1] if answered else text
+    sentences = [
+        words for part in re.split(r"[.!?。！？\n]+", text) if (words := re.findall(r"[^\W\d_]+", part.casefold()))
+    ]
+    if not sentences:
+        return None
+    for word in [*sentences[0], sentences[-1][-1]]:
+        if word in _YES or word in _NO:
+            return word in _YES
+    begins = sentences[0][0]
+    if re.match("[\u3040-\u9fff\uac00-\ud7af]", begins):  # no spaces between words
+        for words, yes in ((_NO, False), (_YES, True)):
+            if any(begins.startswith(word) for word in words if not word.isascii()):
+                return yes
+    return None
 
 
 class Rewriter(Protocol):

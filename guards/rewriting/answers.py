@@ -2,83 +2,60 @@
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
 
 from ..words.patterns import Pattern
-from .refusals import refusal, runs
+from .refusals import chat, refusal, runs, units
+from .wrapping import closed, from_json, opened, plain
+from .wrapping import without_thinking as without_thinking
 
 LONGEST = 20_000  # characters of an answer that are looked at
-_THINKING = Pattern(
-    r"<(think|thinking|thoughts?|reason|reasoning|rationale|reflection|analysis|scratch_?pad|(?:inner_?)?monologue|internal|plan|cot)"
-    r"\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)|<\|think(?:ing)?\|>.*?(?:<\|/think(?:ing)?\|>|\Z)"
-    r"|\[think(?:ing)?\].*?(?:\[/think(?:ing)?\]|\Z)|<seed:think>.*?(?:</seed:think>|\Z)"
-    r"|<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|channel>\s*thought\b.*?(?:<channel\|>|\Z)",
-    re.S | re.I,
-)
-_THOUGHT_ENDS = Pattern(
-    r"</(?:think|thinking|thoughts?|reasoning|reflection|analysis|seed:think)>|◁/think▷|\[/think(?:ing)?\]|<\|/think(?:ing)?\|>|<\|"
-    r"end_of_thought\|>|<channel\|>",
-    re.I,
-)
-_FINAL_CHANNEL = Pattern(
-    r"<\|channel\|>\s*final\s*<\|message\|>|<\|begin_of_solution\|>|<\|channel>\s*(?:final|response)\b|"
-    r"(?:(?<=\w|[.!?])|\A)\s*assistant\s*final(?=\W|[A-Z\"“])",
-    re.I,
-)
-_ONLY_ANALYSIS = Pattern(r"\A\s*(?:<\|channel\|>\s*)?analysis(?:<\|message\|>|(?=[A-Z])|\s*\n).*\Z", re.S)
-_ENVELOPE = Pattern(
-    r"<((?:(?:output|final|new|rewritten|revised|safe)[_ -]?)?(?:answer|caption|output|result|response|rewritten|rewrite|prompt|text|"
-    r"sentence|solution)|final)\b[^<>]*>(.*?)(?:</\1\s*>|\Z)|\A\s*<(\w+)>([^<>]+)</\3>\s*\Z",
-    re.S | re.I,
-)
-_BOXED = Pattern(r"\\boxed\{(?:\\text\{)?([^{}]+)\}?\}|\\text\{([^{}]+)\}")
+ROWS = 1000  # lines of it
 _CODE = Pattern(r"""^(?:\w+\s*=\s*|\w+\()(["'])(.+)\1\)?;?$""")  # caption = "a dog", print("a dog")
 _BARE_FIELD = Pattern(r"^\{\s*\w+\s*:\s*([^{}\"']+)\}$")  # {caption: a dog}
 _RULE = Pattern(r"^[\s|:-]+$")  # of a table
 _LEAD = Pattern(
-    r"^(?:sure|certainly|of\s+course|okay|ok|absolutely|no\s+problem|great|got\s+it)[!.,:]+\s+(?=\S)"
+    r"^(?:sure(?:\s+thing)?|certainly|of\s+course|okay|ok|absolutely|no\s+problem|great|got\s+it|alright|yes|claro(?:\s+que\s+sí)?|"
+    r"natürlich|gerne|bien\s+sûr|voici|конечно|хорошо)[!.,:]+\s+(?=\S)|^(?:当然(?:可以)?|好的|没问题|可以|はい|もちろん)[，。！,!：:、\s]+(?=\S)"
     r"|^(?:here(?:'s|’s|\s+is|\s+are)|i(?:['’]ve|\s+have|\s+would|['’]d)?\s+(?:re-?wr[io]t|revis|chang|suggest|modif|propos)\w*"
-    r"|you\s+(?:could|can|might)\s+(?:say|write|use|try)|maybe|perhaps|(?:option|version|alternative|choice)\s*\d+)\b[^:\n]{0,80}:\s+(?=\S)"
+    r"|you\s+(?:could|can|might)\s+(?:say|write|use|try)|maybe|perhaps|try\s+this|how\s+about|what\s+about|below|(?:option|version|alternative|choice)\s*\d+)\b[^:\n]{0,80}:\s+(?=\S)"
     r"|^(?:i\s+(?:would|['’]d)?\s*(?:re-?write|suggest|change|propose)\b[^\"“:]{0,60}|(?:how|what)\s+about\s+)(?=[\"“])",
     re.I,
 )
-_CHANGED = Pattern(
-    r"\s*[(\[][^()\[\]]*\b(?:replaced|removed|changed|swapped|substituted|omitted)\b[^()\[\]]*[)\]]\s*$|\s+//\s.*$",
-    re.I,
-)  # what was done, behind the caption
-_TURN = Pattern(
-    r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|assistant\|>|<bos>|<s>|<\|"
-    r"begin_of_text\|>|\[(?:BOS|CLS)\]|"
-    r"<\|end_header_id\|>|<\|message\|>|\[INST\].*?\[/INST\]|\[/INST\]|<<SYS>>.*?<</SYS>>|"
-    r"(?:assistant|model)\s*(?:\n|<\|end_header_id\|>|(?=:)))+",
-    re.S | re.I,
+_VERBS = r"(?:replac|remov|chang|swapp|substitut|omit|rewrit|rewrote|reword|avoid)\w*"
+_CHANGED = Pattern(  # what was done, behind the caption
+    rf"\s*[(\[（【][^()\[\]（）【】]*(?:\b{_VERBS}|->|→|替换|改为|换成|置き換え)[^()\[\]（）【】]*[)\]）】]\s*$", re.I
 )
-_STOP = Pattern(
-    r"<\|[^|<>\n]{1,40}\|>|<｜[^<>\n]{1,40}｜>|</?s>|<(?:end_of_turn|start_of_turn|end_of_utterance|eos|"
-    r"bos|eod|pad|EOT|turn\||unk)>"
-    r"|\[/?(?:INST|EOS|BOS|EOT)\]|<</?SYS>>|"
-    r"\n\s*(?:user|human|system|query|question|input|### ?instruction|input caption|concepts?)\s*:"
-    r"|\s###\s*(?:human|user|assistant|instruction|input)\b",
+_TOLD = Pattern(  # a sentence behind the caption
+    rf"^\W*(?:(?:notes?|explanations?|reasons?|changes?(?: made)?|p\.?s)\b\W*:|i\b.*\b{_VERBS}|{_VERBS}\s.*\b(?:with|by|to|for)\b"
+    rf"|(?:the|this|that|here|it|[\"'“]\w+[\"'”])\b.*\b{_VERBS}\b.*\b(?:with|by|to|for|so|as|from the)\b"
+    r"|(?:let me know|feel free|i hope|hope this|this (?:caption|version|rewrite|prompt)|is there anything|would you like)\b)",
     re.I,
 )
-_MARKUP = Pattern(
-    r"<\|[^|<>\n]{0,40}\|>|<｜[^<>\n]{0,40}｜>|</?(?:s|think|thinking|bos|eos|end_of_turn|start_of_turn|"
-    r"end_of_utterance|pad|unk)>|"
-    r"\[/?(?:INST|THINK)\]|<</?SYS>>",
+_ARROW = Pattern(r"\s*(?:→|⇒|➡️?|⟶|-{1,2}>|=>)\s*|(?<=[\"”])\s+becomes\s+(?=[\"“])")
+_HEAD = Pattern(  # what may be a label: a few words before a mark
+    r"^[\s>*_#\"'`-]*([^\W_][^:：→!！\n()\[\]{}<>|;\"“]{0,59}?)[*_\"'`]*\s*([:：→]|-{1,2}>|=>|[!！]+)[*_]*\s*(?=[^\s\d.:)])"
+)
+_IN_BRACKETS = Pattern(r"^[\[【(]{1,2}\s*([^\[\]【】()]{1,40}?)\s*[\])】]{1,2}\s*[:：-]?\s*(?=\S)")
+_OTHER = Pattern(r"^\W*(?:option|version|alternative|choice|variant)s?\b", re.I)
+_ALOUD = Pattern(
+    r"^\W*(?:\d\W+)?(?:thinking process|thought process|thinking|thoughts?|analysis|reasoning|let me think|let['’]s think|step \d|"
+    r"(?:analy[sz]e|identify|understand|examine|consider|determine)\b)",
     re.I,
 )
-_FENCE = Pattern(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
+_MARK = Pattern(r"^(?:[-*•>#]+|→|⇒|[=-]>|\d{1,2}[.)]|[a-z]\))\s+")
+_BOLD = Pattern(r"(?<!\*)\*\*([^*\n]{1,2000})\*\*(?!\*)")
+_BRACKETS = {"[": "]", "{": "}", "<": ">", "(": ")", "【": "】"}
 _LABEL = Pattern(
     r"""^[\s>*_#"'`-]*(?:(?:the\s+|my\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
-                    alternative|image|suggested)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
-                    query|description|text|version)(?:\s+(?:is|reads|becomes|would\s+be|could\s+be|should\s+be|(?:without|with\s+no)\s+[^:\n]{1,40}))?
-                    |assistant|model|rewritten|title|ai|bot|chatgpt|a
+                    alternative|image|suggested|positive|your|resulting)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
+                    query|description|text|version)(?:\s+(?:is|reads|becomes|(?:would|could|can|should)\s+be(?:\s+(?:rewritten|changed|written)\s+(?:as|to))?|(?:without|with\s+no)\s+[^:\n]{1,40}))?
+                    |assistant|model|rewritten|title|ai|bot|chatgpt|after|a
                     |改写|重写|書き換え|(?:改写|重写|修改|替换|更改|新|最终|输出|安全)*(?:后)?(?:的)?(?:新)?(?:提示词?|标题|描述|文本|答案|结果|输出|句子|图像描述|说明)
                     |(?:書き換え|修正|新しい|最終|出力)*(?:後)?(?:の)?(?:キャプション|プロンプト|出力|回答|文)|ausgabe|antwort|neue\s+beschreibung
-                    |salida|respuesta|sortie|r[ée]ponse|ответ|новый\s+запрос|описание|캡션|출력|답변)
-                    (?:\s*\([^)]*\))?[*_"'`]*\s*[:：][*_]*\s*""",
+                    |salida|respuesta|descripción|leyenda|nueva\s+descripción|sortie|r[ée]ponse|légende|nouvelle\s+légende|bildunterschrift
+                    |neue\s+bildunterschrift|beschreibung|ответ|новый\s+запрос|описание|(?:новая\s+)?подпись|可以改为|改为|캡션|출력|답변)
+                    (?:\s*\([^)]*\))?[*_"'`]*\s*(?:[:：]|→|[=-]>|-\s)[*_]*\s*""",
     re.I | re.X,
 )
 _HEADING = Pattern(  # a label on a line of its own, without a colon
@@ -92,7 +69,7 @@ _STRONG = Pattern(
     re.I | re.M,
 )
 _ASIDE = Pattern(  # what models add below a caption
-    r"^\W*(?:notes?|explanations?|reasons?|reasoning|changes?(?:\s+made)?|concepts?|input\s+caption|"
+    r"^\W*(?:notes?|explanations?|reasons?|reasoning|changes?(?:\s+made)?|concepts?|input\s+caption|negative(?:\s+prompt)?|"
     r"original|before|why|p\.?s|"
     r"remarks?|comments?|in\s+this|i\s+(?:have|replaced|changed|removed|rewrote)|this\s+(?:caption|"
     r"version|prompt|rewrite)|"
@@ -103,19 +80,6 @@ _ASIDE = Pattern(  # what models add below a caption
 _SAID = Pattern(
     r"^\W*(?:notes?|explanations?|reason(?:s|ing)?|thinking|changes?(?:\s+made)?)\b[^:\n]{0,20}:", re.I
 )  # above a caption
-_FIELDS = (
-    "output_caption",
-    "output caption",
-    "caption",
-    "rewritten",
-    "rewrite",
-    "output",
-    "prompt",
-    "answer",
-    "result",
-    "text",
-    "response",
-)
 _CHATTER = Pattern(
     r"^(?:sure|certainly|of course|okay|ok|absolutely|here(?:'s|’s| is| are| you)|understood|got it|great|"
     r"i (?:have|can|will|would|rewrote|changed|replaced))\b",
@@ -143,152 +107,223 @@ _QUOTES = {
 }
 
 
-_PAIR = Pattern(  # a field of JSON that is none: single quotes, or cut off
-    r"""(["'])(?:output[_ ]?caption|caption|rewritten(?:_caption)?|rewrite|output|prompt|answer|result|text|response)\1\s*:\s*(["'])"""
-    r"""((?:(?!\2\s*(?:[,}\]]|\Z))[^\n]){1,4000})""",
-    re.I,
-)
-_UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060\u00ad\u202a\u202c"))
-
-
-def plain(text: str) -> str:
-    """One line of a person's text without chat markup: what is put into a conversation as data."""
-    before = None
-    while before != text:  # what is left may form markup again: <|im<|im_start|>_start|>
-        before, text = text, _MARKUP.sub(" ", text)
-    return " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
-
-
-def without_thinking(text: str) -> str:
-    """An answer without its thinking, whether that is closed, left open or begun before the answer."""
-    return _behind(_THOUGHT_ENDS, _THINKING.sub("\n", text))
-
-
-def _behind(pattern, text):
-    """What stands behind the last match; the text where there is none."""
-    end = 0
-    for match in pattern.finditer(text):
-        end = match.end()
-    return text[end:]
-
-
-def caption(answer: str, several: bool = False) -> str:
+def caption(answer: str, several: bool = False, query: str = "") -> str:
     """The caption in a language model's answer, on one line; empty where there is none. ``several``: the query has several lines, and
-    the caption keeps its own."""
-    text = answer[:LONGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").translate(_UNSEEN)
-    text = without_thinking(_behind(_FINAL_CHANNEL, text)).lstrip()
-    text = _ONLY_ANALYSIS.sub("", text)
-    turn = _TURN.match(text)
-    text = text[turn.end() :].lstrip(" :\n") if turn else text
-    envelope = _ENVELOPE.search(text) or _BOXED.search(text)
-    text = next(filter(None, reversed(envelope.groups())), text) if envelope else text
-    strong = _STRONG.search(text)  # the first one: weak models go on with examples of their own
-    text = text[strong.start() :] if strong else text
-    stop = _STOP.search(text)
-    if stop and text[: stop.start()].strip():
-        text = text[: stop.start()]
-    fence = _FENCE.search(text := text.replace("~~~", "```"))
-    if fence:
-        text = fence[1] if fence[1].strip() else text.replace("```", "")
-    lines = [plain(_bare(line)) for line in _lines(_from_json(text.strip()), several)]
+    the caption keeps its own. ``query``: what it has itself is no wrapping; what stands around words of it is."""
+    text = opened(answer[:LONGEST], query)
+    strong = next((match for match in _STRONG.finditer(text) if not _own(match[0], query)), None)
+    text = text[strong.start() :] if strong else text  # the first one: weak models go on with examples of their own
+    text = from_json(closed(text, query).strip(), query)
+    lines = [plain(_bare(line, query)) for line in _lines(text, several, query)]
     return ("\n" if several else " ").join(line for line in lines if line)
 
 
-def _from_json(text):
-    """The text in a JSON answer, also one in single quotes or cut off; any other text as it is."""
-    if text[:1] not in '{["' or len(text) < 2:
-        return text
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        if text[0] != '"' and (pair := _PAIR.search(text)):
-            return pair[3]
-        return text
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    while isinstance(value, dict) and len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
-        value = inner
-    if isinstance(value, dict):
-        fields = {str(key).lower(): text for key, text in value.items() if isinstance(text, str)}
-        value = next(
-            (fields[name] for name in _FIELDS if name in fields),
-            next(iter(fields.values()), "") if len(fields) == 1 else "",
-        )
-    return value if isinstance(value, str) else ""
+def _own(text: str, query: str) -> bool:
+    """Whether the query says a piece of an answer itself, apart from marks."""
+    said, asked = (" ".join(re.findall(r"\w+|[:：]", part.casefold())).replace("：", ":") for part in (text, query))
+    return bool(said) and f" {said} " in f" {asked} "
 
 
-def _lines(text: str, several: bool) -> list[str]:
-    """The lines that are the caption: those behind the last label, else the first that are no chatter, to the end of their paragraph."""
-    rows = [row.strip() for row in text.split("\n")]
-    rows = [row for row in rows if not re.match(r"\W*concepts?\s*[:：]", row, re.I)]
+def _label(row: str, query: str):
+    """The match of a label at the begin of a row that is none of the query's own; None where there is none."""
+    label = _LABEL.match(row)
+    if label and not _own(label[0], query):
+        return label
+    head = _HEAD.match(row[:200])
+    if not head or not query or any(_HEAD.match(line[:200]) for line in query.split("\n")):
+        return None
+    if _ASIDE.match(row) or _SAID.match(row) or _ALOUD.match(head[1]) or _OTHER.match(head[1]) or chat(head[0], query):
+        return None
+    asked, behind = units(query), row[head.end() :]
+    if (
+        len(head[1].split()) > (8 if head[2][0] in ":：→-=" else 4)
+        or units(head[1]) & asked
+        or not units(behind) & asked
+    ):
+        return None
+    return head
+
+
+def _leads(pattern, row: str, query: str) -> bool:
+    """Whether a row begins as ``pattern`` says and the query has no such row."""
+    match = pattern.match(row)
+    return bool(match) and not (query and _own(" ".join(row.split()[:2]), query))
+
+
+def _lines(text: str, several: bool, query: str) -> list[str]:
+    """The lines that are the caption: those behind the last label, else the first that are no chatter, to the end of their paragraph, and
+    all below that have more of the query's words."""
+    rows = [row.strip() for row in text.split("\n")[:ROWS]]
+    rows = [row for row in rows if _own("concepts:", query) or not re.match(r"\W*concepts?\s*[:：]", row, re.I)]
     if sum(row.startswith("|") for row in rows) > 1:  # a table: its header is a heading
         cells = [row.strip("| ") for row in rows if not (row and _RULE.match(row))]
         rows = [f"**{cells[0]}**", *cells[1:]]
-    place, first = _start(rows)
+    place, first = _start(rows, query)
     if not first:
         return []
-    lines = [first]
+    lines, gap, asked = [first], False, units(query)
+    had = units(first) & asked
+    marked = any(line.lstrip()[:1] in "-*•>#(" for line in query.split("\n") if line.strip())
     for row in rows[place + 1 :]:
-        ends = not row or _ASIDE.match(row) or _LABEL.match(row) or _CHATTER.match(row) or row[0] in "-*•>#("
-        if ends or not (several or row[0].islower() or lines[-1].endswith(",")):
+        if not row and asked:
+            gap = not (several and _apart(query, len(lines)))
+            continue
+        said = units(row) & asked
+        new = len(said - had) > len(said & had) and (not gap or len(said) * 2 >= len(units(row)))
+        ends = (
+            not row
+            or any(_leads(pattern, row, query) for pattern in (_ASIDE, _CHATTER))
+            or _label(row, query)
+            or row[0] in "-*•>#("
+            and not (new or marked and several and not gap)
+            or asked
+            and (chat(row, query) or _tells(row, query) or not several and not new and len(said & had) * 2 > len(had))
+        )
+        if ends or not (not gap and (several or row[0].islower() or lines[-1].endswith(",")) or new):
             break
         lines.append(row)
+        had |= said
+        gap = False
     return lines
 
 
-def _start(rows: list[str]) -> tuple[int, str]:
+def _apart(query: str, lines: int) -> bool:
+    """Whether a query has an empty line behind so many that are none."""
+    filled = 0
+    for row in query.strip().split("\n"):
+        if filled == lines and not row.strip():
+            return True
+        filled += bool(row.strip())
+    return False
+
+
+def _tells(row: str, query: str) -> bool:
+    """Whether a row says what was replaced, and the query does not."""
+    if _ARROW.search(row) and not _ARROW.search(query):
+        return True
+    return bool(_TOLD.search(row)) and not _own(" ".join(row.split()[:2]), query)
+
+
+def _start(rows: list[str], query: str) -> tuple[int, str]:
     """(place, text) of the caption's first line; an empty text where there is none."""
-    for place in range(len(rows) - 1, -1, -1):
-        label = _LABEL.match(rows[place])
-        if label and rows[place][label.end() :].strip(" \"'*_`"):
+    known = any((label := _LABEL.match(row)) and not _own(label[0], query) for row in rows)
+    for place in range(len(rows) - 1, -1, -1) if known else range(len(rows)):
+        label = _label(rows[place], query)
+        if label and rows[place][label.end() :].strip(" \"'*_`|>-"):
             return place, rows[place][label.end() :]
         if label or _HEADING.match(rows[place]):
             below = next((place for place in range(place + 1, len(rows)) if rows[place]), None)
             if below is not None:
                 return below, rows[below]
-    filled = [place for place, row in enumerate(rows) if row]
-    talk = [
-        place
-        for place in filled
-        if not (
-            rows[place].endswith((":", "："))
-            or len(filled) > 1
-            and (_CHATTER.match(rows[place]) or _SAID.match(rows[place]))
-        )
-    ]
+    filled = [place for place, row in enumerate(rows) if row and not (_RULE.match(row) and len(rows) > 1)]
+    if filled and _ALOUD.match(rows[filled[0]]) and not _own(rows[filled[0]], query):
+        return filled[-1], " ".join(filter(None, rows))  # no caption: `refusals.refusal` says so
+    talk = [place for place in filled if not _is_talk(rows[place], query, len(filled) > 1)]
     if not talk:
-        return 0, ""
+        return (filled[0], rows[filled[0]]) if filled and not rows[filled[0]].endswith((":", "：")) else (0, "")
     line = rows[talk[0]]
-    while lead := _LEAD.match(line):
+    while (lead := _LEAD.match(line)) and not _own(lead[0], query):
         line = line[lead.end() :]
     return talk[0], line
 
 
-def _bare(line):
-    """Without list marks, quotes, emphasis and labels around it."""
-    line = re.sub(r"^(?:[-*•>#]+|→|⇒|[=-]>|\d{1,2}[.)]|[a-z]\))\s+", "", _CHANGED.sub("", line.strip())).strip()
+def _is_talk(row: str, query: str, others: bool) -> bool:
+    """Whether a row is none of a caption's; ``others``: there are more rows."""
+    if row.endswith((":", "：")) and not _own(row, query):
+        return True
+    if not others:
+        return False
+    return (
+        any(_leads(pattern, row, query) for pattern in (_CHATTER, _SAID))
+        or bool(query)
+        and (
+            chat(row, query)
+            or bool(_ARROW.search(row))
+            and not _ARROW.search(query)
+            or row.strip(" .\"'") == query.strip(" .")
+        )
+    )
+
+
+def _bare(line: str, query: str) -> str:
+    """Without list marks, quotes, emphasis and labels around it, and without what is said behind it."""
+    line = _untold(line.strip(), query)
+    if not any(_MARK.match(own.strip()) for own in query.split("\n")):
+        line = _MARK.sub("", line).strip()
+    if "**" not in query:
+        line = _BOLD.sub(r"\1", line)
     code = _CODE.match(line) or _BARE_FIELD.match(line)
     line = code[code.lastindex or 1].strip() if code else line
     line = re.sub(r"^([\"“][^\"“”]+[\"”])[.!?]$", r"\1", line)
+    asked = units(query)
     for _ in range(8):  # "**Caption:** 'a dog'" has four layers
         before = line
         closing = _QUOTES.get(line[:1])
-        if (
-            len(line) > 1
-            and closing == line[-1]
-            and (line[0] in "*_" or line[0] != closing or line[0] not in line[1:-1])
-        ):
-            line = line[1:-1].strip()
-        label = _LABEL.match(line)
+        if len(line) > 1 and closing == line[-1] and not (query and query.strip()[:1] == line[0]):
+            inner = line[1:-1]
+            nested = inner.count('"') % 2 == 0 and re.match(r'[^"]*\s"', inner) and line[0] == '"' and query
+            if line[0] in "*_" or line[0] != closing or line[0] not in inner or nested:
+                line = inner.strip()
+        arrow = _ARROW.search(line)
+        if arrow and query and not _ARROW.search(query):
+            left, right = line[: arrow.start()], line[arrow.end() :]
+            if units(right) & asked or units(left) & asked or not asked:
+                line = right.strip()
+        label = _label(line, query) or _boxed_label(line, query)
         if label and line[label.end() :].strip():
             line = line[label.end() :].strip()
+        lead = _LEAD.match(line)
+        if lead and query and not _own(lead[0], query) and units(line[lead.end() :]) & asked:
+            line = line[lead.end() :].strip()
+        if asked and line[:1] in _BRACKETS and line[-1:] == _BRACKETS[line[0]] and line[0] not in query.strip()[:1]:
+            inner = line[1:-1]
+            if (
+                units(inner) & asked
+                and not re.search(r"[\[\]{}<>()|]", inner.strip("{}[]"))
+                and not re.search(r":\d", inner)
+            ):
+                line = inner.strip()
+        line = _quoted(line, query)
         if line == before:
             break
     if line[:1] in ('"', "“"):
         end = line.find(_QUOTES[line[0]], 1)
-        if end > 3 and re.match(r"\s*(?:\(|—|-\s|$)", line[end + 1 :]):
+        behind = line[end + 1 :]
+        if (
+            end > 3
+            and re.match(r"\s*(?:\(|—|-\s|$)", behind)
+            and not units(behind) & asked - units(line[1:end]) & asked
+        ):
             return line[1:end]  # "a dog" (I replaced the cat)
     return line.strip('"“”') if line.count('"') + line.count("“") + line.count("”") == 1 else line
+
+
+def _boxed_label(line: str, query: str):
+    """The match of [Output] or 【改写】 at the begin of a line; None where there is none."""
+    boxed = _IN_BRACKETS.match(line)
+    return boxed if boxed and boxed[0][0] not in query and _LABEL.match(boxed[1] + ":") else None
+
+
+def _quoted(line: str, query: str) -> str:
+    """The caption that a sentence about it quotes; the line where there is none."""
+    found = re.match(r"([^\"“”]*)[\"“]([^\"“”]{3,})[\"”]([^\"“”]*)$", line)
+    if not found or not query or not found[1] + found[3] or any(mark in query for mark in '"“”'):
+        return line
+    asked = units(query)
+    return found[2] if units(found[2]) & asked and not units(found[1] + " " + found[3]) & asked else line
+
+
+def _untold(line: str, query: str) -> str:
+    """A line without what is said behind the caption about it."""
+    if "//" not in query:
+        line = re.sub(r"\s+//\s.*$", "", line)
+    changed = _CHANGED.search(line)
+    line = line[: changed.start()] if changed and not _own(changed[0], query) and changed.start() else line
+    pieces = re.split(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\s+[—–-]\s+(?=(?:I|i|replac|chang|swap)\b)", line)
+    while len(pieces) > 1 and _TOLD.search(pieces[-1]) and not _own(" ".join(pieces[-1].split()[:2]), query):
+        del pieces[-1]
+        line = line[: line.rindex(pieces[-1]) + len(pieces[-1])] if pieces[-1] else line
+    return line
 
 
 def echoes(text: str, instruction: str, query: str, words: int = 6) -> bool:

@@ -118,7 +118,7 @@ class Asking:
     async def _tried(self, case: Case, wanted: Wanted, answers: Sequence[Answer]) -> list[Attempt]:
         """Answers as attempts, and, where none is clearly good, the query with what they have in the place of its words to replace."""
         several = "\n" in case.query.strip()
-        made = [(caption(answer.text, several=several), answer) for answer in answers]
+        made = [(caption(answer.text, several=several, query=case.query), answer) for answer in answers]
         tried = await self._judged(case, made, wanted.said)
         if not self.seen or _any_clear(tried, case, wanted):
             return tried

@@ -151,7 +151,7 @@ class Case:
             or self.left(text)
             or ("it is the input caption as it was" if self.noticed and _same(text, self.query) else "")
             or ("it repeats the instruction" if echoes(text, instruction, self.query) else "")
-            or ("it goes round in circles" if loops(text, self.query) else "")
+            or ("it goes round in circles" if loops(text, self.query, self.unsaid) else "")
             or ("it talks to its reader, as advertisements do" if advertises(text, self.query) else "")
             or ("it has little to do with the query" if self.strays(text) else "")
         )

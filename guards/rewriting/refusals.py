@@ -4,73 +4,135 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 
 from ..words.forms import STOP_WORDS, forms
 from ..words.patterns import Pattern
 from ..words.watch import words_of
 
+# Each is looked for in the query too: what the query says so itself is no talk of the model's.
 _REFUSAL = Pattern(
     r"^\W*(?:i['’]?\s?a?m (?:really |very |so |terribly )?sorry|sorry[,.!]|sorry (?:but|about|for|i)\b|"
-    r"(?:i |my |we )?apolog(?:i[sz]e|ies)\b|unfortunately|as an? "
-    r"(?:ai|language|large|responsible|artificial)\b|i (?:can(?:no|['’]?)t|am (?:not able|unable)|"
-    r"won['’]?t|will not|must decline|do not|don['’]t)\b|"
-    r"i['’]m (?:not able|unable|just an?|an ai)|(?:(?:the |your |this )?request )?(?:is |was |has been )?(?:denied|declined|refused)\W*$|"
-    r"not possible\W*$|that['’]?s not something (?:i|we) can\b|content policy\b|blocked by\b|"
-    r"(?:inappropriate|harmful|unsafe|explicit) content(?: (?:detected|blocked|removed))?\W*$|(?:i|we) (?:must|have to) (?:refuse|decline)|"
-    r"(?:抱歉|对不起|對不起|很遗憾|很抱歉|非常抱歉|我无法|我無法|我不能|无法协助|作为一个|作为人工智能)|"
-    r"(?:申し訳|すみません|お手伝いできません|ごめんなさい)|"
-    r"(?:죄송|도와드릴 수 없)|(?:lo siento|no puedo|disculp)|(?:d[ée]sol[ée]|je (?:ne peux|"
-    r"suis d[ée]sol))|(?:es tut mir|tut mir leid|entschuldigung|ich kann (?:nicht|dabei|"
-    r"diese|keine|ihnen))|(?:извините|простите|к сожалению|я не могу)|(?:desculp|n[ãa]o posso|"
-    r"sinto muito)|(?:mi dispiace|non posso))",
+    r"(?:i |my |we )?apolog(?:i[sz]e|ies)\b|unfortunately|as an? (?:ai|language|large|responsible|artificial|helpful|safe)\b|"
+    r"i (?:can(?:no|['’]?)t|am (?:not able|unable)|won['’]?t|will not|must decline|do not|don['’]t)\b|"
+    r"i['’]m (?:not able|unable|just an?|an ai)|"
+    r"(?:(?:(?:the|your|this) )?(?:request|prompt|content|caption|query|input|output|response|answer|message|generation)s? )?"
+    r"(?:is |was |has been |were )?(?:denied|declined|refused|blocked|filtered|rejected|withheld|moderated|restricted|hidden)\W*$|"
+    r"(?:it['’]?s |it is |this is |that is )?not possible(?: to\b|\W*$)|"
+    r"that['’]?s (?:not something (?:i|we) can|against my)\b|content policy\b|blocked by\b|"
+    r"(?:inappropriate|harmful|unsafe|explicit|sensitive) content(?: (?:detected|blocked|removed))?\W*$|"
+    r"(?:i|we) (?:\w+ )?(?:must|have to|need to)(?: \w+)? (?:refuse|decline)|"
+    r"抱歉|对不起|對不起|很遗憾|很抱歉|非常抱歉|我无法|我無法|我不能|无法协助|作为一个|作为人工智能|"
+    r"申し訳|すみません|お手伝いできません|ごめんなさい|죄송|미안|도와드릴 수 없|"
+    r"lo siento|no puedo|disculp|lamentablemente|lo lamento|d[ée]sol[ée]|je (?:ne peux|refuse|suis d[ée]sol)|malheureusement|"
+    r"es tut mir|tut mir leid|entschuldigung|leider\b|ich (?:kann|darf) (?:nicht|dabei|diese|keine|ihnen|dir|das)|"
+    r"извините|простите|к сожалению|я не могу|вибачте|на жаль|я не можу|desculp|n[ãa]o posso|sinto muito|infelizmente|"
+    r"mi dispiace|non posso|purtroppo|przepraszam|niestety|nie mog[ęe]|bohu[žz]el|omlouv|nemohu|"
+    r"üzgünüm|özür|maalesef|ne yazık|maaf\b|mohon maaf|saya tidak|xin lỗi|rất tiếc|tôi (?:không|rất tiếc)|"
+    r"(?:het )?spijt me|helaas\b|ik kan (?:niet|geen|dit|u|je|hier)|tyv[äa]rr|förlåt|jag kan (?:inte|tyv)|beklager|undskyld|desv[æe]rre|"
+    r"jeg kan (?:ikke|dess?v)|valitettavasti|anteeksi|en voi\b|sajn[áa]l|elnézést|îmi pare rău|nu pot\b|λυπάμαι|συγγνώμη|δεν μπορώ|"
+    r"آسف|عذر|أعتذر|لا (?:أستطيع|يمكنني|استطيع)|متأسف|متاسف|נמ?צטער|מצטער|איני|אני לא יכול|क्षमा|माफ|मुझे खेद|मैं नहीं|ขอโทษ|ขออภัย|ไม่สามารถ)",
     re.I,
 )
 _POLICY = Pattern(
     r"\b(?:violat\w+|breach\w*|against|break\w*|conflicts? with)\b.{0,30}\b(?:polic(?:y|ies)|guidelines?|terms|safety rules)\b|"
-    r"\b(?:cannot|can['’]?t|can not|unable to|not able to|won['’]t) (?:help|assist|comply|fulfil\w*|process|create|generate|provide|"
-    r"rewrite|produce|be (?:fulfilled|processed|rewritten|generated))\b|"
+    r"\b(?:cannot|can['’]?t|can not|unable to|not able to|won['’]t) (?:be able to )?(?:help|assist|comply|fulfil\w*|process|create|"
+    r"generate|provide|rewrite|produce|be (?:fulfilled|processed|rewritten|generated))\b|"
     r"\b(?:request|prompt|content|caption|query)s? (?:is|was|are|has been|contains|violates|appears) (?:\w+ ){0,2}(?:violat\w+|"
-    r"inappropriate|unsafe|allowed|permitted|prohibited|harmful|blocked|rejected|declined|flagged)\b|"
+    r"inappropriate|unsafe|allowed|permitted|prohibited|harmful|blocked|rejected|declined|flagged|filtered)\b|"
     r"违反|违规|不合规|无法(?:协助|提供|生成|完成|满足)|不能(?:协助|提供|生成)",
     re.I,
 )
+_BEGINS = r"(?:\A|[.!?…:;]\s+|\n\s*)\W*(?:(?:hmm+|okay|ok|so|well|now|first|next|then|alright|sure|great|wait|understood)\b[,.!]?\s+)*"
 _CHAT = Pattern(
     r"\bhow (?:can|may) i (?:help|assist)|\bwhat can i do for\b|\b(?:help|assist) you\b|\blet me know\b|"
-    r"\bfeel free to\b|\bplease (?:provide|share|give|enter|tell|let|re-?phrase|clarify|specify|try)\b|"
+    r"\bfeel free to\b|\bplease (?:provide|share|give|enter|tell|let|re-?phrase|clarify|specify|try|send|paste)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|provide|share|tell|re-?phrase)\b|^\W*(?:hi|hello|hey)(?: there)?\W*$|"
     r"\byou['’]?re welcome\b|^\W*thank(?:s| you)(?: you)?(?: so much| very much)?\W*$|"
-    r"^\W*no changes?\b|"
-    r"^(?:the|this|your) (?:caption|prompt|query|sentence|text) (?:is (?:fine|ok|okay|already|safe)|does(?: not|n['’]t)|already|has been|"
-    r"was|contains no)\b|^it (?:is|['’]s) (?:already|fine|safe)\b|^i(?:['’]ve| have)? (?:removed|replaced|changed|rewritten|"
-    r"rewrote|modified)\b|"
-    r"^i think\b|^the \w+ (?:has|have) been (?:removed|replaced|changed)\b|"
-    r"\bdo you (?:want|need)\b|\bwould you like\b|\bis there anything\b|\bi['’]?(?:m| am) (?:here|ready|"
-    r"happy|glad)\b|有什么(?:可以)?帮|请(?:提供|告诉|输入)|您好|你好！|何をお手伝い",
+    r"^\W*(?:words?|synonyms?|replacements?|reasoning|analysis|explanation|rationale|thoughts?|plan)\s*:|"
+    r"^\W*no (?:outputs?|captions?|re-?writes?|rewriting|changes?|prompts?|answers?|responses?|results?|modifications?|edits?|"
+    r"replacements?|rewording|problems?|issues?|concepts?|need|further)\b|"
+    r"^\W*(?:none|nothing) (?:needed|required|to (?:change|rewrite|replace))\b|"
+    r"^\W*(?:caption|prompt|text|query|request)s? (?:rewritten|replaced|changed|processed|received|accepted|unchanged)\W*$|"
+    r"^(?:the|this|your) (?:caption|prompt|query|sentence|text|input|request) (?:is (?:fine|ok|okay|already|safe)|does(?: not|n['’]t)|"
+    r"already|has been|was|contains no)\b|^it (?:is|['’]s) (?:already|fine|safe)\b|"
+    r"^the \w+ (?:has|have) been (?:removed|replaced|changed)\b|"
+    r"\bdo you (?:want|need)\b|\bwould you (?:like|prefer)\b|\bis there anything\b|\bi['’]?(?:m| am) (?:here|ready|"
+    r"happy|glad)\b|\A\W*(?:yes|no), (?:there|it|the|this|that|i|you)\b|"
+    r"\b(?:step by step|thinking process|thought process)\b|"
+    r"有什么(?:可以)?帮|请(?:提供|告诉|输入)|您好|你好！|何をお手伝い|用户(?:想|要|希望|让)|"
+    rf"{_BEGINS}(?:i (?:\w+ly )?(?:must|need|should|can|could|would|will|shall|have|had|think|believe|understand|suggest|recommend|"
+    r"replace|replaced|change|changed|rewrote|removed|used|swapped|chose|prefer|refuse|decline|see|notice|want|assume|guess|know|'?ll)\b"
+    r"|i (?:am|was) (?:not|un\w+|only|just|sorry|asked|going|told)\b|i['’](?:d|ll|ve)\b|i['’]m (?:not|un\w+|only|sorry|going|asked)\b"
+    r"|we (?:need|should|must|can|could|have to|want|are (?:asked|given|told)|will|replace)\b|let['’]?s (?!dance|party|play|eat|rock\b)\w+"
+    r"|let me\b|hmm+\b|thinking\b\W*(?:$|process|[.:])|thought\s*:|to (?:rewrite|avoid|solve|fix|answer|do) (?:this|it|that|the)\b"
+    r"|(?:looking at|given|considering) (?:the|this) (?:caption|prompt|query|input|concept)"
+    r"|it (?:looks|seems|sounds|appears) (?:like|that|as)\b|here(?:['’]s| is| are|['’]re)\b"
+    r"|(?:replace|substitute|swap|rewrite|rephrase|reword|omit)\b|change (?:the|an?|it|all|every|any|\W*\w+\W* (?:to|into))\b"
+    r"|use\b[^.]*\binstead\b|use (?:the word|another|a different|something)\b|make sure\b|avoid (?:the|using|any|mention)\w*\b"
+    r"|(?:send|give|show|tell) me\b|sure\W*\Z|(?:what|which|who|how|could|can|would|shall|should|where)\b[^?]{1,200}\?\W*\Z)|"
+    r"\bthe user\b|\bthe (?:forbidden|given|original|input|first|target|banned) (?:caption|concept|prompt|word|term|query|text|"
+    r"sentence)s?\b|\bthe (?:caption|concept|prompt|query|input|instruction|request|rewrite)s?(?: \w+)? (?:is|are|was|should|must|"
+    r"needs?|wants?|asks?|says|contains?|has|have|does|mentions?|can|could|to|that|which|becomes?|would)\b|"
+    r"\bthe (?:word|term|phrase)s? (?:to|which|that (?:is|are|must|should|needs?))\b|\b(?:input|output) (?:caption|prompt)\b",
     re.I,
 )
 _VERDICT = Pattern(
-    r"^\W*(?:un)?safe\W*(?:\n|\s)*(?:[SO]\d{1,2}\b[\s,]*)*$|^\W*S\d{1,2}\W*$|^\W*(?:controversial|flagged|blocked|rejected|"
-    r"allowed|safety:.*)\W*$",
+    r"^\W*(?:un)?safe\W*(?:\n|\s)*(?:[SO]\d{1,2}\b[\s,]*)*$|^\W*S\d{1,2}\W*$|^\W*(?:controversial|flagged|blocked|block|rejected|"
+    r"reject|allowed|allow|not (?:safe|allowed|harmful|permitted)|harm(?:ful|less)|(?:in)?appropriate|violation|violates|violating|"
+    r"(?:non-?)?compliant|permitted|prohibited|nsfw|sfw|toxic|benign|(?:safety|category|categories|violations?|verdict|risk|severity|"
+    r"flagged|classification|moderation|risk level|safe|unsafe|harmful|toxicity)\s*[:=].*)\W*$|^\W*unsafe\s+\w+\W*$",
     re.I,
 )
 _ERROR = Pattern(
-    r"^\W*(?:error\s*[:(].*|[45]\d\d\s+[A-Z]\w+.*|rate limit\b.*|internal server error\b.*|service unavailable\b.*|time[d -]*out\b.*|"
-    r"too many requests\b.*)$",
+    r"^\W*(?:\w*(?:error|exception)\s*[:(].*|(?:http |status )?(?:error|code|http|status)(?: code)?\s*[:#]?\s*[45]\d\d\b.*|"
+    r"[45]\d\d\s+(?:bad|internal|service|not found|forbidden|unauthori[sz]ed|gateway|too many|payment|conflict|error|server|request|"
+    r"unprocessable|method)\b.*|rate limit(?:s|ed|ing)?(?: (?:exceeded|reached|hit|error)\b.*|\W*$)|internal server error\b.*|"
+    r"service (?:temporarily )?unavailable\b.*|(?:(?:the )?(?:request|connection|gateway|operation|server|read) )?time[d -]*out"
+    r"(?: (?:error|waiting|after|occurred|exceeded)\b.*|\W*$)|too many requests\b.*|connection (?:refused|reset|error|closed)\b.*|"
+    r"traceback \(most recent.*|(?:cuda )?out of memory\b.*|<(?:!doctype|html|head|body|\?xml)\b.*|\[?object object\]?|nan|"
+    r"(?:model|page|file|resource) not found\W*)$",
     re.I | re.S,
 )
 _PLACEHOLDER = Pattern(
-    r"^\W*[\[<{(]\s*(?:your|insert|new|rewritten|output|final|caption|prompt|redacted|removed|deleted|censored|blocked|empty)\b"
-    r"[^\]>})]{0,60}[\]>})]\W*$|^\W*(?:(?:the|your|my) )?(?:(?:rewritten|new|output|final|safe|revised) )+(?:caption|prompt|answer)\W*$|"
+    r"^\W*[\[<{(]\s*(?:your|insert|new|rewritten|output|final|caption|prompt|redacted|removed|deleted|censored|blocked|empty|filtered|no)\b"
+    r"[^\]>})]{0,60}[\]>})]\W*$|^\W*(?:(?:the|your|my|a) )?(?:(?:rewritten|new|output|final|safe|revised) )+(?:caption|prompt|answer)\W*$|"
     r"^\W*(?:lorem ipsum\b.*|undefined|redacted|todo|tbd|placeholder)\W*$",
     re.I | re.S,
 )
+_BLANK = Pattern(  # something is left out
+    r"([^\W\d_])\1{6,}|_{2,}|\?{2,}|(?:^|(?<=\s))(?:…|\.{3,})(?=\s+\w)|-{3,}|#{2,}|[█▇■□▢▒░▓]|(?:^|(?<=\s))\*+(?=\s)|[^\W\d_]\*{2,}|[^\W\d_]\*+[^\W\d_]|"
+    r"(?<!\w)(?i:x{3,})(?!\w)|(?<!\w)[a-zA-Z]-word\b|(?<!\w)(?:N/A|"
+    r"REDACTED|CENSORED|REMOVED|DELETED|BLANK|FILTERED|UNKNOWN|MASK|OMITTED|PLACEHOLDER|ANIMAL|OBJECT|PERSON|NOUN|THING)(?!\w)|"
+    r"(?<!\w)(?i:redacted|placeholders?|something else|n\.n\.|(?:the |a )?(?:forbidden|banned|prohibited) "
+    r"(?:word|concept|thing|animal|object)|insert \w+ here)(?!\w)|[\[<{【][^\[\]<>{}【】\n]{1,60}[\]>}】]|"
+    r"\((?i:animal|object|thing|person|noun|removed|deleted|censored|blank|omitted|filtered|other \w+|some\w+|any\w+|none|empty|unknown)\)"
+)
+_KIND = Pattern(
+    r".(?:an? |the |some |other )?(?:animals?|objects?|things?|persons?|people|nouns?|words?|concepts?|subjects?|items?|foods?|drinks?|"
+    r"places?|removed|redacted|deleted|censored|blank|omitted|filtered|mask|unknown|replacement|something|other|none|empty).$",
+    re.I,
+)
 _ADDRESS = Pattern(
-    r"\b(?:you|your|yours|yourself|our|ours|we|buy|shop now|order now|get yours|don['’]t miss|discover|"
-    r"introducing)\b",
+    r"(?<![\w-])(?:you|your|yours|yourself|our|ours|we|buy|shop now|order now|get yours|don['’]t miss|discover|"
+    r"introducing)(?![\w-])",
     re.I,
 )
 _LOOP = 4  # words in a row that stand twice
+
+
+_UNIT = Pattern(r"[\u3400-\u4dbf\u4e00-\u9fff]|[\u30a0-\u30ff]+|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+# Of other languages, for telling what stands around a caption from the caption.
+_SMALL = STOP_WORDS | frozenset(
+    """ein eine einer einem einen eines der die das den dem des und mit auf im un une le la les du de et à en el los las una uno y con su
+    del al o os as um uma e da do na no em con il lo gli di che ist est es para por и в на с у по не
+    的 一 了 是 在 个 這 这 有 不 和""".split()
+)
+
+
+def units(text: str) -> set[str]:
+    """What a text says, for comparing it with another: its words without small ones, and characters of Chinese."""
+    return {word for word in _UNIT.findall(text.casefold()) if word not in _SMALL}
 
 
 def runs(text: str, words: int) -> list[tuple[str, ...]]:
@@ -79,12 +141,34 @@ def runs(text: str, words: int) -> list[tuple[str, ...]]:
     return [tuple(sequence[i : i + words]) for i in range(len(sequence) - words + 1)]
 
 
-def loops(text: str, query: str) -> bool:
-    """Whether an answer goes round in circles: four words in a row stand twice in it, or one word four times, and not in the query."""
-    counted, asked = Counter(runs(text, _LOOP)), set(runs(query, _LOOP))
-    again = any(count > 1 and run not in asked for run, count in counted.items())
-    words, said = Counter(runs(text, 1)), Counter(runs(query, 1))
-    return again or any(count > max(3, said[run] + 1) and run[0] not in STOP_WORDS for run, count in words.items())
+def loops(text: str, query: str, replaced: Collection[str] = ()) -> bool:
+    """Whether an answer goes round in circles: four words in a row stand twice in it, or one word four times, and not in the query, whose
+    own repetitions may have something else in the place of what they repeat. ``replaced``: words of the query (folded) that had to go."""
+    said, asked = re.findall(r"\w+", text.casefold()), re.findall(r"\w+", query.casefold())
+    words, had = Counter(said), Counter(asked)
+    gone = {word for word in had if (word in replaced or word not in words) and word not in STOP_WORDS}
+    pattern = f" {' '.join(_masked(asked, lambda word: word in gone))} "
+    spare = sum(had[word] for word in gone if had[word] > 1)
+    for run, count in Counter(runs(text, _LOOP)).items():
+        if count > 1:
+            alike = " ".join(_masked(run, lambda word: word not in had))
+            if count > (spare if alike == "*" else len(re.findall(f"(?= {re.escape(alike)} )", pattern))):
+                return True
+    return any(
+        count > max(3, had[word] + 1, spare + 1 if word not in had else 0)
+        for word, count in words.items()
+        if word not in STOP_WORDS
+    )
+
+
+def _masked(words: Iterable[str], hidden: Callable[[str], bool]) -> list[str]:
+    """Words with one mark for those in a row that are hidden."""
+    made: list[str] = []
+    for word in words:
+        word = "*" if hidden(word) else word
+        if word != "*" or made[-1:] != ["*"]:
+            made.append(word)
+    return made
 
 
 def advertises(text: str, query: str) -> bool:
@@ -111,16 +195,38 @@ def kept(text: str, query: str, without: Collection[str] = ()) -> float:
     return len(asked & present) / len(asked)
 
 
+def chat(text: str, query: str) -> bool:
+    """Whether a text talks about the task, where the query does not."""
+    return bool(_CHAT.search(text)) and not _CHAT.search(query)
+
+
+def blank(text: str, query: str) -> bool:
+    """Whether something is left out of a text: a gap, marks of a censor, a bracketed name of a kind, that the query does not have."""
+    brackets = {mark for mark in "[<{【" if mark in query}
+    asked = query.casefold()
+    for match in _BLANK.finditer(text):
+        found = match[0]
+        if found.casefold() in asked or found[0] in brackets and (" " in found or not _KIND.match(found)):
+            continue
+        if "*" in found and "*" in query or len({*found}) > 1 and found.isupper() and text.isupper():
+            continue
+        return True
+    return False
+
+
 def refusal(text: str, query: str) -> str:
     """Why a text is a language model's talk and no caption for this query; empty where it may be one."""
-    if _REFUSAL.match(text) or _POLICY.search(text) and not _POLICY.search(query):
-        return "it is a refusal"
-    if _VERDICT.match(text):
-        return "it is the verdict of a moderation model, no caption"
-    if _ERROR.match(text):
-        return "it is an error message"
-    if _PLACEHOLDER.match(text) or all(word in STOP_WORDS for word in words_of(text) or [""]):
+    for pattern, why in (
+        (_REFUSAL, "it is a refusal"),
+        (_POLICY, "it is a refusal"),
+        (_VERDICT, "it is the verdict of a moderation model, no caption"),
+        (_ERROR, "it is an error message"),
+        (_PLACEHOLDER, "it is no caption"),
+    ):
+        if pattern.search(text) and not pattern.search(query):
+            return why
+    if all(word in STOP_WORDS for word in words_of(text) or [""]):
         return "it is no caption"
-    if _CHAT.search(text) and not _CHAT.search(query):
+    if chat(text, query):
         return "it is chat, no caption"
-    return ""
+    return "it has a blank, no caption" if blank(text, query) else ""

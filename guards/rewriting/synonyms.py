@@ -17,6 +17,7 @@ from .. import files
 from ..words.forms import STOP_WORDS
 from ..words.watch import Watch, words_of
 from .answers import LONGEST, plain, without_thinking
+from .refusals import refusal
 
 QUESTION = (
     'Concept: "{concept}"\nAnswer in two lines and nothing else, words separated by commas.\n'
@@ -24,7 +25,12 @@ QUESTION = (
     "Shows: at most 8 things or scenes whose picture nearly always shows it"
 )
 MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
-_SHOWS = r"(?im)^\W*(shows?|implies|显示|展示|场景|表现|相关|示す)\W*[:：]"
+_MARK = r"[^\w\n]*(?:\d{1,2}[.):]\s*)?[^\w\n]*"  # before the name of a list
+_NAMED = rf"(?im)^({_MARK}(?:%s)[^\w\n:：=-]*(?:[:：=]|[-–—](?=\s))|[\s#*_]*(?:%s)[\s#*_]*$)"
+_SHOWS = _NAMED % ("shows?|implies|scenes?|depicts|显示|展示|场景|表现|相关|示す", "shows|显示|展示")
+_SAME = _NAMED % ("same|synonyms?|相同|同义词", "same|synonyms|相同|同义词")
+_JSON = r"""\{\s*["']\w|\[\s*["']"""
+_TALK = ("it is a refusal", "it is chat, no caption")  # of what `refusals.refusal` says
 FORMAT = "concept-guards.synonyms/1"
 # Words so general that a model's list may not forbid them, unless the concept itself is one of them.
 GENERIC = frozenset(
@@ -67,18 +73,20 @@ def parse(answer: str, concept: str) -> Words:
 def _lists(text: str) -> tuple[str, str]:
     """(same, shows) as two texts with commas: of an answer in lines, in JSON, or in a Markdown table."""
     fence = re.search(r"```[\w-]*\n(.*?)(?:```|\Z)", text, re.S)
-    text = fence[1].strip() if fence else text
-    if text[:1] in ("[", "{"):
-        return _from_json(text)
+    text = (fence[1].strip() if fence else text).replace("\\n", "\n")
+    found = None if re.search(_SHOWS, text) else re.search(_JSON, text)
+    if text[:1] in ("[", "{") or found:
+        return _from_json(text[found.start() if found else 0 :])
     if text.count("|") >= 3:
         text = _from_table(text)
     same, _, shows = (re.split(_SHOWS, text, maxsplit=1) + ["", ""])[:3]
-    return same, shows
+    named = re.search(_SAME, same)
+    return same[named.end() :] if named else same, shows
 
 
 def _from_json(text: str) -> tuple[str, str]:
     try:
-        value = json.loads(text)
+        value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return ", ".join(match[2] for match in re.finditer(r"""(["'])(.*?)\1(?!\s*:)""", text)), ""
     if not isinstance(value, dict):
@@ -105,8 +113,8 @@ def _from_table(text: str) -> str:
 
 
 def _accepted(text, concept):
-    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+", text)]
-    parts = [part for part in parts if part]
+    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+|\s*/\s*", text)]
+    parts = [part for part in parts if part and refusal(part, concept) not in _TALK]
     different = {part.casefold() for part in parts}
     if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:
         return ()
@@ -148,7 +156,7 @@ def _accepted(text, concept):
 def _bare(part):
     part = re.sub(r"^.{0,60}[:：]\s*", "", plain(part))
     part = re.sub(r"^(?:\W*\d{1,2}[.)]\s*|[-*•\s]+|(?:and|or)\s+)+", "", part, flags=re.I)
-    return re.sub(r"\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`")
+    return re.sub(r"\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`[]{}#=")
 
 
 async def ask(rewriter, concept: str, seed: int = 0) -> tuple[Words, object]:

@@ -60,20 +60,27 @@ class Inhibitor(rail.Guard):
     def prepare(self, run, state, evaluate):
         """The targets' keys and values of this noise level; and the look at the first evaluation, from which the scales come: the first
         step itself goes unguarded, if the run has steps enough to spare it, else there is one more evaluation."""
-        if run.step >= state.end or not state.active:
+        if run.step >= state.end:
+            return
+        again = state.alive is not None and run.alive() != state.alive  # another prompt's time has come
+        if again:
+            state.weights, state.alive, state.active = None, None, True
+            state.shares.clear()
+            state._moved.clear()
+        if not state.active:
             return
         state.texts.refresh()
         if state.weights is not None:
             return
         if not state.looks:
             state.looks = True
-            if run.steps >= SERVES:
+            if run.steps >= SERVES and not again:
                 return
             evaluate()
         if not state.shares:
             return  # no positive row yet: its time has not come
-        state.looks = False
-        shares = torch.stack([total.cpu() / count for _, (total, count) in sorted(state.shares.items())], -1)
+        state.looks, state.alive = False, run.alive()
+        shares = torch.stack([most.cpu() for _, most in sorted(state.shares.items())], -1)
         state.weights = self.scale * inhibitors.gate(shares)
         state.active = bool((state.weights != 0).any())
         text = "; ".join(
@@ -142,7 +149,8 @@ class _State:
     weights: torch.Tensor | None = None
     looks: bool = False  # whether the evaluation under way is looked at
     active: bool = True  # whether any weight is not 0
-    shares: dict = field(default_factory=dict)  # attention's number -> (sum of (images, targets), how often)
+    shares: dict = field(default_factory=dict)  # attention's number -> (images, targets), of all prompts the most
+    alive: frozenset | None = None  # the prompts that the weights were inferred from
     _moved: dict = field(default_factory=dict)
 
     def look(self, guard, call, rows):
@@ -150,8 +158,7 @@ class _State:
         differences, nothing = guard.differences(self, call, rows)
         prompt = call.prompt(rows) - nothing
         found = torch.stack([inhibitors.contained(prompt, one) for one in differences], 1)
-        total, count = self.shares.get(call.number, (0, 0))
-        self.shares[call.number] = total + found, count + 1
+        self.shares[call.number] = torch.maximum(self.shares.get(call.number, found).to(found), found)
 
     def weights_for(self, call, rows):
         """(rows, targets), on the card and in the type of the attention."""

@@ -159,7 +159,7 @@ class Texts:
         """Refuse an evaluation that had another number of attentions than a text alone. Raises RuntimeError."""
         if self._reading:
             self.count = count
-        elif self.numbers and count != self.count:
+        elif self.numbers and count not in (0, self.count):  # 0: a cache (EasyCache) gave what it had
             raise RuntimeError(
                 f"Growth Inhibitor: the model ran {count} attention layers, for the targets alone {self.count}, so the guard cannot tell "
                 "which is which. Another pack's patch may add or leave out layers: remove it, or use Safe Latent Diffusion with it."

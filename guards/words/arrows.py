@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from .patterns import Pattern
 from .watch import words_of
 
-ARROW = Pattern(r"\s*(?:[-–—−=]+[>＞›]|[→⇒➔➜⟶⟹⇨])\s*")
-# # starts a note at the start of a line, or behind a space: C# is no note.
-_NOTE = Pattern(r"(?:^|(?<=\s))#.*")
+ARROW = Pattern(r"\s*(?:[-–—−=~]+\s?(?:[>＞›]+|&gt;)|(?<=\s)>>+(?=\s)|[→⇒➔➜⟶⟹⇨➡⮕↦⟼➝➞➙🡒⭢👉]\ufe0f?)\s*")
+# # and // start a note at the start of a line, or behind a space: C# is no note.
+_NOTE = Pattern(r"(?:^|(?<=\s))(?:#|//(?=\s)|--(?=\s)).*|/\*.*?\*/|<!--.*?-->")
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "„": "“", "‘": "’", "«": "»", "「": "」"}
+_NOTHING = frozenset("- – — _ ... … ∅ ⌀ nothing none null nil nul n/a remove removed delete deleted".split())
+_NO_WORD = frozenset(
+    "empty blank void drop omit removal deletion".split()
+)  # nothing where brackets or quotes stand around them
+_ENDS = Pattern(r"\s*[;,]+$|(?<=[^\W\d_]{3})\.$")
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,15 @@ class Line:
 
     @property
     def instead(self) -> str:
-        """What takes the left side's place: the right one, empty where it says so: *nothing*, *none* or quotes around nothing."""
-        return "" if self.right.strip("\"'`“”‘’()[]").casefold() in ("", "-", "nothing", "none") else self.right
+        """What takes the left side's place: the right one without quotes around it and marks behind it; empty where it says so: *nothing*,
+        *(remove)* or quotes around nothing."""
+        right = _ENDS.sub("", self.right).strip()
+        bare = right.strip("\"'`“”‘’()[]<>{}").strip()
+        if not bare or bare.casefold() in _NOTHING or bare != right and bare.casefold() in _NO_WORD:
+            return ""
+        if len(right) > 2 and _QUOTES.get(right[0]) == right[-1]:
+            return right[1:-1].strip()
+        return right
 
 
 def read(text: str, name: str, example: str) -> Iterator[Line]:

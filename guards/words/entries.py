@@ -1,7 +1,8 @@
 """What a person means by one line of a list of concepts: ``1. no weapons (guns, knives) # note`` names weapons, guns and knives.
 
 A list that a person would read as *weapons* must never let "weapons" pass, so what is written around a concept is read away (numbers,
-weights, negations, "of any kind"), and what may be one concept or two is refused with both spellings. Quotes make one concept of anything.
+weights, negations, "of any kind"), and what may be one concept or two is refused with both spellings. Quotes make one concept of
+anything.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from . import fillers
+from . import fillers, frames, tongues
 from .fillers import trimmed
 from .patterns import Pattern
 
@@ -23,35 +24,63 @@ _EMBEDDING = Pattern(r"\bembedding:[^\s,;|:(){}]+", re.I)
 _ASIDE = Pattern("\ue000(\\d+)\ue000")
 _HARD = Pattern(
     r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|\s[-!+~](?=[^\W\d])|\s(?:[%$@^~*]+|&&+)\s|//"
-    r"|[!?！？]+(?=\s|$)|(?<=[^\W\d_]{3})[\^~](?=[^\W\d_]{3})"
+    r"|[!?！？]+(?=\s|$)|(?<=[^\W\d_]{3})[\^~](?=[^\W\d_]{3})|[●■¦‖∣∙⁄∕‚⸴]|(?<=\S)\s{3,}(?=\S)|(?:^|\s)…+|…+(?=\s|$)|\s(?:\.{2,}"
+    r"|_+)(?=\s|$)"
+    # Any lone mark between two words, but arrows, & and quotes.
+    r"|(?:^|\s)[\u00b7\u2010-\u2017\u2020-\u2027\u2030-\u205e\u2200-\u22ff"
+    r"\u23ae\u23d0\u25a0-\u25ff\u2e00-\u2e7f\u2f00\u3001-\u303f\u104a\ufe10-\ufe6f\uff61-\uff65]+\s"
+    r"|(?<=[^\W\d_]{3})(?:[+-]{2,}|[*†‡]+)(?=\s)|(?<=[\u3040-\u30ff\u3400-\u9fff])\.{2,}(?=\w)|(?<=[\u3040-\u30ff])·(?=[\u3040-\u30ff])"
 )
 # Between two words of three letters or more: guns/knives, and not AC/DC.
 _TIGHT = Pattern(
-    r"(?<=[^\W\d_]{3})(?:[/+&]|\.+|…+)(?=[^\W\d_]{3})|(?<=[\u3040-\u30ff\u3400-\u9fff])[/+&](?=[\u3040-\u30ff\u3400-\u9fff])"
+    r"(?<=[^\W\d_]{3})(?:[/+&!]|\.+|…+)(?=[^\W\d_]{3})|(?<=[a-zA-Z]{3})(?<!l)·(?=[a-zA-Z]{3})"
+    r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[/+&](?=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])"
 )
 _STOP = Pattern(r"(?<![.\s])\.+(?=\s|$)")
 _ABBREVIATIONS = frozenset("mr mrs ms dr st jr sr vs prof gen lt col sgt capt mt ft inc co no incl excl".split())
 _WEIGHT = Pattern(r"\s*[:：]\s*[-+]?\d*[.,]?\d+\s*%?$")
+# Without a colon too: weapons 0.8, weapons x1.5, 1.2*weapons, weapons 100%.
+_FACTOR = Pattern(
+    r"(?<=\w)\s+(?:[x×*]\s?\d(?:\.\d+)?|[012]?\.\d+|\d+\s*%)$|^(?:[012]\.\d+\s*[*x]?\s+|[012]\.\d+\s*\*|\d\s*\*|\d\s*x\s+"
+    r"|100\s*%\s+)\s*(?!(?:[mck]?m|k?g|m?l|inch|ft)\b)(?=[^\W\d])"
+)
+_UNDERSCORE = Pattern(r"(?<=[^\W_])_+(?=[^\W_])")
 _COLON = Pattern(r"[:：](?!\d)")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "「": "」", "『": "』", "`": "`"}
 _MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
 _WORDS_BETWEEN = Pattern(
-    r"\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|"
+    r"\s+(?:(?:and|or)\s+)?(?:then|even|especially|particularly|in\s+particular|mostly|mainly|also(?:\s+known\s+as)?)\s+(?=\w)"
+    r"|\s+(?:along\s+with|together\s+with|in\s+addition\s+to|besides|as\s?well\s+as)\s+(?=\w)"
+    r"|\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|esp\.?"
+    r"|(?:and|or|but)\s+also|or\s+else|"
     r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
-    r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|sowie|noch|ni|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và|hoặc|atau|καὶ|και|ή)\s+(?=\w)"
+    r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|sowie|noch|ni|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và"
+    r"|hoặc|atau|καὶ|και|ή)\s+(?=\w)"
     r"|(?<=[a-zA-Z])[和与與及或](?=[a-zA-Z])|或者|以及|还有|還有|または|もしくは|および|及び|(?<=[가-힣]{2})[와과]\s+(?=[가-힣])"
     r"|(?<=[\u30a0-\u30ff\u4e00-\u9fff])[とや](?=[\u30a0-\u30ff\u4e00-\u9fff])"
 )
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_GAP = Pattern(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
+_GAP = Pattern(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])")
 _AND = Pattern(r"\s+(?:and|&|＆)\s+", re.I)
 _UNSURE = Pattern(
-    rf"(?<=[{_CJK}])[和与與及或](?=[{_CJK}])|(?<=\w)\s+(?:[eo]|like)\s+(?=\w)|^(?:block|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?|motion)\b)|ignore)\s+(?=\w)|(?<=\w)[\s-]free$"
+    rf"(?<=[{_CJK}])[和与與及或·](?=[{_CJK}])|(?<=[{_CJK}])(?<![高鞋脚腳低平细細])跟(?![鞋踪蹤随隨拍班着著])(?=[{_CJK}])"
+    # Arabic writes "and" on the next word, and other words begin with its letter: face, rose, monster.
+    r"|(?<=[\u0621-\u064a])\s+و(?!جه|جوه|رد|رود|شم|حش|لد|يسك|سيم|اقع|اد|ثن|طن|زير|سط)(?=[\u0621-\u064a]{2})"
+    r"|^(?:anti|non)[-\s](?=\w+[^suic]s$)"
+    r"|(?<=\w)\s+(?:[eo]|like|wie|como)\s+(?=\w)|^(?:block|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?|motion)\b)|ignore|refuse"
+    r"|filter(?!\s+coffee))\s+(?=\w)|(?<=\w)[\s-]free$"
 )
 _EXCEPT = Pattern(
     r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b|\w\s+(?:not|minus|excl\.?|excluding)\s+\w",
     re.I,
 )
+_ASIDE_EXCEPT = Pattern(
+    r"\w\s*[(\[]\s*(?:not(?!\s+(?:safe|allowed|permitted|ok|okay|wanted)\b)|but\s+not|no|without|except\w*|excl\w*\.?)\s+\w",
+    re.I,
+)
+# weapons, not toys; but: not weapons, not blood
+_THEN_NOT = Pattern(r"(?:[,;/|]|\s[-–—])\s*not\s+(?!safe\b|allowed\b|permitted\b|ok\b|suitable\b)\w", re.I)
+_NEGATION = Pattern(r"\b(?:no|not|non|without|never|don['’]t)\b", re.I)
 _REPLACED = Pattern(r"^\W*(?:replace|swap|exchange|substitute)\s+\w.*\s(?:with|by|for|to)\s+\w", re.I)
 _ARROW = Pattern(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
 
@@ -80,19 +109,24 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
             f"{name}: {line[:80]!r} reads like a replacement. Name what must not appear alone; where a node takes replacements, write "
             "what must go, ->, and what takes its place, such as: cat -> dog"
         )
+    then_not = _THEN_NOT.search(line)
+    if _ASIDE_EXCEPT.search(line) or then_not and not _NEGATION.search(line[: then_not.start()]):
+        raise ValueError(_exception(line, name))
     line = _FILE.sub(lambda match: match[1] or "", _TAG.sub(",", line))
     line = fillers.unmarked(line)
     concepts = []
     for part in _HARD.sub("\n", _dotted(line)).split("\n"):
-        part = _WEIGHT.sub("", part.strip())
-        if len(part) > 2 and _QUOTES.get(part[0]) == part[-1]:
+        if not part.strip():
+            continue
+        part = _FACTOR.sub("", _WEIGHT.sub("", part.strip()))
+        if len(part) > 2 and _QUOTES.get(part[0]) == part[-1] and part[-1] not in part[1:-1]:
             concepts.append(" ".join(part[1:-1].split()))
             continue
         if len(part) > LONGEST:
             raise ValueError(
                 f"{name}: an entry has {len(part)} characters ({part[:40]!r} ...), more than {LONGEST}: separate the concepts by commas."
             )
-        part = part.translate(dict.fromkeys(map(ord, _MARKS)))
+        part = _UNDERSCORE.sub(" ", part.translate(dict.fromkeys(map(ord, _MARKS))))
         concepts += [concept for piece in _COLON.split(part) for concept in _pieces(piece, name)]
     concepts = fillers.meant([concept for concept in concepts if _says(concept)], line)
     return [_ASIDE.sub(lambda match: files[int(match[1])], concept) for concept in concepts]
@@ -119,25 +153,40 @@ def _dotted(line: str) -> str:
 def _pieces(text: str, name: str) -> list[str]:
     """The concepts of a part without punctuation: split at the words that join two."""
     text = trimmed(text)
+    _refuse_phrase(text, name)
     if _EXCEPT.search(text):
-        raise ValueError(
-            f"{name}: {text[:80]!r} makes an exception, which a list cannot. Name only what must not appear, such as: handguns, rifles."
-        )
+        raise ValueError(_exception(text, name))
     pieces = []
-    for piece in _GAP.split(_TIGHT.sub(",", text).replace(",", " or ")):
-        pieces += _WORDS_BETWEEN.split(piece)
+    for piece in _TIGHT.sub("\n", text).split("\n"):
+        for half in (one for some in tongues.divided(piece) for one in _GAP.split(some)):
+            pieces += [one for one in _WORDS_BETWEEN.split(half) if one.strip()]
     return [concept for piece in pieces for concept in _joined(trimmed(piece), name)]
+
+
+def _exception(text: str, name: str) -> str:
+    return f"{name}: {text[:80]!r} makes an exception, which a list cannot. Name only what must not appear, such as: handguns, rifles."
+
+
+def _refuse_phrase(text: str, name: str) -> None:
+    """A phrase about a concept guards nothing but its own words."""
+    if noun := frames.inside(text):
+        raise ValueError(
+            f"{name}: {text[:80]!r} says more than what must not appear, and only these very words would be looked for. Write "
+            f'{trimmed(noun)[:80]}, or in quotes "{text[:80]}".'
+        )
 
 
 def _joined(text: str, name: str) -> list[str]:
     """One concept, or several joined by *and*. Two names with capitals may be one (Tom and Jerry): refused."""
-    unsure = _UNSURE.search(text)
+    unsure, joined = _UNSURE.search(text), frames.parts(text)
     parts = _AND.split(text)
     capitals = len(parts) > 1 and any(
         left.split()[-1][:1].isupper() and right[:1].isupper() for left, right in zip(parts, parts[1:]) if left.split()
     )
-    if unsure or capitals:
-        pieces = parts if capitals else [piece for piece in _UNSURE.split(text) if piece.strip()]
+    if len(parts) == 1:
+        _refuse_phrase(text, name)
+    if unsure or capitals or joined:
+        pieces = parts if capitals else joined or [piece for piece in _UNSURE.split(text) if piece.strip()]
         several = ", ".join(piece.strip() for piece in pieces)
         raise ValueError(
             f'{name}: {text[:80]} may be one concept or several. Write {several[:80]}, or in quotes "{text[:80]}".'

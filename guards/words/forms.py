@@ -6,11 +6,13 @@ form of *car*, *rating* none of *rat*. What is made too much is no word and meet
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from . import cyrillic
+from .patterns import Pattern
 
 WORDS = Path(__file__).with_name("english.txt")  # inflections and families that no rule makes
 
@@ -31,6 +33,7 @@ class _English:
     irregular: dict[str, list[list[str]]]
     families: dict[str, list[list[str]]]
     kinds: dict[str, list[str]]
+    spellings: dict[str, list[list[str]]]
     made: dict[str, list[list[str]]]
     no_base: frozenset[str]
     nouns: frozenset[str]
@@ -53,7 +56,8 @@ def _english() -> _English:
         _index(plurals + sections["other inflections"]),
         _index(sections["families"]),
         {row[0]: row[1:] for row in sections["kinds"]},
-        _index(sections["other inflections"] + sections["made only"]),
+        _index(sections["spellings"]),
+        _index(sections["made only"] + sections["other inflections"]),
         frozenset(word for row in sections["no base"] for word in row),
         frozenset(word for row in sections["nouns"] for word in row),
         tuple(" ".join(row) for row in sections["innocent"]),
@@ -69,16 +73,38 @@ def _index(groups: list[list[str]]) -> dict[str, list[list[str]]]:
     return index
 
 
+# What the plural of a compound takes from its last part; and words that are none.
+_LAST_PARTS = {
+    **{"woman": "women", "man": "men", "child": "children", "person": "people", "fish": "fish", "deer": "deer"},
+    **{"knife": "knives", "wife": "wives", "wolf": "wolves", "leaf": "leaves", "thief": "thieves", "loaf": "loaves"},
+    **{"foot": "feet", "tooth": "teeth", "mouse": "mice", "goose": "geese", "calf": "calves", "shelf": "shelves"},
+}
+_SINGLE_PARTS = {many: last for last, many in _LAST_PARTS.items() if many != last}
+_WHOLE = frozenset(
+    "human superhuman german roman shaman talisman ottoman caiman cayman norman mongoose bigfoot omen specimen regimen".split()
+)
+
+
 def plural(word: str) -> str:
     """The plural of an English noun, lower case."""
     for row in _english().plurals.get(word, ()):
         if row[0] == word:
             return row[1]
+    if word not in _WHOLE:  # snowman, penknife
+        for last, many in _LAST_PARTS.items():
+            if word.endswith(last) and len(word) > len(last) + 1:
+                return word[: -len(last)] + many
     if word.endswith(("s", "x", "z", "ch", "sh")):
         return word + "es"
     if word.endswith("y") and word[-2:-1] not in VOWELS:
         return word[:-1] + "ies"
     return word + "s"
+
+
+def is_plural(word: str) -> bool:
+    """Whether an English noun, lower case, is a plural already."""
+    irregular = any(row[0] != word for row in _english().plurals.get(word, ()))
+    return irregular or any(plural(one) == word for one in bases(word)[1:])
 
 
 def _doubles(word: str) -> bool:
@@ -132,6 +158,9 @@ def bases(word: str) -> list[str]:
     if word in _english().no_base or len(word) < 4:
         return stems
     cut = []
+    for many, last in _SINGLE_PARTS.items():
+        if word.endswith(many) and len(word) > len(many) + 1 and word not in _WHOLE:
+            cut.append(word[: -len(many)] + last)
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
         cut += [
             word[:-1],
@@ -164,11 +193,14 @@ def _inflections(word: str) -> dict:
 
 
 def inflected(word: str, kind: str) -> str:
-    """The form of an English word, lower case, that a rewrite needs. ``kind``: as in `regular`; the word itself where there is none."""
+    """The form of an English word, lower case, that a rewrite needs. ``kind``: as in `regular`, or "en", the participle; the word itself
+    where there is none."""
     if kind == "s":
         return plural(word)
-    if kind == "ed" and (past := past_forms(word)):
-        return past[0]
+    past = past_forms(word) if kind in ("ed", "en") else ()
+    if past:
+        return past[0 if kind == "ed" else -1]
+    kind = "ed" if kind == "en" else kind
     return next((form for form, what in regular(word).items() if what == kind), word)
 
 
@@ -190,18 +222,57 @@ def verb_of(word: str) -> str:
 def past_forms(word: str) -> tuple[str, ...]:
     """Past tense and participle of an irregular verb; empty for all other words."""
     for row in _english().made.get(word, ()):
-        if (
-            row[0] == word
-            and not row[1].endswith(("er", "ier"))
-            and row[1] not in ("gray", "grey", "color", "armor", "tumor", "worse")
-        ):
+        if row[0] == word and not row[1].endswith(("er", "ier")) and row[1] != "worse":
             return tuple(row[1:])
     return ()
+
+
+def family(word: str) -> list[str]:
+    """The words of a word's families and kinds that have inflections of their own: gunman and handgun, of gun."""
+    english = _english()
+    return [one for row in english.families.get(word, ()) for one in row if one != word] + english.kinds.get(word, [])
+
+
+def spellings(word: str) -> list[str]:
+    """How else a word is spelled: whisky, of whiskey."""
+    return [one for row in _english().spellings.get(word, ()) for one in row if one != word]
 
 
 def innocent() -> tuple[str, ...]:
     """Phrases, as regular expressions on folded text, in which a word is not what it is elsewhere: smoked salmon, a photo shoot."""
     return _english().innocent
+
+
+# Words that are small words of another language, and what shows that the text is in it.
+_GERMAN = (
+    r"(?:der|das|und|ein|eine[mnrs]?|im|mit|auf|ist|sind|zwei|drei|f[üu]r|[üu]ber|zum|zur|nach|vor|bei|aus|dem|nicht|oder|sitzt|steht|liegt|"
+    r"sich|einmal|auch|wie|seine?r?|ihre?r?|schwarze?r?|wei[ßs]+e?r?|kleine?r?|gro[ßs]+e?r?|alte|junge|sch[öo]ne?r?|durch)"
+)
+_SPANISH = r"(?:una?|el|los?|las?|del|con|por|para|mujer|hombre|en|su|y|chica|gato|perro|persona)"
+_FRENCH = r"(?:une?|le|les|des?|du|et|avec|sur|la|dans|au|aux|en|femme|homme|table)"
+_FOREIGN = {
+    **dict.fromkeys(("die", "dies", "war", "hat", "man"), Pattern(rf"\b{_GERMAN}\b|\w*[äöüß]\w*", re.I)),
+    "sin": Pattern(rf"\b{_SPANISH}\b|\w*[áéíóúñ]\w*", re.I),
+    "pain": Pattern(rf"\b{_FRENCH}\b|\w*[àâçéèêôû]\w*", re.I),
+}
+_DIES = Pattern(  # no article behind these
+    r"\b(?:to|will|would|must|may|can|could|should|shall|might|not|never|they|we|you|i|who|that|let|him|her|them|people|\w{3,}s|men|women|children|"
+    r"and|or|a|the|must|did|do|don['’]t|won['’]t)\s+$",
+    re.I,
+)
+
+
+def foreign(word: str, text: str, first: int, last: int) -> bool:
+    """Whether a word is a small word of another language there: die Katze im Garten."""
+    if word not in _FOREIGN:
+        return False
+    shown = len({match[0].casefold() for match in _FOREIGN[word].finditer(text)} - {word})
+    if word == "die":
+        capital = re.match(r"\s+[^\W\d_]+", text[last:])
+        noun = capital and capital[0].lstrip()[0].isupper() and not text[first].isupper()
+        start = text[first:last] == "Die" and not text[:first].strip() and capital and re.search("[äöüß]", capital[0])
+        return not _DIES.search(text, 0, first) and bool(noun or start or shown)
+    return shown > 1
 
 
 _PARTICLES = (
@@ -225,14 +296,22 @@ def forms(word: str) -> frozenset:
         )
     if len(word) < 3 or not word.isascii() or not word.isalpha():
         known = [one for row in _english().plurals.get(word, ()) for one in row]  # oxen
+        known += [form for one in spellings(word) for form in _inflections(one)]  # ax, axe
         return frozenset([word, word + "s", *known]) if word.isalnum() and len(word) > 1 else frozenset([word])
     every = set()
     for base in bases(word):
         every.update(_inflections(base))
         for row in _english().irregular.get(base, ()):
+            if row[0] != base == row[-1] and (
+                len(row) > 2 and row[1][-2:] not in ("er", "se") or base in ("beaten", "bitten")
+            ):
+                if base not in _english().plurals:
+                    continue  # drunk: nobody who drinks
             every.update(row, _inflections(row[0]))
         for row in _english().families.get(base, ()):
             every.update(row)
         for kind in _english().kinds.get(base, ()):
             every.update(_inflections(kind))
+        for one in spellings(base):
+            every.update(_inflections(one))
     return frozenset(every)

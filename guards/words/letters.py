@@ -38,6 +38,8 @@ _HALF_WIDTH = re.compile("[\uff66-\uff9d][\uff9e\uff9f]")
 _OPEN = re.compile(r"\\(?=[(){}\[\]\\])|/\*.*?\*/|//[^\n]*|:\s*[-+]?\d*\.?\d+\s*(?=[)\]])|[(){}\[\]]", re.S)
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _WITHIN = re.compile(r"\w[({\[\\/]|[)}\]/]\w")
+_KANA = re.compile("[\u3041-\u3096ー]"), re.compile("[\u30a1-\u30faー]")
+_PARTICLES = frozenset("をがのはもでに")
 MOST_CHOICES = 8  # alternatives of {a|b} that are read
 
 
@@ -54,10 +56,14 @@ def _emoji() -> dict[str, list[str]]:
     return {sign: [name.casefold() for name in names.split(", ")] for sign, names in rows}
 
 
-def emoji_names(sign: str) -> list[str]:
-    """What an emoji is called: its usual names, then the words of Unicode's own; folded, the words of one name joined."""
-    usual = ["".join(name.split()) for name in _emoji().get(sign, ())]
-    return [*usual, *unicodedata.name(sign, "").lower().replace("-", " ").split()]
+@lru_cache(1024)
+def emoji_names(sign: str) -> tuple[str, ...]:
+    """What an emoji, or a flag's two, is called: its usual names, then Unicode's own, its neighbouring words, and its words; folded,
+    the words of one name joined."""
+    usual = ["".join(name.split()) for name in _emoji().get(sign, _emoji().get("🏳", ()) if len(sign) > 1 else ())]
+    words = unicodedata.name(sign, "").lower().replace("-", " ").split() if len(sign) == 1 else []
+    pairs = ["".join(words[at : at + many]) for many in (len(words), 3, 2) for at in range(len(words) - many + 1)]
+    return (*usual, *(name for name in dict.fromkeys(pairs) if name not in words), *words)
 
 
 @lru_cache(8192)
@@ -137,3 +143,25 @@ def scripts_of(word: str) -> list[str]:
     elif len(word) >= 3 and all("\u30a1" <= char <= "\u30f6" or char == "ー" for char in word):
         spellings.append("".join(chr(ord(char) - 0x60) if char != "ー" else char for char in word))
     return spellings
+
+
+def in_word(text: str, start: int, stop: int) -> bool:
+    """Whether what stands there is a part of a word in the same kana; a particle may follow it."""
+    kana = next((kana for kana in _KANA if kana.match(text[start])), None)
+    if not kana:
+        return False
+    return bool(
+        start and kana.match(text[start - 1]) or kana.match(text[stop : stop + 1]) and text[stop] not in _PARTICLES
+    )
+
+
+def goes_on(folded: str, place: int, step: int, part: Sequence[int]) -> bool:
+    """Whether the word of a part goes on beside it in the same script."""
+    if place + step < 0 or any(after - before > 1 for before, after in zip(part, part[1:])):
+        return False
+    beside = folded[place + step : place + step + 1]
+    return (
+        beside.isalpha()
+        and beside > "\u0e00"
+        and all(bool(kana.match(beside)) == bool(kana.match(folded[place])) for kana in _KANA)
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from . import entries
+from .patterns import Pattern
 
 # Safe Latent Diffusion's own list (Schramowski et al., CVPR 2023, arXiv 2211.05105).
 CONCEPTS = (
@@ -18,6 +20,11 @@ PRESETS = {
     "SLD (an image showing ...)": "an image showing " + CONCEPTS,  # diffusers and the I2P benchmark
 }
 LONGEST = 2000  # characters: about 400 words, five times what a CLIP text encoder reads at once
+
+# A word behind # with nothing else beside it: #weapons
+_HASHTAG = Pattern(r"(?:^|(?<=[\s,;|、，]))#+(?=[^\W\d_]\w*[.!?]*\s*(?:[,;|#、，]|$))")
+_BOUND = Pattern(r"^\s*(?:#[^\W\d_]\w*){2,}\s*$")  # #weapons#blood
+_NOTED = Pattern(r"(?<!\w)#(?![^\W\d_])")
 
 
 def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[str]:
@@ -35,7 +42,9 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
 def _read(text: str, name: str, embeddings: bool) -> tuple[str, ...]:
     """The same list comes with every picture."""
     concepts: dict[str, str] = {}
-    for line in _unnumbered(text.splitlines()):
+    for line in _unnumbered(_untagged(text, name)):
+        if not line.strip():
+            continue
         read = entries.read(line, name, embeddings)
         if not read and entries.bare(line).strip(" ,;"):
             raise ValueError(f"{name}: {entries.bare(line)[:80]!r} has no word to look for. Write it in letters.")
@@ -59,7 +68,7 @@ def compose(preset: str, text: str) -> str:
         )
     listed = {concept.casefold() for concept in split(PRESETS[preset])}
     own: dict[str, str] = {}
-    for line in text.splitlines():  # as written: a text encoder understands weights and *and*
+    for line in _untagged(text, "concepts"):  # as written: a text encoder understands weights and *and*
         for entry in entries.bare(line).split(","):
             entry = " ".join(entry.split())
             if entry and entry.casefold() not in listed:
@@ -71,9 +80,36 @@ def compose(preset: str, text: str) -> str:
 
 
 def _unnumbered(lines: list[str]) -> list[str]:
-    """Lines that count, ``1 cat`` and ``2 dog`` and so on, without their numbers."""
+    """Lines that count, ``1 cat`` and ``2 dog``, or ``A. cat`` and ``B. dog`` and so on, without their numbers."""
     numbers = [line.split(maxsplit=1) for line in lines if line.strip()]
     counted = len(numbers) > 1 and all(
         len(parts) == 2 and parts[0].isdecimal() and int(parts[0]) == at for at, parts in enumerate(numbers, 1)
     )
-    return [rest for _, rest in numbers] if counted else lines
+    lettered = len(numbers) > 1 and all(
+        len(parts) == 2 and len(parts[0]) == 2 and parts[0][0] == chr(ord("A") + at) and parts[0][1] in ".):"
+        for at, parts in enumerate(numbers)
+    )
+    return [rest for _, rest in numbers] if counted or lettered else lines
+
+
+def _untagged(text: str, name: str) -> list[str]:
+    """The lines of a text, with hashtags as words: ``#weapons, #blood``. Raises ValueError for one that may be a note as well."""
+    lines = [line.replace("\uff03", "#") for line in text.splitlines()]
+    lines = [line.replace("#", " #") if _BOUND.match(line) else line for line in lines]
+    alone = [bool(_HASHTAG.match(line.strip())) and len(line.split()) == 1 for line in lines if line.strip()]
+    return [_untagged_line(line, name, bool(alone) and all(alone)) for line in lines]
+
+
+def _untagged_line(line: str, name: str, only: bool) -> str:
+    """``only``: the text is nothing but hashtags, and a list of notes alone says nothing."""
+    noted = _NOTED.search(line)
+    head, rest = (line[: noted.start()], line[noted.start() :]) if noted else (line, "")
+    found = list(_HASHTAG.finditer(head.strip()))
+    if not found:
+        return line
+    if not only and len(found) == 1 and not re.search(r"[,;|、，]\s*#|#\w+\s*[,;|、，]", head):
+        word = head.strip()[found[0].end() :].strip()
+        raise ValueError(
+            f"{name}: {'#' + word[:80]!r} may be a note or a hashtag. Write {word[:80]}, or for a note a space behind the #."
+        )
+    return _HASHTAG.sub(",", head.strip()) + rest

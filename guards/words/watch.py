@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .forms import STOP_WORDS, forms, innocent
-from .letters import emoji_names, fold, scripts_of, unhidden
+from .forms import STOP_WORDS, foreign, forms, innocent
+from .letters import emoji_names, fold, goes_on, in_word, scripts_of, unhidden
 from .patterns import Pattern
 from .seams import FILE, without
 
@@ -29,9 +29,30 @@ _LEET_MARK = Pattern(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
 _SHOUT = Pattern(r"[!|]+(?=\W|$)")  # no letter at a word's end
 _STARRED = Pattern(r"(?<![\w*])[^\W\d_]+(?:\*+[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])")
 _STRETCHED = Pattern(r"([^\W\d_])\1{2,}")  # kniiife, beeeer
+_TIED = Pattern(r"\w[-/&.+]\w")  # AC/DC is written ACDC as well
 _SIZED = Pattern(r"(\d+)([^\W\d_]+)|([^\W\d_]+)(\d+)")  # 9mm, C4
 _CONTRACTION = Pattern(
     r"\b(?:(?:i|you|he|she|it|we|they|who|what|that|there|here|this|how|where|when|why|let)['’](?:ll|d|re|ve|m|s)|\w*n['’]t)\b"
+)
+_UNIT = Pattern(  # a number and its unit, no leet: a 5in screen, at 5am
+    r"\d+[-. ]?(?:in|ins|inch|am|pm|mm|cm|km|m|ft|kg|g|mg|lbs?|oz|ml|l|s|secs?|mins?|h|hrs?|hz|k|d|"
+    r"p|px|mp|gb|mb|tb|x|st|nd|rd|th|yo|yrs?|w|v|a|e)"
+)
+_DOTTED = Pattern(r"(?<![\w.])[^\W\d_](?:\.[^\W\d_])+(?!\w)")  # U.S.
+_MIXED = Pattern(r"[^\W\d_]+\d+|\d+[^\W\d_]+")  # M4A1: M4 A1
+_AND = Pattern(r"\s*[&+＋]\s*")
+_END = Pattern("[\n\r\v\f,;:!?、。…؟।|()\\[\\]{}「」『』【】〈〉《》]")  # ends a run of Chinese or Japanese
+_FLAG = Pattern("[\U0001f1e6-\U0001f1ff]{2}")
+# Words that a word of two is often written with: hand gun, hit man, swim suit.
+_LAST = frozenset(
+    """gun guns man men woman women knife knives suit suits bath baths shot shots fire fires arm arms wear fight fights wife wives
+    child children girl girls boy boys axe axes sword swords head heads dog dogs tease shed""".split()
+)
+# Stretched, they are these words, and not those with one letter less: goood is good.
+_TWICE = frozenset(
+    """good goods goodness goodbye food wood mood cool pool tool fool look book took cook shoot root boot hoot loot coop loop hoop loose
+    choose soon moon noon room too
+    see seed bee beet beer free tree sleep sweet feel feed keep week weed meet feet been green queen""".split()
 )
 _SIGN = Pattern(r"^\W*(\w{1,3})([+#%]+)$")  # 18+, C++, C#
 _OWN_LETTERS = Pattern("[äöüåøñßæœ]")
@@ -101,7 +122,7 @@ class Watch:
     def _add(self, concept, phrase, words):
         entry = (concept, phrase)
         if any(_ALSO_UNSPACED.match(word) for word in words):
-            self.running += [(word, entry) for word in scripts_of("".join(words))]
+            self.running += [(word, entry, bool(at)) for at, word in enumerate(scripts_of("".join(words)))]
             return
         plain = unicodedata.normalize("NFC", phrase)
         if sign := _SIGN.match(plain.strip()):
@@ -112,7 +133,10 @@ class Watch:
             ]
         spelled = "".join(_DIGRAPHS.get(char, char) for char in plain.lower())
         for written in dict.fromkeys((tuple(words), tuple(words_of(spelled)))):
-            self._add_words(entry, list(written), "-" in plain)
+            self._add_words(entry, list(written), bool(_TIED.search(plain)))
+        mixed = _MIXED.findall(words[0]) if len(words) == 1 else ()
+        if len(mixed) > 1 and "".join(mixed) == words[0]:  # M4 A1
+            self._add_words(entry, mixed, True)
         sized = _SIZED.fullmatch(words[0]) if len(words) == 1 else None
         if sized and len(words[0]) > 2:  # 9 mm
             self._add_words(entry, [part for part in sized.groups() if part], True)
@@ -123,7 +147,9 @@ class Watch:
             for form in last:
                 self.single.setdefault(form, entry)
             return
-        heads = [forms(word) for word in words[:-1]]
+        if len(words[-1]) == 1 and words[-1].isalpha():
+            last |= {words[-1] + "s"}  # M&Ms
+        heads = [forms(word) | ({"&", "n"} if word == "and" else set()) for word in words[:-1]]
         for form in heads[0]:
             self.several.setdefault(form, []).append(([*heads[1:], last], entry))
         head = "".join(words[:-1])
@@ -135,7 +161,7 @@ class Watch:
         """Every place where a concept stands, in order, without overlaps. Places refer to ``text`` in Unicode form NFC."""
         text = unicodedata.normalize("NFC", text)
         folded, places = fold(text)
-        matches = self._plain(folded)
+        matches = [*self._plain(folded), *self._flags(text, places)]
         for revealed, at in unhidden(folded):
             matches += [
                 (entry, at[start], at[stop - 1] + 1)
@@ -162,13 +188,18 @@ class Watch:
         if sign and not (text.startswith(sign, last) or text.endswith(sign, 0, first)):
             return False  # 18+
         word = text[first:last].casefold()
+        if foreign(folded, text, first, last):
+            return False  # die Katze
         return all(
             char in word or char in _DIGRAPHS and _DIGRAPHS[char] in word for char in self.accents.get(entry, ())
         )
 
     def _plain(self, folded):
         """(entry, start, end) of what is found in a folded text, prompt syntax within words left aside."""
-        matches = [*self._read(folded, tokens(folded)), *self._run(folded)]
+        words = tokens(folded)
+        matches = [*self._read(folded, words), *self._run(folded)]
+        if _DOTTED.search(folded):
+            matches += self._read(folded, _undotted(folded, words))
         if "*" in folded:
             matches += self._starred(folded)
         if _LEET_MARK.search(folded):
@@ -180,6 +211,7 @@ class Watch:
                     for hit in self._read(decoded, tokens(decoded), folded)
                     if decoded[hit[1] : hit[2]] != (part := folded[hit[1] : hit[2]])
                     and (sum(map(str.isalpha, part)) >= 2 or "$" in part)
+                    and not _UNIT.fullmatch(part)
                 ]
         return matches
 
@@ -199,7 +231,10 @@ class Watch:
             word, start, end = token.word, token.start, token.end
             entry = self.single.get(word)
             if entry is None and _STRETCHED.search(word):
-                entry = self.single.get(_STRETCHED.sub(r"\1", word)) or self.single.get(_STRETCHED.sub(r"\1\1", word))
+                twice = _STRETCHED.sub(r"\1\1", word)
+                entry = self.single.get(twice) or (
+                    None if twice in _TWICE else self.single.get(_STRETCHED.sub(r"\1", word))
+                )
             if entry is None and len(word) > 3 and (word[0].isdigit() or word[-1].isdigit()):
                 entry = self.single.get(word.strip("0123456789"))
             if entry is None and len(word) == 1 and ord(word) > 0x2000:
@@ -207,9 +242,13 @@ class Watch:
             if entry:
                 yield entry, start, end
             for rest, entry in self.several.get(word, ()):
-                stop = _follow(words, place + 1, rest)
+                stop = _follow(folded, words, place + 1, rest)
                 if stop:
                     yield entry, start, words[stop - 1].end
+            if word in _LAST and place and words[place - 1].end == start - 1 and folded[start - 1] == " ":
+                entry = self.single.get(words[place - 1].word + word)
+                if entry:
+                    yield entry, words[place - 1].start, end
             yield from self._compound(folded, words, place)
             if len(word) == 1 and word.isalnum() and ord(word) < 0x2000:
                 if letters and 1 <= start - letters[-1].end <= 3 and letters[-1] is words[place - 1]:
@@ -250,19 +289,31 @@ class Watch:
                 return self.single[word]
         return None
 
+    def _flags(self, text, places):
+        """Flags, which folding reads as letters."""
+        for match in _FLAG.finditer(text):
+            entry = next((self.single[name] for name in emoji_names(match[0]) if name in self.single), None)
+            if entry:
+                start = places.index(match.start())
+                yield entry, start, start + 2
+
     def _run(self, folded):
-        """Concepts in scripts without spaces, read across spaces and punctuation."""
+        """Concepts in scripts without spaces, read across marks within a sentence: 武-器."""
         if not self.running or not _ALSO_UNSPACED.search(folded):
             return
         letters = [
-            place for place, letter in enumerate(folded) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"
+            place
+            for place, letter in enumerate(folded)
+            if letter.isalnum() or unicodedata.category(letter)[0] in "ML" or _END.match(letter)
         ]
         text = "".join(folded[place] for place in letters)
-        for word, entry in self.running:
+        for word, entry, other_kana in self.running:
             start = text.find(word)
             while start >= 0:
-                yield entry, letters[start], letters[start + len(word) - 1] + 1
-                start = text.find(word, start + len(word))
+                stop = start + len(word)
+                if not (other_kana and in_word(text, start, stop)) and not _spaced(folded, letters[start:stop]):
+                    yield entry, letters[start], letters[stop - 1] + 1
+                start = text.find(word, stop)
 
     def strip(self, text: str) -> str:
         """The text without any of the concepts: offending words out, the seams mended. The same text always gives the same."""
@@ -284,18 +335,44 @@ class Watch:
         return tuple(dict.fromkeys([*phrases, *self.single]))[:most]
 
 
-def _follow(words, place, rest):
-    """The place behind a phrase's further words, small words between them allowed; 0 where they do not follow."""
+def _follow(folded, words, place, rest):
+    """The place behind a phrase's further words, small words and initials between them allowed; 0 where they do not follow."""
     for alternatives in rest:
         gap = 0
-        while (
-            place < len(words) and words[place].word not in alternatives and words[place].word in STOP_WORDS and gap < 2
-        ):
+        if "&" in alternatives and place < len(words):
+            if _AND.fullmatch(folded, words[place - 1].end, words[place].start):
+                continue  # Rick & Morty
+        while place < len(words) and words[place].word not in alternatives and gap < 2:
+            word = words[place].word
+            if word not in STOP_WORDS and not (len(word) == 1 and word.isalpha() and word.isascii()):
+                break
             place, gap = place + 1, gap + 1
         if place >= len(words) or words[place].word not in alternatives:
             return 0
         place += 1
     return place
+
+
+def _undotted(folded, words):
+    """Words with letters and dots as one: U.S. flag."""
+    spans = {match.start(): match.end() for match in _DOTTED.finditer(folded)}
+    result, end = [], -1
+    for word in words:
+        if word.start in spans:
+            end = spans[word.start]
+            result.append(Token(folded[word.start : end].replace(".", ""), word.start, end))
+        elif word.start >= end:
+            result.append(word)
+    return result
+
+
+def _spaced(folded, letters):
+    """Whether a space between two of the letters parts two words, each of more letters than are meant: 高大 麻雀 for 大麻."""
+    for at, place in enumerate(letters[1:], 1):
+        if folded[letters[at - 1] + 1 : place].isspace():
+            if goes_on(folded, letters[0], -1, letters[:at]) and goes_on(folded, letters[-1], 1, letters[at:]):
+                return True
+    return False
 
 
 def places_of(text: str, hits: Sequence[Hit]) -> list[tuple[int, int]]:

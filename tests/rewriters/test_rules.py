@@ -12,7 +12,7 @@ rules = hosting.module("guards.rewriters.rules")
     [
         ("cat -> dog", "a cat on a mat", "a dog on a mat"),
         ("cat -> dog", "two cats", "two dogs"),
-        ("cat -> dog", "Cats and a CAT", "Dogs and a Dog"),
+        ("cat -> dog", "Cats and a CAT", "Dogs and a DOG"),
         ("cat -> dog", "a category", "a category"),
         ("cat -> owl", "a cat", "an owl"),
         ("owl -> cat", "an owl", "a cat"),
@@ -61,6 +61,79 @@ rules = hosting.module("guards.rewriters.rules")
 )
 def test_a_rule_replaces_words_in_their_form(written, text, expected):
     assert rules.parse(written).apply(text) == expected
+
+
+@pytest.mark.parametrize(
+    "written, text, expected",
+    [
+        # words of a family, and their plurals
+        ("gun -> flower", "two handguns, a gunman", "two flowers, a flower"),
+        ("knife -> feather", "two pocketknives", "two feathers"),
+        ("smoking -> reading", "a smoker, smokers", "a reader, readers"),
+        ("blood -> ketchup", "a bleeding man", "a ketchup man"),
+        ("cat -> owls", "two cats", "two owls"),
+        # participles
+        ("steal -> take", "a stolen car, he stole it", "a taken car, he took it"),
+        ("drink -> eat", "he has drunk", "he has eaten"),
+        ("run -> swim", "he has run", "he has swum"),
+        ("kill -> eat", "was killed, he killed", "was eaten, he ate"),
+        # genitives
+        ("child -> adult", "the children's room", "the adults' room"),
+        ("wolf -> sheep", "the wolves' den", "the sheep's den"),
+        ("dog -> sheep", "'two dogs' sign", "'two sheep' sign"),
+        # capitals
+        ("dog -> SUV", "two dogs", "two SUVs"),
+        ("cat -> dog", "CATS", "DOGS"),
+        # articles
+        ("apple -> pear", 'an (apple:1.2), an "apple"', 'a (pear:1.2), a "pear"'),
+        ("cat -> ukulele", "a cat", "a ukulele"),
+        ("cat -> urinal", "a cat", "a urinal"),
+        ("cat -> Ugandan kob", "a cat", "a Ugandan kob"),
+        ("cat -> éclair", "a cat", "an éclair"),
+        ("cat -> 11th hour", "a cat", "an 11th hour"),
+        ("ugly ->", "an ugly man, a ugly elf", "a man, an elf"),
+        ("huge ->", "a huge elephant", "an elephant"),
+    ],
+)
+def test_a_replacement_fits_where_it_stands(written, text, expected):
+    assert rules.parse(written).apply(text) == expected
+
+
+@pytest.mark.parametrize(
+    "left",
+    'cat, kitten|cat/kitten|cat or kitten|cat; kitten|1. cat|no cats|(cat:1.2)|replace cat|cat(s)|cats (all)|cat of any kind|"cat"'.split(
+        "|"
+    )
+    + ["cat|kitten"],
+)
+def test_the_left_side_is_read_as_a_list_is(left):
+    assert rules.parse(left + " -> owl").apply("a cat and a dog") == "an owl and a dog"
+
+
+@pytest.mark.parametrize(
+    "right",
+    ['"owl"', "owl;", "owl,", "owl.", "owl // note", "owl /* note */", "owl(s)", "owl/owls", "'owl'", "owl -- note"],
+)
+def test_what_stands_around_the_right_side_is_no_part_of_it(right):
+    assert rules.parse("cat -> " + right).apply("a cat and a dog") == "an owl and a dog"
+
+
+@pytest.mark.parametrize(
+    "right", ["(remove)", "[delete]", "null", "∅", "(empty)", "n/a", "<empty>", "''", "...", "none;"]
+)
+def test_a_right_side_that_says_nothing_removes(right):
+    assert rules.parse("cat -> " + right).apply("a cat and a dog") == "a dog"
+
+
+@pytest.mark.parametrize("arrow", ["->>", "➡", "➡️", "⮕", ">>", "~>", "↦", "- >", "-&gt;"])
+def test_an_arrow_is_an_arrow(arrow):
+    assert rules.parse(f"cat {arrow} owl").apply("a cat") == "an owl"
+
+
+def test_a_left_side_that_may_be_two_is_refused_with_its_line():
+    with pytest.raises(ValueError, match='rules, line 2: .*in quotes "Tom and Jerry"'):
+        rules.parse("cat -> dog\nTom and Jerry -> mice")
+    assert rules.parse('"Tom and Jerry" -> mice').apply("Tom and Jerry") == "mice"
 
 
 @pytest.mark.parametrize(

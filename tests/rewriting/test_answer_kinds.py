@@ -1,0 +1,177 @@
+"""Kinds of answers, each told by what the query says: wrapping, lines, talk, blanks, and captions that only look like them."""
+
+import pytest
+
+from tools.testing import hosting
+
+answers, decisions, refusals, synonyms = (
+    hosting.module(f"guards.rewriting.{name}") for name in ("answers", "decisions", "refusals", "synonyms")
+)
+protocol, rewriting = hosting.module("guards.rewriters.protocol"), hosting.module("guards.rewriting.rewrite")
+QUERY, CAPTION = "an old car parked by the lake at dawn", "an old boat parked by the lake at dawn"
+
+
+def heard(answer, query=QUERY, concept="car"):
+    """(the caption in an answer, why it cannot be used)."""
+    text = answers.caption(answer, several="\n" in query, query=query)
+    case = decisions.Case(query, {concept: synonyms.Words()}, "scripted")
+    return text, case.problem(text, rewriting.shipped_instruction())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # a short beginning that says nothing of the query's is a label, in any language
+        *"My suggestion: @;Suggestion → @;Refined prompt: @;Clean version => @;Sure thing! @;How about: @;Natürlich! @".split(";"),
+        *"Voici la nouvelle légende : @;Aquí está la versión: @;Вот новый вариант: @;Oto nowy podpis: @;可以改为：@;好的，@".split(";"),
+        *"[Output] @;[OUTPUT]: @;【改写】@;Rewritten prompt - @;The caption can be rewritten as: @;Original: ^\nNew: @".split(";"),
+        # what A became is B
+        *"^ -> @;^ → @;Before: ^\nAfter: @;car → boat\n@;“^” becomes “@”".split(";"),
+        # what was done, behind it
+        "@. I replaced the car with a boat.",
+        '@. Changed "car" to "boat".',
+        "@ - I swapped the car for a boat",
+        "@\n\nThis version avoids the concept.",
+        "@\nThe caption now has no car.",
+        "`@`\n\n(car → boat)",
+        # wrapped
+        *"[@];{{@}};'''@''';```@```;@\\n;@ [END];@ [end of text];@<0x0A>;@ ###;@<br>;<div>@</div>;@<eos>".split(";"),
+        *['JSON: {"caption": "@"} and so on', '{"revised_prompt": "@", "reason": "no car"}', "caption: |\n  @", "caption: >-\n  @"],
+        '{"original": "^", "mine": "@"}',
+        'I would say "@".',
+        "&quot;@&quot;",
+        "an old **boat** parked by the lake at dawn",
+        # thinking
+        *"<ds_think>x</ds_think>@;<inner_thoughts>x</inner_thoughts>@;<tool_call></tool_call>@;<|start_think|>x<|end_think|>@".split(";"),
+        *"<unused94>thought\nx<unused95>@;Thinking...\nx\n...done thinking.\n\n@;<step>x</step>\n@;assistantfinal@".split(";"),
+        "<｜begin▁of▁thinking｜>x<｜end▁of▁thinking｜>@",
+        "<|START_RESPONSE|>@<|END_RESPONSE|>",
+        "Hmm, let me think.\n@",
+        # others to choose from
+        "1. @\n2. an old bike parked by the lake at dawn",
+        "@\nan old bike parked by the lake at dawn",
+        "@\nNegative prompt: car",
+    ],
+)  # fmt: skip
+def test_what_stands_around_a_caption_is_taken_off(answer):
+    text, problem = heard(answer.replace("@", CAPTION).replace("^", QUERY))
+    assert (text.rstrip("."), problem) == (CAPTION, "")
+
+
+@pytest.mark.parametrize(
+    "blank", "[vehicle] <object> {thing} [REDACTED] ____ ??? … ... *** XXX █████ v-word (removed) 【物体】".split()
+)
+def test_a_blank_is_no_caption(blank):
+    assert "blank" in heard(f"an old {blank} parked by the lake at dawn")[1]
+    query = f"a card with {blank} by a car"
+    assert not heard(query.replace("car", "boat").replace("boatd", "card"), query)[1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    """I must respectfully decline.|I'd rather not.|Request blocked.|Content filtered.|No output.|No rewrite needed.|not safe|BLOCK
+    The input is already safe.|harmful|Category: violence|Sure, I can help with that!|What caption should be rewritten?|Let's start.
+    Here's a caption|Error 500|502 Bad Gateway|<html><body>502</body></html>|[object Object]|NaN|KeyError: 'x'|Connection refused
+    Przepraszam, nie mogę|Üzgünüm|Maaf, saya tidak bisa|Xin lỗi|Helaas kan ik dit niet|Tyvärr|آسف، لا أستطيع|Beklager|ขออภัย
+    The user wants a lake at dawn.|Thinking Process: a lake at dawn|Let me think step by step. The lake stays.|Replace it by the lake
+    Use a boat instead by the lake at dawn.|The concept to avoid is parked by the lake|First, I need a lake at dawn|Words: lake, dawn
+    Thinking Process:\\n\\n1. **Analyze:** the lake at dawn|Which vehicle by the lake at dawn?|I can see a lake at dawn|GGGGGGGGGGG"""
+    .replace("\n    ", "|").replace("\\n", "\n").split("|"),
+)  # fmt: skip
+def test_talk_is_no_caption(answer):
+    assert heard(answer)[1]
+    assert heard(answer, "a cat on a mat", "cat")[1]
+
+
+@pytest.mark.parametrize(
+    "query, concept, caption",
+    [
+        ("500 soldiers with guns at a parade", "guns", "500 people with flags at a parade"),
+        ("400 cats in a city", "cats", "400 dogs in a city"),
+        ("time out for the team, beer bottles", "beer", "time out for the team, water bottles"),
+        ("rate limit sign and a gun", "gun", "rate limit sign and a flower"),
+        ("Sorry, we are closed sign with blood", "blood", "Sorry, we are closed sign with paint"),
+        ("I can't stop drinking beer, poster", "beer", "I can't stop drinking milk, poster"),
+        ("I will shoot, movie poster", "shoot", "I will dance, movie poster"),
+        ("Let's fight, comic cover", "fight", "Let's dance, comic cover"),
+        ("a prompt box shows a cat", "cat", "a prompt box shows a dog"),
+        ("Category 5 storm with dead trees", "dead", "Category 5 storm with bent trees"),
+        ("(new york at night, gun fight:1.3)", "gun", "(new york at night, dance party:1.3)"),
+        ("<lora:cosy:1> [cat|fox] in {rain}", "cat", "<lora:cosy:1> [dog|fox] in {rain}"),
+        ('"Happy Birthday" - a cat with a cake', "cat", '"Happy Birthday" - a dog with a cake'),
+        ("a cat // a dog // a fox", "cat", "a bird // a dog // a fox"),
+        ("a cat -> a dog, transformation", "cat", "a fox -> a dog, transformation"),
+        ("Title: a cat", "cat", "Title: a dog"),
+        ("Model: a woman with a cat", "cat", "Model: a woman with a dog"),
+        ("cat: a portrait", "cat", "fox: a portrait"),
+        ("A wizard fight. Note: dark mood", "fight", "A wizard dance. Note: dark mood"),
+        ("A poster of a cat\nTitle: The Garden\nText: coming soon", "cat", "A poster of a dog\nTitle: The Garden\nText: coming soon"),
+        ("- a cat on a mat\n- sunny kitchen", "cat", "- a dog on a mat\n- sunny kitchen"),
+        ("a cat on a mat\n(best quality:1.2), sunny", "cat", "a dog on a mat\n(best quality:1.2), sunny"),
+        ("a cat on a mat and a cat on a rug in the house", "cat", "a dog on a mat and a dog on a rug in the house"),
+        ("black cat, white cat, ginger cat, tabby cat", "cat", "black dog, white dog, ginger dog, tabby dog"),
+        ("cat, cute cat, fluffy cat, cat ears", "cat", "fox, cute fox, fluffy fox, fox ears"),
+        ("red cat, red cat, red cat, blue sky", "cat", "red fox, red fox, red fox, blue sky"),
+        ("a soldier with a gun", "gun", "a soldier with a letter, warm light"),
+        ("beer", "beer", "lemonade"),
+        ("suicide note", "suicide", "thank-you note"),
+    ],
+)  # fmt: skip
+def test_what_the_query_has_itself_is_no_wrapping_and_no_talk(query, concept, caption):
+    assert heard(caption, query, concept) == (caption, "")
+
+
+def test_lines_belong_to_a_caption_while_they_have_more_of_the_query():
+    query = "A car waits by the lake. Birds fly over the water. Mist rises."
+    expected = query.replace("car", "boat")
+    for gap in ("\n", "\n\n"):
+        assert heard(expected.replace(". ", f".{gap}") + f"{gap}Note: no car", query) == (expected, "")
+    assert heard("a table\n\na dog\n\nDone!", "a table\n\na cat", "cat") == ("a table\na dog", "")
+
+
+def test_what_goes_round_in_circles_is_told_from_a_query_that_repeats_itself():
+    assert refusals.loops("a fox on a mat a fox on a mat", "a cat on a mat")
+    assert refusals.loops("fox fox fox fox fox", "cat, cat, dog")
+    assert not refusals.loops("fox, red fox, blue fox, old fox", "cat, red cat, blue cat, old cat", {"cat"})
+
+
+@pytest.mark.parametrize(
+    "text, yes",
+    [
+        ("Answer: Yes, it brings beer to mind.", 1),
+        ("I'd say yes, a pub implies it", 1),
+        ("**Answer:** no (a bakery)", 0),
+        ('{"answer": "yes", "reason": "no bakery"}', 1),
+        ("Yes/No: no", 0),
+        ("Thinking: no no. Answer: yes it is", 1),
+        ("<ds_think>yes</ds_think>No", 0),
+        *[(word, 1) for word in "Yep Yeah. 是的 会 是，图片会显示啤酒 네".split()],
+        *[(word, 0) for word in "Nope 不是 不会 不会显示 아니오".split()],
+        ("It may.", 0.5),
+    ],
+)
+def test_yes_and_no_are_found_where_they_stand_in_a_sentence(text, yes):
+    verdict = protocol.verdict(protocol.Answer(text))
+    assert (verdict.yes, verdict.told) == (yes, yes != 0.5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "1. Same: kitten, feline\n2. Shows: litter box",
+        "Same - kitten, feline\nShows - litter box",
+        "Same = kitten, feline\nShows = litter box",
+        "### Same\nkitten, feline\n### Shows\nlitter box",
+        "**Same:** kitten, feline\n**Shows:** litter box",
+        "Same: kitten / feline\nShows: litter box",
+        'Here is JSON: {"same": ["kitten", "feline"], "shows": ["litter box"]} Enjoy!',
+        "I'm sorry, but I can help\nSame: kitten, feline\nShows: litter box",
+    ],
+)
+def test_both_lists_of_other_words_are_found(answer):
+    assert synonyms.parse(answer, "cat") == synonyms.Words(("kitten", "feline"), ("litter box",))
+
+
+def test_a_refusal_is_no_other_word():
+    assert synonyms.parse("I'm sorry, but I can't help", "cat") == synonyms.Words()
+    assert synonyms.parse("Same: gig, show\n- show\n- recital", "concert").same == ("gig", "recital")
