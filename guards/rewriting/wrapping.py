@@ -161,13 +161,8 @@ def from_json(text: str, query: str = "") -> str:
     """The text in a JSON answer, wherever it begins, also one in single quotes or cut off; any other text as it is."""
     if len(text) > 1 and text[0] == "{" == text[1] and text.endswith("}}"):
         return text
-    begins = (
-        0
-        if text[:1] in '{["'
-        else re.search(r"""\{\s*["']\w""", text).start()
-        if re.search(r"""\{\s*["']\w""", text)
-        else -1
-    )
+    inside = re.search(r"""\{\s*["']\w""", text)
+    begins = 0 if text[:1] in '{["' else inside.start() if inside else -1
     if begins < 0 or len(text) < 2:
         return text
     text = text[begins:]

@@ -66,8 +66,9 @@ _OTHER = frozenset("пил банк парк кос пар гол".split())  # w
 def _irregular() -> dict[str, list[str]]:
     rows: dict[str, list[str]] = {}
     for row in _IRREGULAR:
-        for word in row.split():
-            rows.setdefault(word, row.split())
+        words: list[str] = [*row.split()]
+        for word in words:
+            rows.setdefault(word, words)
     return rows
 
 

@@ -257,7 +257,9 @@ def _stronger(match: re.Match) -> str:
 
 def _clause(match: re.Match) -> str:
     """A clause without its subject: what it did goes; where it was, or to what (on the table), is left."""
-    rest, joint, behind = _NEXT_CLAUSE.match(match[2]).groups()
+    parts = _NEXT_CLAUSE.match(match[2])
+    assert parts is not None  # it matches any text
+    rest, joint, behind = parts.groups()
     place = re.search(rf"^\s*{_DET}\s.*|\b{_BESIDE}\b.*|\b(?:in|on|at|by)\b.*", rest, re.I | re.S)
     left = place[0].strip() if place and not re.match(_WORN, " " + place[0], re.I) else ""
     left = re.sub(r"^(?:at|by)\s+", "", left) or "\0"

@@ -104,7 +104,7 @@ def test_words_in_the_prompt_switch_on_their_directions(nodes, folder):
     model = models.sd1()
     mapping = "gender-balanced -> female | male\nno violence -> three:0.5"
     guarded, rest, report = prompt.execute(model, "a gender-balanced office, no violence", mapping, 1.0, 7, True).args
-    assert rest == "a office" and report.splitlines() == [
+    assert rest == "an office" and report.splitlines() == [
         "gender-balanced: female x 1 | male x 1",
         "no violence: three x 0.5",
     ]
