@@ -42,7 +42,7 @@ class Look:
         self.injected = adapter is not None and adapter.injected
         self.on = False  # whether the evaluation under way is looked at
         self.active = True  # whether any scale is not 0
-        self._weights, self._moved, self._sums = None, {}, {}
+        self._weights, self._moved, self._seen = None, {}, {}
 
     @property
     def done(self):
@@ -52,11 +52,11 @@ class Look:
     @property
     def seen(self):
         """Whether any prompt was looked at."""
-        return bool(self._sums)
+        return bool(self._seen)
 
     def again(self):
         """Forget what was seen."""
-        self.active, self._weights, self._moved, self._sums = True, None, {}, {}
+        self.active, self._weights, self._moved, self._seen = True, None, {}, {}
 
     def set(self, scales):
         """The run's scales from now on: (b or 1, tokens)."""
@@ -104,14 +104,13 @@ class Look:
 
     def _add(self, kind, layer, values):
         """``values``: (b, m), of one pass through a layer."""
-        self._sums.setdefault((kind, layer), []).append(
-            values.float()
-        )  # on its card: no waiting in the middle of a pass
+        # on its card: no waiting in the middle of a pass
+        self._seen.setdefault((kind, layer), []).append(values.float())
 
     def _measured(self, kind):
         """(b, m, layers), the mean of all passes, on the CPU; of the shares the most: one prompt of several may hold the target."""
         layers = [
-            torch.stack([one.cpu() for one in passes]) for (one, _), passes in sorted(self._sums.items()) if one == kind
+            torch.stack([one.cpu() for one in passes]) for (one, _), passes in sorted(self._seen.items()) if one == kind
         ]
         return torch.stack([passes.amax(0) if kind == "shares" else passes.mean(0) for passes in layers], -1)
 

@@ -197,9 +197,8 @@ class Asking:
 def _any_clear(tried: Sequence[Attempt], case: Case, wanted: Wanted) -> bool:
     """Whether one of them is so good that no other answer need be asked for."""
     own, spared = case.unsaid, {folded for word in wanted.words for folded in words_of(word)}
-    share = content(case.query, own | spared) / max(
-        1, content(case.query, own)
-    )  # what is left without the words to replace
+    # what is left without the words to replace
+    share = content(case.query, own | spared) / max(1, content(case.query, own))
     sound = [one for one in tried if not one.problem and (one.yes is None or one.yes < CLEAR)]
     return any(kept(one.text, case.query, own) >= min(KEEPS, share) for one in sound)
 

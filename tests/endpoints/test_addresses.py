@@ -3,19 +3,14 @@
 import pytest
 from aiohttp import web
 
-from tests.endpoints.test_replies import ask, client, rewriter, running, server  # noqa: F401 - fixtures, too
+from tests.endpoints.test_replies import ask, client, rewriter
 
 
 @pytest.mark.parametrize(
     "base, at", [("/api", "/v1"), ("/api/chat", "/v1"), ("/api/generate/", "/v1"), ("", "/api"), ("/api", "/api/v1")]
 )
 @pytest.mark.parametrize("model", ["m", ""])
-def test_a_base_url_of_another_api_of_the_server_will_do(
-    server,  # noqa: F811
-    base,
-    at,
-    model,
-):
+def test_a_base_url_of_another_api_of_the_server_will_do(server, base, at, model):
     def fail(request):
         return (
             None

@@ -7,29 +7,15 @@ import socket
 import pytest
 from aiohttp import web
 
+from tests.endpoints.conftest import KEY
 from tools.testing import hosting
-from tools.testing.chat_server import ChatServer, error
+from tools.testing.chat_server import error
 
 endpoint, profiles, rewriter = (
     hosting.module(f"guards.{name}") for name in ("endpoints.endpoint", "endpoints.profiles", "rewriters.protocol")
 )
 PROMPT = "secret-prompt-about-cats"
-KEY = "sk-very-secret-key"
 MESSAGES = [{"role": "user", "content": PROMPT}]
-
-
-@pytest.fixture(scope="module")
-def running():
-    with ChatServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running, monkeypatch):
-    monkeypatch.setattr(endpoint, "PAUSES", (0.02, 0.02))
-    monkeypatch.setenv("TEST_LLM_KEY", KEY)
-    running.reset()
-    return running
 
 
 class Watched(endpoint.Clock):

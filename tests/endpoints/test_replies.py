@@ -6,29 +6,16 @@ import json
 import pytest
 from aiohttp import web
 
+from tests.endpoints.conftest import KEY
 from tools.testing import hosting
-from tools.testing.chat_server import ChatServer, answering, chunk, error, events
+from tools.testing.chat_server import answering, chunk, error, events
 
 endpoint, profiles, rewriter, replies = (
     hosting.module(f"guards.{name}")
     for name in ("endpoints.endpoint", "endpoints.profiles", "rewriters.protocol", "endpoints.replies")
 )
-KEY, PROMPT = "sk-very-secret-key", "a secret prompt about five cats"
+PROMPT = "a secret prompt about five cats"
 MESSAGES = [{"role": "system", "content": "be brief"}, {"role": "user", "content": PROMPT}]
-
-
-@pytest.fixture(scope="module")
-def running():
-    with ChatServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running, monkeypatch):
-    monkeypatch.setattr(endpoint, "PAUSES", (0.02, 0.02))
-    monkeypatch.setenv("TEST_LLM_KEY", KEY)
-    running.reset()
-    return running
 
 
 def client(server, url=None, model="m", **settings):
