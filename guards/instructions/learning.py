@@ -18,7 +18,8 @@ from typing import Any, cast
 
 from .. import seeds
 from ..rewriters.protocol import BoundedRewriter, ChatRewriter, CrowdRewriter
-from ..rewriting.answers import caption, fault, plain, without_thinking
+from ..rewriters.thinking import without_thinking
+from ..rewriting.answers import caption, fault, plain
 from ..rewriting.rewrite import conversation
 from ..words.forms import STOP_WORDS
 from ..words.watch import fold, tokens, watch

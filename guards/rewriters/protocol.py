@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from .thinking import without_thinking
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -35,11 +37,6 @@ _YES = frozenset(
 _NO = frozenset(
     "no nope nah nein нет non não nie nej nee hayır 否 不 不是 不会 不會 没有 沒有 没 いいえ 아니요 아니오 아뇨".split()
 )
-_NAMES = r"(?:\w{1,20}[_:])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad)"
-_THOUGHT = rf"(?is)<({_NAMES})\b[^>]*>.*?(?:</\1>|\Z)|\[think\].*?(?:\[/think\]|\Z)|◁think▷.*?(?:◁/think▷|\Z)"
-_THOUGHT_ENDS = (
-    rf"(?i)</{_NAMES}>|◁/think▷|\[/think\]|final<\|message\|>|assistantfinal|<channel\|>|\.\.\.\s*done thinking\.?"
-)
 _ANSWERED = r"(?i)\b(?:answer|output|verdict|conclusion)\b[\W_]*(?:is\b)?[\W_]*((?:yes|no|yep|nope)\b[^\n]*)"
 
 
@@ -55,8 +52,7 @@ def verdict(answer: Answer, first: Iterable[tuple[str, float]] = ()) -> Verdict:
 
 def _said(text: str) -> bool | None:
     """Whether an answer in words is yes: the first yes or no of its first sentence, else its last word; None where it is neither."""
-    text = re.split(_THOUGHT_ENDS, re.sub(_THOUGHT, "\n", text))[-1]
-    text = re.sub(r"(?i)yes\s*/\s*no|no\s*/\s*yes|yes or no", " ", text)
+    text = re.sub(r"(?i)yes\s*/\s*no|no\s*/\s*yes|yes or no", " ", without_thinking(text))
     answered = re.findall(_ANSWERED, text)
     text = answered[-1] if answered else text
     sentences = [

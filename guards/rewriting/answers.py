@@ -7,7 +7,6 @@ import re
 from ..words.patterns import Pattern
 from .refusals import chat, refusal, runs, units
 from .wrapping import closed, from_json, opened, plain
-from .wrapping import without_thinking as without_thinking
 
 LONGEST = 20_000  # characters of an answer that are looked at
 ROWS = 1000  # lines of it

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 
 from ..rewriters.rules import Rules
-from .answers import plain, without_thinking
+from ..rewriters.thinking import without_thinking
+from .answers import plain
 
 MOST = 5  # fillings of a blank that are tried
 MOST_WORDS, MOST_LETTERS = 4, 40  # of one filling

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
+from ..rewriters.thinking import without_thinking
 from ..words.forms import STOP_WORDS
 from ..words.watch import Watch, words_of
-from .answers import LONGEST, plain, without_thinking
+from .answers import LONGEST, plain
 from .refusals import refusal
 
 QUESTION = (

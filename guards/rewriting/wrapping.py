@@ -1,4 +1,4 @@
-"""What is around a language model's answer: thinking, chat markup, tags, fences, JSON. What the query has itself is none of it."""
+"""What is around a language model's answer: chat markup, tags, fences, JSON. What the query has itself is none of it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,10 @@ import json
 import re
 import unicodedata
 
+from ..rewriters.thinking import without_thinking
 from ..words.patterns import Pattern
 from .refusals import units
 
-_NAME = (  # of thinking, in any tag
-    r"(?:\w{1,20}[_:-])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|rationale|reflections?|analysis|scratch_?pad|monologue|internal|plan|"
-    r"cot|deliberation|tool_calls?|details|steps?)(?:_\w{1,20})?"
-)
-_THINKING = Pattern(
-    rf"<({_NAME})\b[^>]*>.*?(?:</\1>|\Z)|◁think▷.*?(?:◁/think▷|\Z)|\[think(?:ing)?\].*?(?:\[/think(?:ing)?\]|\Z)"
-    rf"|<\|(?:(?:start|begin)(?:_of)?_)?{_NAME}\|>.*?(?:<\|(?:/|end(?:_of)?_){_NAME}\|>|\Z)"
-    r"|<｜begin▁of▁thinking｜>.*?(?:<｜end▁of▁thinking｜>|\Z)|<unused94>\s*thought\b.*?(?:<unused95>|\Z)"
-    r"|\A\s*thinking\.\.\..*?(?:\.\.\.\s*done thinking\.?|\Z)|<\|channel>\s*thought\b.*?(?:<channel\|>|\Z)",
-    re.S | re.I,
-)
-_THOUGHT_ENDS = Pattern(
-    rf"</{_NAME}>|◁/think▷|\[/think(?:ing)?\]|<\|(?:/|end(?:_of)?_){_NAME}\|>|<｜end▁of▁thinking｜>|<channel\|>|<unused95>|"
-    r"\.\.\.\s*done thinking\.?",
-    re.I,
-)
-_FINAL_CHANNEL = Pattern(
-    r"<\|channel\|>\s*final\s*<\|message\|>|<\|begin_of_solution\|>|<\|channel>\s*(?:final|response)\b|"
-    r"(?:(?<=\w|[.!?])|\A)\s*(?:assistant\s+final(?=\W|[A-Z\"“])|assistantfinal)",
-    re.I,
-)
 _ONLY_ANALYSIS = Pattern(r"\A\s*(?:<\|channel\|>\s*)?analysis(?:<\|message\|>|(?=[A-Z])|\s*\n).*\Z", re.S)
 _ENVELOPE = Pattern(
     r"<((?:(?:output|final|new|rewritten|revised|safe|image|updated)[_ -]?)*(?:answer|caption|output|result|response|rewritten|rewrite|"
@@ -104,23 +84,10 @@ def plain(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
 
 
-def without_thinking(text: str) -> str:
-    """An answer without its thinking, whether that is closed, left open or begun before the answer."""
-    return _behind(_THOUGHT_ENDS, _THINKING.sub("\n", text))
-
-
-def _behind(pattern, text):
-    """What stands behind the last match; the text where there is none."""
-    end = 0
-    for match in pattern.finditer(text):
-        end = match.end()
-    return text[end:]
-
-
 def opened(text: str, query: str = "") -> str:
     """An answer without its thinking, the name of who speaks, and the tags or the box that the caption stands in."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").translate(_UNSEEN)
-    text = without_thinking(_behind(_FINAL_CHANNEL, text)).lstrip()
+    text = without_thinking(text).lstrip()
     text = _ONLY_ANALYSIS.sub("", text)
     turn = _TURN.match(text)
     if turn and not (turn[0].strip() and query.lstrip().lower().startswith(turn[0].strip().lower())):

@@ -18,6 +18,18 @@ def heard(answer, query=QUERY, concept="car"):
     return text, case.problem(text, rewriting.shipped_instruction())
 
 
+THOUGHT = [  # x is thought, @ the answer
+    *"<ds_think>x</ds_think>@;<inner_thoughts>x</inner_thoughts>@;<tool_call></tool_call>@;<|start_think|>x<|end_think|>@".split(";"),
+    *"<unused94>thought\nx<unused95>@;Thinking...\nx\n...done thinking.\n\n@;<step>x</step>\n@;assistantfinal@".split(";"),
+    "<｜begin▁of▁thinking｜>x<｜end▁of▁thinking｜>@",
+    "x</think>@",
+    "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>@",
+    "analysisxassistantfinal@",
+    "<|channel>thought\nx<channel|>@",
+    "[THINK]x[/THINK]@",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -42,9 +54,7 @@ def heard(answer, query=QUERY, concept="car"):
         "&quot;@&quot;",
         "an old **boat** parked by the lake at dawn",
         # thinking
-        *"<ds_think>x</ds_think>@;<inner_thoughts>x</inner_thoughts>@;<tool_call></tool_call>@;<|start_think|>x<|end_think|>@".split(";"),
-        *"<unused94>thought\nx<unused95>@;Thinking...\nx\n...done thinking.\n\n@;<step>x</step>\n@;assistantfinal@".split(";"),
-        "<｜begin▁of▁thinking｜>x<｜end▁of▁thinking｜>@",
+        *THOUGHT,
         "<|START_RESPONSE|>@<|END_RESPONSE|>",
         "Hmm, let me think.\n@",
         # others to choose from
@@ -133,6 +143,12 @@ def test_what_goes_round_in_circles_is_told_from_a_query_that_repeats_itself():
     assert refusals.loops("a fox on a mat a fox on a mat", "a cat on a mat")
     assert refusals.loops("fox fox fox fox fox", "cat, cat, dog")
     assert not refusals.loops("fox, red fox, blue fox, old fox", "cat, red cat, blue cat, old cat", {"cat"})
+
+
+@pytest.mark.parametrize("answer", THOUGHT)
+def test_a_yes_that_is_only_thought_is_no_answer(answer):
+    verdict = protocol.verdict(protocol.Answer(answer.replace("x", "yes, it is").replace("@", "No")))
+    assert (verdict.yes, verdict.told) == (0, True)
 
 
 @pytest.mark.parametrize(
