@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import comfy.sd
 import torch
 
-from ..host import edits
+from ..host import checks, edits
 from . import formula, gate, host_look, host_places, host_texts, host_ways, texts
 
 NEAREST = 8  # stand-ins that the model is asked about
@@ -92,7 +92,8 @@ def _known(model, clip, settings: Settings, at, form: str):
             "Erase Concept: a LoRA was loaded by a bypass loader, which leaves the weights as they are, so the edit would not hold for "
             "what it adds. Load it with Load LoRA instead."
         )
-    key = (form, model.patches_uuid, settings, hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest())
+    of_text = hashlib.sha256(probe.float().cpu().numpy().tobytes()).digest()
+    key = (form, model.patches_uuid, checks.sampling(model), settings, of_text)
     if model.model in _last and _last[model.model][0] == key:
         return _last[model.model][1]
     made = getattr(_Solving(model, clip, settings, places, at, remaking), form)(erasures)

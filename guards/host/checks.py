@@ -206,3 +206,10 @@ def kind(model, kinds: Container[str]) -> str | None:
 def is_unet(model) -> bool:
     """Whether a MODEL has the UNet with a middle block that SD1.x, SD2.x and SDXL share."""
     return isinstance(network(model), comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel)
+
+
+def sampling(model):
+    """What a MODEL's predictions mean, and its noise levels: other pictures come of the same weights under another."""
+    found = model.get_model_object("model_sampling")
+    kinds = tuple(kind.__name__ for kind in type(found).__mro__)
+    return kinds, float(found.sigma_min), float(found.sigma_max)

@@ -20,7 +20,12 @@ _made = {}  # fingerprints of model and text encoder -> Calibration
 def calibrate(model, clip, tick=None):
     """The Calibration of a MODEL with its CLIP. ``tick(done, total)``: after each batch of scenes. Raises calibration.Unsuited where
     the model's cross-attention tells nothing apart."""
-    key = fingerprint(model), str(clip.patcher.patches_uuid), str(getattr(clip, "layer_idx", None)), sampling(model)
+    key = (
+        fingerprint(model),
+        str(clip.patcher.patches_uuid),
+        str(getattr(clip, "layer_idx", None)),
+        checks.sampling(model),
+    )
     if key not in _made:
         made = _measure(model, clip, tick)
         while len(_made) >= REMEMBERED:
@@ -42,13 +47,6 @@ def prompts(clip, texts):
     encoded = [clip.encode_from_tokens_scheduled(clip.tokenize(text))[0] for text in texts]
     pooled = [options.get("pooled_output") for _, options in encoded]
     return torch.cat([text for text, _ in encoded]), None if pooled[0] is None else torch.cat(pooled)
-
-
-def sampling(model):
-    """What a MODEL's predictions mean, and its noise levels: other pictures come of the same weights under another."""
-    found = model.get_model_object("model_sampling")
-    kinds = tuple(kind.__name__ for kind in type(found).__mro__)
-    return kinds, float(found.sigma_min), float(found.sigma_max)
 
 
 def fingerprint(model):

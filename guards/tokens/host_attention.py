@@ -22,21 +22,52 @@ CARRIED = ("guidance", "clip_vision_output", "frame_rate")
 
 
 class _Evaluation:
-    """One pass through the network: the number of its next attention, and where its tokens are."""
+    """One pass through the network: the number of its next attention, and where its tokens are; ``blind``: whether nothing is to act."""
 
     def __init__(self, places):
-        self.places, self.number = places, -1
+        self.places, self.number, self.blind = places, -1, False
+
+    def past(self, replaced, sizes):
+        """What stands in for blocks, {block: patch}, with the attentions counted that it leaves out: SkipLayerGuidance goes on without a
+        block. ``sizes``, {block: how many it has}, is filled by running such a block once beside the patch."""
+
+        def counting(block, patch):
+            def call(args, extra):
+                before, given = self.number, dict(args)
+                out = patch(args, extra)
+                if self.number != before:
+                    return out
+                if block not in sizes:
+                    copies = {key: part.clone() if torch.is_tensor(part) else part for key, part in given.items()}
+                    self.blind = True
+                    try:
+                        extra["original_block"](copies)  # which may write into what it is given
+                    finally:
+                        self.blind = False
+                    sizes[block] = self.number - before
+                self.number = before + sizes[block]
+                return out
+
+            return call
+
+        return {block: counting(block, patch) for block, patch in replaced.items()}
 
 
 def count_calls(options, model, texts):
     """Let every evaluation under ``options``, transformer options of one's own, count its attentions, and tell all of ``texts`` how many
     they were."""
 
+    sizes = {}
+
     def wrapper(executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs):
         if c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
         evaluation = _Evaluation(Places.of(model, x, c_crossattn))
         transformer_options = {**(transformer_options or {}), CALLS: evaluation}
+        replaced = transformer_options.get("patches_replace", {})
+        if replaced.get("dit"):
+            blocks = evaluation.past(replaced["dit"], sizes)
+            transformer_options["patches_replace"] = {**replaced, "dit": blocks}
         out = executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
         for text in texts:
             text.counted(evaluation.number + 1)
@@ -64,7 +95,7 @@ def override(options, act, texts=()):
             ours = any(evaluation.number in text.numbers for text in texts)
         else:
             ours = evaluation.places.between(*lengths)
-        if not ours:
+        if not ours or evaluation.blind:
             return attend(q, k, v, heads, **kwargs)
         text, picture = evaluation.places.find(*lengths)
         return act(Call(evaluation.number, text, picture, func, attend, (q, k, v), heads, kwargs))
@@ -162,7 +193,7 @@ class Texts:
         elif self.numbers and count not in (0, self.count):  # 0: a cache (EasyCache) gave what it had
             raise RuntimeError(
                 f"Growth Inhibitor: the model ran {count} attention layers, for the targets alone {self.count}, so the guard cannot tell "
-                "which is which. Another pack's patch may add or leave out layers: remove it, or use Safe Latent Diffusion with it."
+                "which is which. Another pack's patch may add layers: remove it, or use Safe Latent Diffusion with it."
             )
 
     def keys_and_values(self, name, call, rows):

@@ -135,6 +135,8 @@ def test_the_users_own_lora_is_in_the_weights_whatever_else_is_loaded(erasing, t
 
 
 def test_the_edit_is_kept_until_something_that_it_depends_on_changes(erasing, tiny, clip):
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
     with torch.inference_mode():
         first = erasing.erase(tiny, clip, settings(erasing))
         assert erasing.erase(tiny.clone(), clip.clone(), settings(erasing)) is first
@@ -147,6 +149,11 @@ def test_the_edit_is_kept_until_something_that_it_depends_on_changes(erasing, ti
         skipped = clip.clone()
         skipped.clip_layer(-2)
         assert erasing.erase(tiny, skipped, settings(erasing)) is not first
+        first = erasing.erase(tiny, clip, settings(erasing))
+        other = ModelSamplingDiscrete().patch(tiny, "v_prediction", zsnr=False)[
+            0
+        ]  # what the model was asked about stand-ins
+        assert erasing.erase(other, clip, settings(erasing)) is not first
 
 
 def test_stop_is_heeded_and_leaves_nothing(erasing, tiny, clip):

@@ -182,7 +182,36 @@ def test_every_frame_of_a_video_is_guarded_and_windows_over_it_are_followed(buil
         assert close(out, expected, 1e-4) and (out - plain).abs().amax((0, 1, 3, 4)).min() > 1e-3
 
 
-def test_where_layers_are_added_or_left_out_the_run_stops(built):
+@pytest.mark.parametrize("form", FORMS)
+def test_a_block_that_a_patch_skips_is_counted_all_the_same(built, form):
+    """As SkipLayerGuidance skips them. Wan's keys of a text do not depend on its blocks: without the first one, a smaller Wan."""
+    skipping, smaller = built("wan").clone(), dits.build("wan")
+    skipping.set_model_patch_replace(lambda args, extra: args, "dit", "double_block", 0)
+    network = smaller.model.diffusion_model
+    network.blocks = network.blocks[1:]
+    network.num_layers = len(network.blocks)
+    out, expected = (dits.sample("wan", inhibit("wan", one, -1.0, form)) for one in (skipping, smaller))
+    assert close(out, expected, 1e-6) and not close(out, dits.sample("wan", smaller), 1e-3)
+
+
+@pytest.mark.parametrize("skipped", ["double_layers", "single_layers"])
+@pytest.mark.parametrize("family", ["flux", "sd3", "chroma", "qwen", "lumina"])
+def test_skip_layer_guidance_runs_beside_the_guard(built, family, skipped):
+    from comfy_extras import nodes_slg
+
+    layers = {"double_layers": "", "single_layers": "", skipped: "0"}
+
+    def slg(model):
+        return nodes_slg.SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, **layers)[0]
+
+    model = built(family)
+    plain, one, other = (
+        dits.sample(family, m) for m in (slg(model), slg(inhibit(family, model)), inhibit(family, slg(model)))
+    )
+    assert close(one, other, 1e-6) and not close(one, plain, 1e-3)
+
+
+def test_where_layers_are_added_the_run_stops(built):
     """As other packs' patches do: here one that runs a block twice."""
     model = built("flux").clone()
 
