@@ -55,11 +55,26 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
     alone = [one.is_attribute or (not chosen and strictness != "gentle") for one in erasures]
     guarded = host_gate.guard(guarded, made, MEANS[strictness], alone)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
+    lines += _mistaken(made, MEANS[strictness][0].low)
     if not chosen and strictness == "strict" and not all(one.is_attribute for one in erasures):
         guarded = _look(guarded, clip, erasures, *LOOK, lines)
     elif not chosen:
         lines.append(f"Not looked for in the picture: what no word means is not seen. {MORE[strictness]}")
     return guarded, lines
+
+
+def _mistaken(made: erasing.Map, limit: float) -> list[str]:
+    """A line for each concept that the text encoder hardly tells from harmless captions: those mean it from ``limit`` on."""
+    lines = []
+    for concept, held in zip(made.concepts, made.mistaken, strict=True):
+        found = sorted((text for text, mean in held.items() if mean >= limit), key=held.__getitem__, reverse=True)
+        if found:
+            lines.append(
+                f"Warning: this text encoder reads {', '.join(map(repr, found[:3]))} as {concept}, too ({len(found)} of {len(held)} "
+                f"harmless captions), so prompts like these are changed. Say {concept} in words that the model knows, as a caption would."
+            )
+            logging.warning("Concept Guard: %s", lines[-1].removeprefix("Warning: "))
+    return lines
 
 
 def _local(model, clip, erasures, lines, at):

@@ -41,13 +41,15 @@ class Edit:
 class Map:
     """The edit as a map of the text's vectors, for ``gate``. ``hints`` (n, c): how far a tighter edit, which tells what a text implies,
     would move a vector c on each concept's way is <c, hint>; float32, all on the CPU. ``causal``: a word does not change the vectors before
-    it; ``start`` (c,): the first vector of all texts alike, or None; ``lines``: what was done, for people."""
+    it; ``start`` (c,): the first vector of all texts alike, or None; ``mistaken``: of each concept, the held captions and the most that any
+    vector of theirs means it; ``lines``: what was done, for people."""
 
     named: gate.Reading
     hints: torch.Tensor
     concepts: tuple[str, ...]
     causal: bool
     start: torch.Tensor | None = None
+    mistaken: tuple[dict[str, float], ...] = ()
     lines: list[str] = field(default_factory=list)
 
 
@@ -141,7 +143,12 @@ class _Solving:
         )
         reading = gate.Reading(left, right, shifts)
         names = tuple(one.concept for one in erasures)
-        return Map(reading, hints, names, captions.causal(), captions.start(), self.lines)
+        mistaken = tuple({} for _ in names)
+        for caption in captions.held:
+            means = reading.meaning(reading.change(self.places.read(captions.encoded[caption].vectors))).amax(0)
+            for found, mean in zip(mistaken, means.tolist(), strict=True):
+                found[caption] = mean
+        return Map(reading, hints, names, captions.causal(), captions.start(), mistaken, self.lines)
 
     def captions(self, erasures) -> "_Captions":
         """What is changed and held, encoded."""
