@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..rewriters.protocol import Answer, RewriterError, Verdict, verdict
-from . import faults, replies
+from . import addresses, faults, hiding, listing, replies
 from .faults import Asked
 from .profiles import Profile
 
 T = TypeVar("T")
-LARGEST = 1_000_000  # bytes of a reply
+LARGEST = 8_000_000  # bytes of a reply: a stream of thinking is long, and so are some lists of models
 LARGEST_ERROR = 20_000  # bytes of an error that are read
 TRIES = 3
 PAUSES = (0.5, 1.0)  # seconds before the second and the third try
@@ -48,6 +46,10 @@ class _Refused(_Later):
 
 class _Unreachable(_Later):
     mend = "Check the network and the address in its profile."
+
+
+class _Broken(_Later):
+    mend = "Try again later, or check port and http or https in its profile."
 
 
 class _NoRoute(Exception):
@@ -136,7 +138,7 @@ class Endpoint:
     def _headers(self):
         if not self.profile.key_env:
             return {}
-        key = os.environ.get(self.profile.key_env, "").strip()
+        key = hiding.key(self.profile.key_env)
         if not key:
             raise self._say(
                 f"needs a key, but the environment variable {self.profile.key_env} is not set on this server",
@@ -145,7 +147,8 @@ class Endpoint:
         if not (key.isascii() and key.isprintable()):
             raise self._say(
                 f"has a key that cannot be sent: the environment variable {self.profile.key_env} holds characters that no "
-                "header may hold"
+                "header may hold",
+                "Set it again where ComfyUI is started, on one line.",
             )
         return {"Authorization": f"Bearer {key}"}
 
@@ -178,12 +181,11 @@ class Endpoint:
             while number < TRIES:
                 try:
                     reply = await self.clock.within(end - self.clock.now(), self._told(self._once(session, asked)))
-                    if not (reply.cut and asked.wants_more(reply)):
+                    if not asked.without_end(reply):
                         return reply
-                    reply = await self.clock.within(
-                        end - self.clock.now(), self._told(self._once(session, asked.longer()))
-                    )
-                    if reply.cut and asked.wants_more(reply):
+                    longer = asked.longer()
+                    reply = await self.clock.within(end - self.clock.now(), self._told(self._once(session, longer)))
+                    if longer.without_end(reply):
                         raise self._cut(reply)
                     return reply
                 except (asyncio.TimeoutError, TimeoutError):
@@ -221,14 +223,18 @@ class Endpoint:
             raise self._say(
                 "has a certificate that this machine does not trust", "Check the address, or that server's certificate."
             ) from None
+        except aiohttp.ClientConnectorSSLError:
+            raise self._say(
+                "speaks no https at that port", "Write http:// into its profile, or another port."
+            ) from None
         except aiohttp.ClientConnectorError as error:
             if isinstance(getattr(error, "os_error", None), ConnectionRefusedError):
                 raise _Refused("refuses the connection") from None
             raise _Unreachable("cannot be reached") from None
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, UnicodeError):
             raise self._say("has a base_url that is no address", "Mend its profile on the server.") from None
         except aiohttp.ClientError as error:
-            raise _Later(f"broke the connection off ({type(error).__name__})") from None
+            raise _Broken(f"broke the connection off ({type(error).__name__})") from None
 
     async def _once(self, session, asked: Asked) -> replies.Reply:
         model, lost = self.model or self.profile.model, ""
@@ -251,15 +257,16 @@ class Endpoint:
         for number in range(ADAPTATIONS):
             body = asked.body(model, ways)
             try:
-                data = await self._call(session, "POST", "/chat/completions", body, model)
+                reply = self._read(await self._call(session, "POST", "/chat/completions", body, model))
             except _Adaptable as refused:
-                found = faults.adapted(ways, refused.status, refused.text, body)
-                if found is None or number == ADAPTATIONS - 1:
-                    raise (before or refused.error) from None
-                before = refused.error if found.blind else None
-                ways, lasting = found.ways, lasting and found.lasting
-                continue
-            reply = self._read(data)
+                if not faults.spent(refused.text):
+                    found = faults.adapted(ways, refused.status, refused.text, body)
+                    if found is None or number == ADAPTATIONS - 1:
+                        raise (before or refused.error) from None
+                    before = refused.error if found.blind else None
+                    ways, lasting = found.ways, lasting and found.lasting
+                    continue
+                reply = replies.Reply("", "length", thought=True)
             if lasting:
                 self.ways.update({name: way for name, way in ways.items() if name != "base"})
             return reply
@@ -271,30 +278,18 @@ class Endpoint:
             data = await self._call(session, "GET", "/models", None, "")
         except _Adaptable as refused:
             raise refused.error from None
-        names = replies.chat_models(data)
+        names = listing.chat_models(data)
         if not names:
             raise _NoList(
                 str(self._say("names no model", "Load one on that server, or write its name into model_name."))
             )
         return names
 
-    def _bases(self) -> list[str]:
-        """Where the API may be, likeliest first: a base_url may lack its /v1, have a path too much, or be that of Ollama's own API."""
-        if self.ways.get("base"):
-            return [self.ways["base"]]
-        base = re.sub(r"/(?:chat/)?completions$|/models$", "", self.profile.base_url.rstrip("/"))
-        base = re.sub(r"/api/(?:chat|generate|tags)$", "/api", base)
-        if re.search(r"/v\d", base):
-            return [base]
-        root = re.sub(r"(?<=[^/:])/(?!/).*", "", base)
-        # nothing beside a longer path, which may be one of several users' on the host
-        near = (root + "/v1", root + "/api") if base in (root, root + "/api") else ()
-        return list(dict.fromkeys((base, base + "/v1", *near)))
-
     async def _call(self, session, method, path, body, model):
         """What the body of an answer holds. Raises _Adaptable, _Later or RewriterError for everything else."""
         first = None
-        for base in (bases := self._bases()):
+        bases = addresses.bases(self.profile.base_url)
+        for base in [self.ways["base"]] if self.ways.get("base") else bases:
             try:
                 found = await self._at(base, session, method, path, body, model)
             except _NoRoute as lost:
@@ -315,10 +310,13 @@ class Endpoint:
             status, data = reply.status, bytearray()
             well = 200 <= status < 300 and status not in (204, 205)
             if 300 <= status < 400:
-                raise self._say(
+                error = self._say(
                     f"redirects to another address ({status}), which is not followed",
-                    "Write the final address into its profile on the server.",
+                    "Write https:// into its profile on the server."
+                    if base.startswith("http:") and reply.headers.get("Location", "").startswith("https:")
+                    else "Write the final address into its profile on the server.",
                 )
+                raise _NoRoute(error) if body else error
             if well:
                 await self._into(data, reply, LARGEST)
             else:
@@ -356,10 +354,9 @@ class Endpoint:
     def _refuse(self, status, fault, wait, model, body):
         """Raise what an error means."""
         env = self.profile.key_env
-        key = os.environ.get(env, "").strip() if env else ""
         prompts = [str(message["content"]) for message in (body or {}).get("messages", ())]
-        whole = faults.masked(f"{fault.marks}; {fault.text}"[:4000], key, prompts, short=False)
-        meant, text = faults.meaning(whole, status), faults.harmless(fault.text, key, prompts)
+        whole = hiding.masked(f"{fault.marks}; {fault.text}"[: hiding.READ], "", prompts, short=False)
+        meant, text = faults.meaning(whole, status), hiding.harmless(fault.text, hiding.key(env), prompts)
         names = {
             "key": f"the key in {env}" if env else "a request without a key (its profile has no key_env)",
             "model": model,
@@ -369,11 +366,12 @@ class Endpoint:
             error = _Later(what, wait, meant == "loading")
         else:
             error = self._say(what, mend)
-        if status in (404, 405) and not meant:
+        adaptable = body and faults.adaptable(status, whole, body)
+        if status in (404, 405, 410, 501) and not meant and not (adaptable and faults.named(whole, body)):
             raise _NoRoute(error if model else self._say(f"has no list of models ({status})", mend))
         if status == 200 and not meant and faults.no_route(text):
             raise _NoRoute(error)
-        raise _Adaptable(error, status, whole) if body and status in faults.ADAPTED else error
+        raise _Adaptable(error, status, whole) if adaptable else error
 
     def _read(self, data) -> replies.Reply:
         reply = replies.read(data)
@@ -388,6 +386,8 @@ class Endpoint:
             raise self._say("gave no answer: the model declines", "Choose another endpoint for these concepts.")
         if reply.filtered:
             raise self._say(*faults.MEANINGS["filter"])
+        if reply.called:
+            raise self._say("calls a tool instead of answering", "Choose another model, or one without tools.")
         if reply.failed:
             raise _Later("broke its answer off")
         if not reply.text.strip() and reply.cut and not reply.thought:

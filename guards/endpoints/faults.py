@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..rewriters.decoding import alternating
 from ..rewriters.protocol import Answer, verdict
+from ..rewriters.thinking import without_thinking
 from .replies import Reply
 
-AGAIN = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
-ADAPTED = {200, 400, 403, 422, 500, 501}  # statuses with which servers refuse a part of a request
+AGAIN = {408, 424, 425, 429, 499, *range(500, 600)} - {501, 505}
+ADAPTED = {200, 400, 403, 422, 500, 501}  # statuses with which servers refuse a part of a request, whatever they say
+NEVER_ADAPTED = {401, 402, 407, 429}  # not even where they name one
 MORE = 4  # times as many tokens for an answer that was cut off, and at least MORE_AT_LEAST
 MORE_AT_LEAST = 1024
 ALTERNATIVES = 10  # of the first word that a server is asked for
-SHOWN = 200  # characters of a server's text
 DROPPED = (
     "max_tokens",
     "temperature",
@@ -23,9 +23,25 @@ DROPPED = (
     "logprobs",
     "top_logprobs",
 )  # where a refusal (400) says nothing that is known
-FIELDS = ("seed", "temperature", "top_logprobs", "logprobs", "stream", "max_tokens", "max_completion_tokens")
+# What a request may hold -> how servers call it, their own names for it as well.
+_TOKENS = r"max_?(?:new_?|output_?|completion_?)?tokens"
+FIELDS = {
+    name: re.compile(rf"(?<![^\W_])(?:{names})(?![^\W_])", re.I | re.A)
+    for name, names in {
+        "seed": "seed",
+        "temperature": "temperature",
+        "top_logprobs": r"top[_ ]?(?:log_?probs?|n_?tokens)",
+        "logprobs": r"(?:response_?)?log[_ ]?prob(?:s|abilit(?:y|ies))?",
+        "stream": r"stream(?:ing)?",
+        "max_tokens": _TOKENS,
+        "max_completion_tokens": _TOKENS,
+    }.items()
+}
 # What a text means -> what the endpoint does, and the mend; {key} and {model} are filled in.
 MEANINGS = {
+    "https": ("wants https", "Write https:// into the base_url of its profile."),
+    "chat": ("says that the model {model!r} cannot chat", "Choose another in model_name."),
+    "paid": ("wants to be paid", "Top up the account that the key belongs to, or choose another model."),
     "filter": ("gave no answer: its own filter stopped it", "Choose another endpoint for these concepts."),
     "context": (
         "finds the request too long for its model",
@@ -38,27 +54,43 @@ MEANINGS = {
 STATUSES = {
     400: ("does not accept the request", "Look into the log of that server: it may be a model that cannot chat."),
     401: MEANINGS["key"],
-    402: ("wants to be paid", "Top up the account that the key belongs to, or choose another model."),
+    402: MEANINGS["paid"],
     403: MEANINGS["key"],
     404: (
         "knows no model {model!r}, or its base_url is wrong",
         "Check model_name, and that the profile's base_url ends as that server wants it, mostly with /v1.",
     ),
+    407: ("is behind a proxy that wants a login", "Write an address that needs no such proxy into its profile."),
     413: ("finds the request too large", "Shorten the query."),
     429: ("is busy or its quota is used up", ""),
     451: ("may not answer for legal reasons", "Choose another endpoint for these concepts."),
     524: ("took too long for the proxy before it", ""),
 }
-STATUSES |= {405: STATUSES[404], 422: STATUSES[400]}
-STATUSES |= dict.fromkeys(range(520, 524), ("cannot be reached behind its proxy", ""))
+STATUSES |= {405: STATUSES[404], 410: STATUSES[404], 422: STATUSES[400]}
+STATUSES |= dict.fromkeys((*range(520, 524), 525, 526, 530), ("cannot be reached behind its proxy", ""))
 _OF_ITS_OWN = ("reports an error of its own", "")
+_UNKNOWN = ("", "Look into the log of that server, and check the base_url of its profile.")
 _SYSTEM_ROLE = re.compile(
-    r"system.? (?:role|message|prompt)|(?:role|instruction)s? .{0,40}(?:not (?:supported|enabled|allowed)|must alternate)"
-    r"|developer instruction|only .{0,40}\buser\b.{0,40} roles? .{0,20}supported|(?:unexpected|unknown|invalid) role",
+    r"system.? (?:role|message|prompt|instruction|turn)|developer instruction|[\"'`]system[\"'`]"
+    r"|(?:role|instruction)s? .{0,40}(?:not (?:supported|enabled|allowed)|must alternate)"
+    r"|alternat\w+ .{0,40}roles?|(?:unexpected|unknown|invalid|unsupported|valid) (?:message )?role|\broles?\b.{0,60}\b(?:user|system)\b"
+    r"|(?:only|first|starts?|begins?|messages?(?:\[0\]|\.0))(?!\w).{0,30}\buser\b",
     re.I,
 )
 _REFUSES = re.compile(
-    r"support|allow|permit|unknown|unrecogni|unexpected|extra|invalid|not valid|must|accept|deprecat|disabled|cannot|can't|unavailable",
+    r"support|allow|permit|unknown|unrecogni|unexpected|extra|invalid|not valid|must|accept|deprecat|disabled|cannot|can't|unavailable"
+    r"|not (?:yet )?implemented|\bonly\b|requires?\b|please set",
+    re.I,
+)
+_STREAMS = re.compile(
+    r"stream\W+false|stream\w*\W.{0,40}\b(?:true|only|required|must|enable|mandatory)|(?:only|must|enable|requires?|non)\b.{0,30}stream",
+    re.I,
+)
+_COLDEST = re.compile(
+    r"positive|greater|larger|> ?0|strictly|above|\(0|0\.0[1-9]|at least|minimum|not be (?:0|zero)", re.I
+)
+_SPENT = re.compile(
+    r"could not finish .{0,40}(?:tokens|limit)|(?:higher|more|larger) max_\w*tokens|tokens .{0,30}limit was reached",
     re.I,
 )
 _LOADING = re.compile(
@@ -66,46 +98,67 @@ _LOADING = re.compile(
     r"|model .{0,40}not ready",
     re.I,
 )
+_HTTPS = re.compile(r"http request .{0,20}to (?:an )?https", re.I)
+_CHAT = re.compile(
+    r"not a chat model|support\w* (?:the )?(?:v1/)?chat|only supported in v1/responses|chat ?completions? operation does not work"
+    r"|default chat template|no chat[_ ]template|must provide a chat template|chat[_ ]template is (?:not|missing)",
+    re.I,
+)
+_PAID = re.compile(
+    r"insufficient[_ ](?:\w+[_ ])?(?:quota|balance|credits?|funds)|(?:balance|credits|funds)\b.{0,40}(?:insufficient|too low|exhausted"
+    r"|used up|not enough|depleted|negative)|not enough (?:credits|balance|funds)|(?:any|out of|more|purchase) credits"
+    r"|not .{0,20}sufficient credits|hard.?limit has been reached|arrear|exceeded_current_quota|payment required|余额|欠费|额度不足",
+    re.I,
+)
 _FILTER = re.compile(
     r"content[_ -]?(?:filter|management|polic|moderation)|responsible ?ai|\bflagged\b|moderation|usage (?:polic|guideline)|invalid_prompt"
     r"|data_?inspection|(?:inappropriate|sensitive|prohibited|harmful)[_ ]?content|sensitivecontent|safety (?:system|filter|check)"
-    r"|safety_check|violat\w* .{0,60}(?:polic|guideline)|block_?reason|prompt .{0,20}blocked"
-    r"|content exists risk|considered high risk|敏感|不安全|违规",
+    r"|safety_check|violat\w* .{0,60}(?:polic|guideline)|block_?reason|prompt .{0,20}blocked|blocked by .{0,20}(?:guardrail|filter)"
+    r"|(?:input|output) (?:new_)?sensitive|guardrail .{0,40}(?:fail|block|interven|violat|reject)|content exists risk"
+    r"|considered high risk|敏感|不安全|违规",
     re.I,
 )
 _CONTEXT = re.compile(
-    r"context[_ ](?:length|window|size)|(?:maximum|max|longest) (?:context|prompt|input|sequence|model)[ _]?len"
-    r"|too many (?:input |prompt )?tokens"
-    r"|(?:prompt|input|request|message)s? .{0,30}too (?:long|large)|exceed\w* .{0,60}(?:context|tokens)|string_above_max_length",
+    r"context[_ ]?(?:length|window|size)|(?:maximum|max|longest) (?:context|prompt|input|sequence|model)[ _]?len|input length should|n_ctx"
+    r"|too many (?:input |prompt )?tokens|must have less than \d+ tokens|inputs?\W+tokens .{0,40}must be|model token limit"
+    r"|token count .{0,20}exceed|(?:prompt|input|request|message)s? .{0,30}too (?:long|large)|exceed\w* .{0,60}(?:context|tokens|length)"
+    r"|string_above_max_length|超长",
     re.I,
 )
-_UNLOADED = re.compile(r"no models? .{0,20}loaded|model_not_loaded|model .{0,80}not loaded|load a model", re.I)
+_UNLOADED = re.compile(
+    r"no models? .{0,20}loaded|model_not_loaded|model .{0,80}not (?:been )?loaded|load a model|please load", re.I
+)
 _MODEL = re.compile(
-    r"model_?not_?found|model .{0,80}(?:do(?:es)? ?n[o']t exist|not exist|not found|is not available|not a valid)|not a valid model"
-    r"|(?:unknown|no such|invalid) model|model_not_exist|no endpoints found",
+    r"model_?not_?found|models?[ /:].{0,80}(?:do(?:es)? ?n[o']t exist|not exist|not found|is not available|not a valid)|not a valid model"
+    r"|(?:unknown|no such|invalid|unavailable|unsupported|unable to access) model|(?:unknown|unavailable|invalid)_model"
+    r"|model_(?:not_(?:exist|available|supported)|decommissioned)|no endpoints found(?! that can)|deploymentnotfound"
+    r"|(?:no model named|find model)\b|invalid value for model|no (?:available )?(?:deployments|channels?) (?:available )?for"
+    r"|multiple models|specify a model|模型不存在|无可用渠道"
+    r"|(?:^|; )models?: \S+$|(?:^|[;:] )(?:the )?(?:requested )?model \S+ is not supported",
     re.I,
 )
 _KEY = re.compile(
-    r"api[-_ ]?key|incorrect key|invalid[-_ ](?:authentication|credential|bearer|authorization)|unauthori[sz]ed"
-    r"|authentication|not authenticated",
+    r"api[-_ ]?(?:key|token|secret)|incorrect key|invalid[-_ ](?:authentication|credential|bearer|authorization|access.token|token$)"
+    r"|unauthori[sz]ed|authentication|not authenticated|access token .{0,20}(?:invalid|expired)|token .{0,10}expired|expired token|令牌",
     re.I,
 )
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])\w)+")
-_RUN = 3  # words of a prompt one after the other that are not repeated
 
 
 def meaning(text: str, status: int) -> str:
     """Which of MEANINGS a text has, or "loading"; "" for none of them."""
     if status in AGAIN and status != 500:
-        return "loading" if _LOADING.search(text) else ""
+        return "loading" if _LOADING.search(text) else "paid" if status == 429 and _PAID.search(text) else ""
     if status == 401:
         return "key"
-    if status == 404:
-        return "unloaded" if _UNLOADED.search(text) else "model" if _MODEL.search(text) else ""
-    if status not in (200, 400, 403, 422, 500):
-        return ""
-    looks = {"filter": _FILTER, "context": _CONTEXT, "unloaded": _UNLOADED, "model": _MODEL, "key": _KEY}
-    return next((name for name, look in looks.items() if look.search(text)), "")
+    looks = {"https": _HTTPS, "chat": _CHAT, "paid": _PAID, "filter": _FILTER, "context": _CONTEXT}
+    looks |= {"unloaded": _UNLOADED, "model": _MODEL, "key": _KEY}
+    names = ("chat", "unloaded", "model") if status in (404, 405, 410) else tuple(looks)
+    return next((name for name in names if looks[name].search(text)), "") if status not in (402, 407, 413) else ""
+
+
+def spent(text: str) -> bool:
+    """Whether a refusal says that the tokens were used up before there was an answer."""
+    return bool(_SPENT.search(text))
 
 
 def no_route(text: str) -> bool:
@@ -115,16 +168,17 @@ def no_route(text: str) -> bool:
 
 def words(status: int, meant: str, text: str, **names) -> tuple[str, str]:
     """(what the endpoint does, the mend) for an error. ``text``: what the server says, harmless; ``names``: key and model."""
-    what, mend = MEANINGS.get(meant) or STATUSES.get(status) or (_OF_ITS_OWN if status in AGAIN else ("", ""))
+    known = MEANINGS.get(meant) or STATUSES.get(status)
+    what, mend = known or (_OF_ITS_OWN if status in AGAIN else ("", "") if status == 200 else _UNKNOWN)
     if meant == "loading":
         what, mend = "is still loading its model", "Try again later, or raise timeout."
     elif status == 403 and text and not meant:
         what = "refuses the request"
     if status == 200:
-        what, mend = what or "answers with an error", mend or "Look into the log of that server." * (text[-1:] != ".")
+        what, mend = what or "answers with an error", mend or "Look into the log of that server."
     else:
         what = f"{what} ({status})" if what else f"answers with status {status}"
-    return what.format(**names) + (f": {text.removesuffix('.')}" if text else ""), mend
+    return what.format(**names) + (f": {text.removesuffix('。').removesuffix('.')}" if text else ""), mend
 
 
 @dataclass(frozen=True)
@@ -141,6 +195,12 @@ class Asked:
         """Whether a cut-off reply is of no use: half a caption is, a *yes* with half a reason is not."""
         return not self.first or not verdict(Answer(reply.text), reply.first).told
 
+    def without_end(self, reply: Reply) -> bool:
+        """Whether the tokens ran out before there was an answer of use, also where the server does not say so."""
+        said = not reply.only_thought and without_thinking(reply.text).strip()
+        spent = not said and reply.answer_tokens >= self.tokens
+        return (reply.cut or spent) and self.wants_more(reply)
+
     def longer(self) -> Asked:
         return Asked(self.messages, self.temperature, self.seed, max(MORE * self.tokens, MORE_AT_LEAST), self.first)
 
@@ -150,9 +210,9 @@ class Asked:
             "model": model,
             "messages": alternating(self.messages) if "system" in ways else self.messages,
             "max_tokens": self.tokens,
-            "temperature": max(self.temperature, ways.get("coldest", 0.0)),
+            "temperature": min(max(self.temperature, ways.get("coldest", 0.0)), ways.get("hottest", 9.0)),
             "seed": self.seed % 2**31,
-            "stream": False,
+            "stream": bool(ways.get("streamed")),
             **({"logprobs": True, "top_logprobs": ALTERNATIVES} if self.first else {}),
         }
         if "max_tokens" in ways:
@@ -169,62 +229,45 @@ class Found:
     blind: bool = False
 
 
+def named(text: str, body: dict, meant: str = "") -> str:
+    """The field of a request that a refusal names first; "" for none."""
+    model = re.escape(str(body["model"]))
+    text = re.sub(rf"(?<!\w){model}(?!\w)", " ", text)  # some models' names hold a field's
+    names = [name for name in FIELDS if name in body and (meant != "context" or name.startswith("max_"))]
+    places = {name: place.start() for name in names if (place := FIELDS[name].search(text))}
+    return min(places, key=lambda name: places[name], default="")
+
+
+def adaptable(status: int, text: str, body: dict) -> bool:
+    """Whether an error may be a refusal of what a request holds."""
+    if status in NEVER_ADAPTED:
+        return False
+    return status in ADAPTED or bool(_REFUSES.search(text) and named(text, body))
+
+
 def adapted(ways: dict, status: int, text: str, body: dict) -> Found | None:
     """What to leave out next time for what a refusal says; where it names nothing and means nothing known (400 alone), all that some
     servers refuse. None: nothing is left."""
     meant = meaning(text, status)
-    if meant not in ("", "context") or status not in ADAPTED:
+    if meant not in ("", "context"):
         return None
-    names = [name for name in FIELDS if name in body and (meant != "context" or name.startswith("max_"))]
-    places = {name: re.search(rf"(?<!\w){name}(?!\w)", text, re.I | re.A) for name in names}
-    named = sorted((place.start(), name) for name, place in places.items() if place)
+    name = named(text, body, meant)
     more: dict = {}
     blind = False
-    if named and (status in (400, 422) or _REFUSES.search(text)):
-        name = named[0][1]
+    if name and (status in (400, 422) or _REFUSES.search(text)):
         more = {name: True, "top_logprobs": True} if name == "logprobs" else {name: True}
-        if name == "temperature" and body[name] == 0 and re.search(r"positive|greater|> ?0|strictly|above", text, re.I):
+        if name == "temperature" and body[name] == 0 and _COLDEST.search(text):
             more = {"coldest": 0.01}
+        elif name == "temperature" and body[name] > 1:
+            more = {"hottest": 1.0}
+        elif name == "stream" and not body[name] and _STREAMS.search(text):
+            more = {"streamed": True}
     elif not meant and _SYSTEM_ROLE.search(text) and any(message["role"] == "system" for message in body["messages"]):
         more = {"system": True}
     elif not meant and status == 400:
         more, blind = dict.fromkeys(DROPPED, True), True
     found = {**ways, **more}
     return Found(found, not meant, blind) if found != ways else None
-
-
-def masked(text: str, key: str, prompts: Iterable[str], short: bool = True) -> str:
-    """A text without what it may repeat: the key or a part of it, and runs of a prompt's words. ``short``: prompts of fewer words, and what
-    stands in quotes and is made of a prompt's words, too."""
-    text = text.replace(key, "...") if key else text
-    hidden = [False] * len(text)
-    places = [(one.start(), one.end(), one.group().casefold()) for one in _WORD.finditer(text)]
-    for prompt in prompts:
-        known = [one.group().casefold() for one in _WORD.finditer(prompt)]
-        size = min(_RUN, len(known))
-        if not known or size < _RUN and not short:
-            continue
-        runs = {tuple(known[at : at + size]) for at in range(len(known) - size + 1)}
-        for at in range(len(places) - size + 1):
-            if tuple(place[2] for place in places[at : at + size]) in runs:
-                start, end = places[at][0], places[at + size - 1][1]
-                hidden[start:end] = [True] * (end - start)
-        for quoted in re.finditer(r"([\"'`“‘«])(.{1,200}?)[\"'`”’»]", text) if short else ():
-            said = [one.group().casefold() for one in _WORD.finditer(quoted.group(2))]
-            if said and set(said) <= set(known):
-                hidden[quoted.start(2) : quoted.end(2)] = [True] * (quoted.end(2) - quoted.start(2))
-    text = re.sub(r"\0+", "...", "".join("\0" if hide else char for char, hide in zip(text.replace("\0", " "), hidden)))
-    parts = {key[at : at + 6] for at in range(len(key) - 5)}
-    clean = lambda word: "..." if "***" in word or any(part in word for part in parts) else word
-    return re.sub(r"\S+", lambda word: clean(word.group()), text)
-
-
-def harmless(text: str, key: str, prompts: Iterable[str]) -> str:
-    """An error's text without what it may repeat: the key, the prompt, addresses. One line; "" where nothing is left."""
-    text = masked(" ".join(text[:4000].split()), key, prompts)
-    text = re.sub(r"\w+://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "...", text)
-    text = re.sub(r"\.{3}(?:\W*\.{3})+", "...", "".join(char for char in text if char.isprintable()))
-    return text[:SHOWN].strip() if re.search(r"[^\W_]", text) else ""
 
 
 def seconds(text) -> float | None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 FILE = "concept_guards/endpoints.json"
 EXAMPLE = '{"my server": {"base_url": "https://llm.example.org/v1", "model": "some-model", "key_env": "MY_LLM_KEY"}}'
+NO_ADDRESS = "is no address: write one such as http://127.0.0.1:11434/v1."
 FIELDS = {"base_url", "model", "key_env"}
 
 
@@ -68,25 +69,30 @@ def parse(text: str, place: str) -> dict[str, Profile]:
         problem = fault(entry["base_url"])
         if problem:
             raise ValueError(f"{where}: base_url {problem}")
-        profiles[name] = Profile(entry["base_url"].rstrip("/"), model, key_env)
+        profiles[name] = Profile(entry["base_url"].strip().rstrip("/"), model, key_env)
     return profiles
 
 
 def fault(url: str) -> str:
     """Why an address cannot be used; empty where it can. Never repeats the address: it may hold a secret."""
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         _ = parts.port
-    except ValueError:
-        return "is no address."
+        host = (parts.hostname or "").encode("idna").decode()
+    except (ValueError, UnicodeError):
+        return NO_ADDRESS
     if parts.scheme not in ("http", "https"):
         return "is to begin with http:// or https://."
-    if not parts.hostname or any(char.isspace() or not char.isprintable() for char in url):
-        return "is no address."
+    if any(char.isspace() or not char.isprintable() for char in url):
+        return NO_ADDRESS
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password: put a key into an environment variable and its name into key_env."
+    if not re.fullmatch(r"[\w.:%-]+", host) or (host in ("http", "https") and parts.path.startswith("//")):
+        return NO_ADDRESS
     if parts.query or parts.fragment:
-        return "is to end with the path (such as /v1), without ? and #."
+        azure = " Azure OpenAI's is https://NAME.openai.azure.com/openai/v1." * ("api-version" in parts.query)
+        return f"is to end with the path (such as /v1), without ? and #.{azure}"
     return ""
 
 

@@ -3,24 +3,29 @@ with status 200, answers in the field for thinking, Ollama's own shape."""
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
 from dataclasses import dataclass
 
 _THINKS = re.compile(r"<think\b|◁think▷|\[THINK\]|<seed:think>|<\|begin_of_thought\|>", re.I)
-_NO_CHAT = re.compile(
-    r"embed|rerank|\bbge\b|\be5\b|\bgte\b|nomic|whisper|tts|speech|audio|transcri|dall-?e|stable-?diffusion|\bsdxl?\b|flux|image|"
-    r"moderation|guard|shield|\bocr\b|clip|minilm|mpnet|paraphrase|\blabse\b|colbert|\bbert\b|realtime",
-    re.I,
+# Why an answer ended, in whatever spelling: "length", "MAX_TOKENS", "FinishReason.SAFETY".
+_FILTERED = re.compile(
+    r"filter|safety|sensitive|prohibited|block|spii|recitation|guardrail|moderation|policy|toxic|armor", re.I
 )
-_CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "max_length"}
-_FILTERED = {"safety", "sensitive", "prohibited_content", "blocklist", "spii", "recitation", "guardrail_intervened"}
-_FAILED = {"error", "network_error", "insufficient_system_resource", "abort", "aborted", "cancelled", "broken off"}
-_SAID = ("message", "msg", "error_msg", "error_description", "detail", "details")
-
-
-LONGEST_NAME = 300  # characters of a model's name
+_CUT = re.compile(r"length|max[_ ]?\w*tokens|token[_ ]?limit|context|error_limit|^limit|truncat|incomplete", re.I)
+_FAILED = re.compile(
+    r"error|abort|cancel|fail|time.?out|insufficient|overload|unload|malformed|interrupt|broken off", re.I
+)
+_CALLS = re.compile(r"tool|function_call", re.I)
+_SAID = (
+    *("message", "msg", "error_msg", "errmsg", "error_message", "error_description", "status_msg", "faultstring"),
+    *("detail", "details", "description", "title", "issues"),
+)
+_LISTED = ("details", "errors", "violations", "issues", "invalid_params")  # fields with more about an error
+_WRAPS = ("result", "data", "output", "response", "body")  # fields in which gateways put the whole answer
+_THOUGHTS = re.compile(r"think|reason", re.I)  # types of parts that are no answer
 
 
 class Unreadable(ValueError):
@@ -39,7 +44,7 @@ class Fault:
 @dataclass(frozen=True)
 class Reply:
     """One answer. ``finish``: why it ended; ``thought``: there are signs of thinking; ``refused``: the model itself declines;
-    ``first``: the likeliest first words as word -> probability, where the server tells."""
+    ``first``: the likeliest first words as word -> probability, where the server tells; ``only_thought``: the text is of its thinking."""
 
     text: str
     finish: str = ""
@@ -48,36 +53,54 @@ class Reply:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     first: tuple[tuple[str, float], ...] = ()
-
-    @property
-    def cut(self) -> bool:
-        """Whether the tokens ran out in the middle of it."""
-        return self.finish in _CUT
+    only_thought: bool = False
 
     @property
     def filtered(self) -> bool:
         """Whether the server's own filter ended it."""
-        return self.finish.startswith("content_filter") or self.finish in _FILTERED
+        return bool(_FILTERED.search(self.finish))
+
+    @property
+    def cut(self) -> bool:
+        """Whether the tokens ran out in the middle of it."""
+        return not self.filtered and bool(_CUT.search(self.finish))
 
     @property
     def failed(self) -> bool:
         """Whether a fault of the server ended it."""
-        return self.finish in _FAILED
+        return not self.filtered and not self.cut and bool(_FAILED.search(self.finish))
+
+    @property
+    def called(self) -> bool:
+        """Whether it calls a tool instead of saying something."""
+        return not self.text.strip() and bool(_CALLS.search(self.finish))
 
 
 def load(data: bytes):
     """What a body holds: JSON, or the chunks of a stream joined to what one answer would have been. Raises Unreadable."""
     try:
-        text = data.decode("utf-8-sig").strip()
+        text = data.decode("utf-8-sig").strip("\ufeff\0 \t\r\n")
     except UnicodeDecodeError:
         raise Unreadable from None
     try:
-        return json.loads(text)
+        return _unwrapped(json.loads(text, strict=False))
     except (ValueError, RecursionError):
         chunks, done = _chunks(text)
         if not chunks:
             raise Unreadable from None
         return _joined(chunks, done)
+
+
+def _unwrapped(data):
+    """The answer that a gateway has put into a field, a list or a string of its own; else the same."""
+    data = _parsed(data) or data if isinstance(data, str) else data
+    if isinstance(data, list) and data and all(_list(row, "choices") for row in data):
+        return data[0] if len(data) == 1 else _joined(data, False)
+    if not isinstance(data, dict) or _list(data, "choices"):
+        return data
+    inner = (data.get(name) for name in _WRAPS)
+    inner = (_parsed(one) if isinstance(one, str) and one[:1] == "{" else one for one in inner)
+    return next((one for one in inner if _list(one, "choices")), data)
 
 
 def _chunks(text: str) -> tuple[list[dict], bool]:
@@ -90,7 +113,8 @@ def _chunks(text: str) -> tuple[list[dict], bool]:
         failed = any(re.fullmatch(r"event:\s*error", row) for row in rows)
         rows = [row for row in rows if not row.startswith((":", "event:", "id:", "retry:"))]
         rows = [row.removeprefix("data:").strip() for row in rows]
-        done, rows = done or "[DONE]" in rows, [row for row in rows if row and row != "[DONE]"]
+        ends = [row.upper() == "[DONE]" for row in rows]
+        done, rows = done or any(ends), [row for row, end in zip(rows, ends) if row and not end]
         if broken and rows:
             return [], False
         found = []
@@ -111,7 +135,7 @@ def _chunks(text: str) -> tuple[list[dict], bool]:
 
 def _parsed(text: str):
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
 
@@ -131,8 +155,9 @@ def _joined(chunks: list[dict], done: bool) -> dict:
             if isinstance(delta, dict):
                 content += _text(delta.get("content"))
                 thinking += _thinking(delta)
-                declined += _text(delta.get("refusal"))
-            finish = choice.get("finish_reason") or finish
+                declined += _declined(delta)
+            reason = choice.get("finish_reason")
+            finish = reason if reason and reason != "null" else finish
     message = {"content": content, "reasoning_content": thinking, "refusal": declined}
     finish = finish or ("stop" if done else "broken off")
     return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
@@ -160,16 +185,32 @@ def _list(data, name) -> list:
 
 
 def _text(content) -> str:
-    """The text of a content: a string, an object with a text, or a list of both."""
+    """The text of a content: a string, an object with a text, or a list of both; not of those parts that are thinking."""
     parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
-    return "".join(text for text in texts if isinstance(text, str))
+    return "".join(_said_by(part) for part in parts if not _is_thought(part))
+
+
+def _said_by(part) -> str:
+    if isinstance(part, dict):
+        part = part.get("text") or part.get("content")
+        part = part.get("value") if isinstance(part, dict) else part
+    return part if isinstance(part, str) else ""
+
+
+def _is_thought(part) -> bool:
+    return isinstance(part, dict) and bool(_THOUGHTS.search(str(part.get("type", ""))))
 
 
 def _thinking(message: dict) -> str:
     names = ("reasoning_content", "reasoning", "thinking")
     text = next((message[name] for name in names if isinstance(message.get(name), str)), "")
-    return text or _text(_list(message, "reasoning_details"))
+    return text or "".join(_said_by(part) for part in _list(message, "reasoning_details"))
+
+
+def _declined(message: dict) -> str:
+    """What a model says that declines, in the field for it or in a part."""
+    parts = [message, *(part for part in _list(message, "content") if isinstance(part, dict))]
+    return "".join(_text(part.get("refusal")) for part in parts)
 
 
 def error_in(data) -> Fault | None:
@@ -181,18 +222,49 @@ def error_in(data) -> Fault | None:
     choice = (_list(data, "choices") or [None])[0]
     error = choice.get("error") if isinstance(choice, dict) else None
     error = error or data.get("error")
+    if choice and isinstance(error, dict) and (not _said(error) or error.get("code") in (0, "0", 200)):
+        return None  # an empty one, or one of success, beside the answer
+    error = error or next((data[name] for name in ("base_resp", "fault") if data.get(name) and not choice), None)
     known = any(data.get(name) for name in ("data", "models", "result", "response"))
     if error is True or not (error or choice or known):
         whole = data.get("object") == "error" or "detail" in data
-        said = (data.get(name) for name in _SAID if whole or isinstance(data.get(name), str))
+        said = (data.get(name) for name in _SAID if whole or isinstance(data.get(name), (str, list)))
         error = next(iter(_list(data, "errors")), None) or next((one for one in said if one), error)
     if not error:
         return None
     inner = error if isinstance(error, dict) else {}
     names = [inner.get(name, data.get(name)) for name in ("param", "code", "status", "type")]
     names += [inner[name].get("code") for name in ("innererror",) if isinstance(inner.get(name), dict)]
+    names += [*_details(inner), *_details(data)]
     marks = " ".join(str(name) for name in names if isinstance(name, (str, int)) and not isinstance(name, bool))
-    return Fault(" ".join(_said(error).split()) or "error", _code(names), marks)
+    return Fault(" ".join((_said(error) + _behind(inner)).split()) or "error", _code(names), marks)
+
+
+def _details(value, depth: int = 0):
+    """The words of what is listed beside an error's message: which fields are meant, and why."""
+    if depth > 6:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if depth or name in _LISTED:
+                yield name
+                yield from _details(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value[:10]:
+            yield from _details(inner, depth + 1)
+    elif depth and isinstance(value, str):
+        yield value[:200]
+
+
+def _behind(error: dict) -> str:
+    """What the provider behind a gateway said, in OpenRouter's way."""
+    more = error.get("metadata")
+    raw = more.get("raw") if isinstance(more, dict) else None
+    raw = (_parsed(raw) or raw) if isinstance(raw, str) else raw
+    if isinstance(raw, (dict, list)):
+        found = error_in(raw)
+        raw = found.text if found else ""
+    return f": {raw}" if isinstance(raw, str) and raw else ""
 
 
 def _said(error, depth: int = 0) -> str:
@@ -230,7 +302,8 @@ def fault(data: bytes) -> Fault:
         loaded = load(data)
     except Unreadable:
         text = " ".join(data[:2000].decode("utf-8", "replace").split())
-        return Fault("" if "<" in text or len(text) > 500 else text)
+        title = re.search(r"<title>([^<>]{1,100})", text, re.I)
+        return Fault(html.unescape(title[1]) if title else "" if "<" in text or len(text) > 500 else text)
     found = error_in(loaded)
     return found or Fault(loaded if isinstance(loaded, str) else "", 0, data[:4000].decode("utf-8", "replace"))
 
@@ -242,23 +315,26 @@ def read(data) -> Reply | None:
     if not choices or not isinstance(choices[0], dict):
         return None
     choice = choices[0]
-    message = choice["message"] if isinstance(choice.get("message"), dict) else {"content": choice.get("text")}
+    message = choice.get("message") or choice.get("delta")
+    message = message if isinstance(message, dict) else {"content": message or choice.get("text")}
     content, thinking = _text(message.get("content")), _thinking(message)
     finish = choice.get("finish_reason")
     finish = finish.strip().casefold() if isinstance(finish, str) else ""
     usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
     count = lambda name: usage[name] if isinstance(usage.get(name), int) else 0
     thought = bool(thinking or _THINKS.search(content) or _reasoned(usage) or count("completion_tokens") > 0)
-    if not content.strip() and thinking.strip() and finish not in _CUT:
-        content = thinking.strip().split("\n\n")[-1]  # the answer is where the thinking should be
+    only_thought = not content.strip() and bool(thinking.strip()) and not _CUT.search(finish)
+    if only_thought:
+        content = re.split(r"\n\s*\n", thinking.strip())[-1]  # the answer is where the thinking should be
     return Reply(
         content,
         finish,
         thought,
-        (bool(message.get("refusal")) or finish == "refusal") and not content.strip(),
+        (bool(_declined(message)) or finish == "refusal") and not content.strip(),
         count("prompt_tokens"),
         count("completion_tokens"),
         _first_words(choice.get("logprobs")),
+        only_thought,
     )
 
 
@@ -294,12 +370,3 @@ def _shares(rows) -> tuple[tuple[str, float], ...]:
         for word, value in rows
         if isinstance(word, str) and isinstance(value, (int, float))
     )
-
-
-def chat_models(data) -> list[str]:
-    """The names in a list of models, those that look as if they can chat first."""
-    rows = data if isinstance(data, list) else _list(data, "data") or _list(data, "models")
-    rows = [row if isinstance(row, dict) else {"id": row} for row in rows]
-    names = [(row.get("id") or row.get("name") or row.get("model"), str(row.get("type", ""))) for row in rows]
-    names = [(name, kind) for name, kind in names if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME]
-    return [name for name, _ in sorted(names, key=lambda row: bool(_NO_CHAT.search(row[0]) or _NO_CHAT.search(row[1])))]

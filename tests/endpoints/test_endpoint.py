@@ -291,7 +291,7 @@ def test_a_page_or_a_flood_as_an_error_is_not_shown(server):
             "its own filter",
             1,
         ),
-        (lambda r: web.Response(body=b"x" * 1_500_000), "sends more than 1 MB", 1),
+        (lambda r: web.Response(body=b"x" * 9_000_000), "sends more than 8 MB", 1),
     ],
 )
 def test_every_failure_is_told_in_one_clear_message(server, fail, said, tries):

@@ -10,9 +10,9 @@ from tests.endpoints.conftest import KEY
 from tools.testing import hosting
 from tools.testing.chat_server import answering, chunk, error, events
 
-endpoint, profiles, rewriter, replies = (
+endpoint, profiles, rewriter, listing = (
     hosting.module(f"guards.{name}")
-    for name in ("endpoints.endpoint", "endpoints.profiles", "rewriters.protocol", "endpoints.replies")
+    for name in ("endpoints.endpoint", "endpoints.profiles", "rewriters.protocol", "endpoints.listing")
 )
 PROMPT = "a secret prompt about five cats"
 MESSAGES = [{"role": "system", "content": "be brief"}, {"role": "user", "content": PROMPT}]
@@ -360,10 +360,10 @@ def test_a_model_that_declines_is_told(server):
 
 def test_the_first_model_that_can_chat_is_asked(server):
     listed = [{"id": "nomic-embed-text"}, {"id": "bge-m3"}, {"id": "x", "type": "embeddings"}, {"id": "qwen"}]
-    assert replies.chat_models({"data": listed})[0] == "qwen"
+    assert listing.chat_models({"data": listed})[0] == "qwen"
     small = ["all-minilm:latest", "shieldgemma:2b", "paraphrase-multilingual:latest", "llama3.2:latest"]
-    assert replies.chat_models({"data": [{"id": name} for name in small]})[0] == "llama3.2:latest"
-    assert replies.chat_models({"models": [{"name": "llama"}]}) == ["llama"] and not replies.chat_models({"data": 3})
+    assert listing.chat_models({"data": [{"id": name} for name in small]})[0] == "llama3.2:latest"
+    assert listing.chat_models({"models": [{"name": "llama"}]}) == ["llama"] and not listing.chat_models({"data": 3})
 
 
 @pytest.mark.parametrize(
