@@ -7,20 +7,21 @@ import unicodedata
 from dataclasses import dataclass, field
 
 from ..words import arrows, lists
-from ..words.forms import bases, family, inflected, is_plural, past_forms, plural, regular, spellings, verb_of
+from ..words.forms import family, inflected, is_plural, past_forms, plural, regular, spellings, verb_of
 from ..words.patterns import Pattern
-from ..words.seams import FILE, article, without
+from ..words.seams import FILE, without
 from ..words.watch import Watch, words_of
+from . import grammar
 
-_HEAD = Pattern(
-    r"(.*?)([^\W\d_]+)((?:\s+(?:of|in|on|with|at|from|for|to|without|under|over|made|wearing|holding)\b.*)?)$", re.S
-)
 _REPLACE = Pattern(r"^(?:please\s+)?(?:replace|swap|exchange|substitute|change|turn)\s+(?=\S)", re.I)
 _PLURAL_OR_NOT = Pattern(r"(?<=\w)(?:\(e?s\)|/e?s)$")
 _TWICE = Pattern(r"^(\w+)/\1e?s$")
 _PARTICIPLE = Pattern(
     r"\b(?:has|have|had|having|is|are|was|were|be|been|being|gets?|got|['’]ve|an?|the)\s+(?:\w+ly\s+)?$|-$", re.I
 )
+_STARTS = Pattern(r"(?:^|[.!?]\s+)[\"'“(]*$")  # a sentence
+_TAIL = Pattern(r"(.*\w)(-(?:\w+(?:ed|ing)|like))$", re.S)
+_PARTICLES = frozenset("up down off out away over at after".split())  # of verbs: beat up
 _PERFECT = Pattern(r"\b(?:has|have|had|having|['’]ve)\s+$", re.I)
 
 
@@ -42,20 +43,36 @@ class Rules:
         """
         text = unicodedata.normalize("NFC", text)
         names = [match.span() for match in FILE.finditer(text)]
-        right, parts, gone, end = dict(self.pairs), [], [], 0
+        right, parts, gone, end, sentences = (
+            dict(self.pairs),
+            [],
+            [],
+            0,
+            text.rstrip("\"'”’) \n")[-1:] in (".", "!", "?"),
+        )
         for hit in self._watch.find(text):
             if any(start <= hit.start < stop for start, stop in names):
                 continue
-            before = text[end : hit.start]
-            new = _inflected(hit.word, hit.concept, right[hit.concept], before)
-            parts += [article(before, new) if new else before, new or hit.word]
-            if not new:
-                length = sum(map(len, parts))
-                gone.append((length - len(hit.word), length))
+            before, behind = text[end : hit.start], text[hit.end :]
             end = hit.end
-            if new and new.isascii():
+            if not right[hit.concept]:
+                length = sum(map(len, parts)) + len(before)
+                gone.append((length, length + len(hit.word)))
+                parts += [before, hit.word]
+                continue
+            word, tail = _tailed(hit.word, hit.concept)
+            new, many = _inflected(word, hit.concept, right[hit.concept], before)
+            was = many is True or many is None and is_plural(words_of(word)[-1])
+            before, new = _capitals(word, hit.concept, *grammar.fitted(before, new, was, tail + behind))
+            if sentences and word[:1].isupper() and _STARTS.search("".join(parts) + before):
+                new = grammar.capital(new)
+            now = grammar.many(grammar.head(new)[1].lower())
+            before, verb, length = grammar.agreed(before, was, now, tail + behind)
+            possessive = ""
+            if new.isascii() and not tail:
                 possessive, end = _possessive(text, hit, new)
-                parts.append(possessive)
+            parts += [before, new + tail, possessive or verb]
+            end += 0 if possessive else length
         text = "".join([*parts, text[end:]])
         return without(text, gone) if gone else text
 
@@ -99,7 +116,7 @@ def _possessive(text: str, hit, new: str) -> tuple[str, int]:
     if not mark or mark not in "'’":
         return "", hit.end
     behind = text[hit.end + 1 : hit.end + 3]
-    if behind[:1] == "s" and not behind[1:].isalpha() and many and not hit.word.endswith("s"):
+    if behind[:1] == "s" and not behind[1:].isalpha() and many:
         return mark, hit.end + 2
     quoted = text[: hit.start].count(mark) > text[: hit.start].count(mark + "s ")
     if hit.word.endswith("s") and behind[:1].isspace() and not new.endswith("s") and not quoted:
@@ -107,44 +124,61 @@ def _possessive(text: str, hit, new: str) -> tuple[str, int]:
     return "", hit.end
 
 
-def _inflected(word: str, left: str, right: str, before: str = "") -> str:
-    """The right side in the form in which the left side was met: plural, -ing, -ed, a capital at the start."""
+def _tailed(word: str, left: str) -> tuple[str, str]:
+    """(the word met, what a hyphen ties to it and stays): blood-soaked."""
+    match = _TAIL.match(word)
+    if match and len(words_of(left)) == 1 and words_of(match[1])[-1:] == words_of(left):
+        return match[1], match[2]
+    return word, ""
+
+
+def _inflected(word: str, left: str, right: str, before: str = "") -> tuple[str, bool | None]:
+    """(the right side in the form in which the left side was met: plural, -ing, -ed; whether that is a plural, None
+    where the left side has no other form there)."""
+    many = None
     met, base = words_of(word), words_of(left)
-    if right and met and base:
-        head, last, tail = _noun(right)
-        kind, lemma = None, last.lower()
+    if met and base:
+        right, rest = _verb_phrase(right, base)
+        if rest and met[1:] == base[1:]:
+            met, base = met[:1], base[:1]
+        kind, lemma = None, grammar.head(right)[1].lower()
+        last = lemma
         if met[-1] != base[-1]:
-            kind, lemma = _kind(met[-1], base[-1], last.lower())
+            kind, lemma = _kind(met[-1], base[-1], last)
+            if kind is None and len(met) != len(base):
+                kind, lemma = _kind("".join(met), "".join(base), last)
+            many = kind == "s"
         if kind == "ed" and _PARTICIPLE.search(before) or kind is None and _participle(met[-1], base[-1], before):
             kind = "en"
-        if kind == "s" and is_plural(lemma):
+        if kind == "s" and (grammar.many(lemma) or grammar.mass(lemma) and not grammar.counted(before)):
             kind = None
-        if kind is not None and last.isascii() and last.isalpha():
-            right = head + _cased(last, inflected(lemma, kind)) + tail
+        if kind is None and many is None and is_plural(met[-1]) and not grammar.many(lemma) and grammar.counted(before):
+            kind = "s"  # many knives
+        right = (grammar.formed(right, kind, lemma) if kind is not None else right) + rest
+    return right, many
+
+
+def _verb_phrase(right: str, base: list[str]) -> tuple[str, str]:
+    """(a verb, what goes with it) where both sides are what somebody does: playing, chess; the right side and nothing elsewhere."""
+    match = re.match(r"([^\W\d_]+)(\s.*)", right, re.S)
+    verbs = match and (len(base) > 1 and base[-1] in _PARTICLES or verb_of(base[0]) and verb_of(match[1].lower()))
+    return (match[1], match[2]) if match and verbs else (right, "")
+
+
+def _capitals(word: str, left: str, before: str, right: str) -> tuple[str, str]:
+    """(the text before, the replacement) with the capitals of the word met."""
     first = next((letter for letter in word if letter.isalpha()), "")
     if sum(map(str.isalpha, word)) > 1 and word.isupper() and not left.isupper() and right.islower():
-        right = right.upper()
-    elif first.isupper() and not left[:1].isupper() and right[:1].islower():
+        return re.sub(r"\bAn(?=\W+$)", "AN", before), right.upper()
+    initial = re.match(r"\W*[^\W\d_]-", word)  # T-shirt
+    if first.isupper() and not left[:1].isupper() and right[:1].islower() and not right[1:2].isupper() and not initial:
         right = right[0].upper() + right[1:]
-    return right
+    return before, right
 
 
 def _participle(met: str, base: str, before: str) -> bool:
     """Whether a verb stands there as its own participle: has run."""
     return met == base and met in past_forms(base)[-1:] and bool(_PERFECT.search(before))
-
-
-def _cased(last: str, form: str) -> str:
-    """A form with the capitals of its word: SUV, SUVs."""
-    if form.startswith(last.lower()):
-        return last + form[len(last) :]
-    return form.upper() if last.isupper() and len(last) > 1 else form.capitalize() if last[:1].isupper() else form
-
-
-def _noun(right: str) -> tuple[str, str, str]:
-    """(before, the word that takes the ending, behind): the last word before the first preposition, as in bird of prey."""
-    match = _HEAD.match(right)
-    return (match[1], match[2], match[3]) if match else ("", right, "")
 
 
 def _kind(met: str, base: str, last: str) -> tuple[str | None, str]:
@@ -158,13 +192,15 @@ def _kind(met: str, base: str, last: str) -> tuple[str | None, str]:
     if verb and other:
         base, last = verb, other
     if plural(met) == base:
-        return "", next((one for one in bases(last)[1:] if plural(one) == last), last)
+        return "", grammar.single(last) if grammar.many(last) else last
     kind = _form(met, base)
     if kind is not None:
         return kind, last
-    if verb and other and met.endswith(("er", "ers")):  # smoker, reader
-        agent = _agent(other)
+    if met.endswith(("er", "ers")) and (verb and other or met in family(base) and past_forms(last)):  # smoker, reader
+        agent = _agent(last)
         return "", plural(agent) if met.endswith("s") else agent
+    if compared := grammar.degree(met, base):
+        return compared, last
     for one in [*spellings(base), *family(base)]:
         kind = _form(met, one)
         if kind and (

@@ -7,7 +7,7 @@ import re
 from ..words.patterns import Pattern
 
 _NAME = (  # of thinking, in any tag
-    r"(?:\w{1,20}[_:-])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|rationale|reflections?|analysis|scratch_?pad|monologue|internal|plan|"
+    r"(?:\w{1,20}[_:-]|ant|inner|my|self|deep|model)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|rationale|reflections?|analysis|scratch_?pad|monologue|internal|plan|"
     r"cot|deliberation|tool_calls?|details|steps?)(?:_\w{1,20})?"
 )
 _THINKING = Pattern(

@@ -17,6 +17,7 @@ from .notice import Noticed
 from .refusals import advertises, content, kept, loops
 from .synonyms import Words
 
+TERSE = 3  # words of an answer that may be a refusal in words that nobody foresaw
 ON_FAILURE = ("block", "strip", "original")
 
 
@@ -157,13 +158,16 @@ class Case:
         )
 
     def strays(self, text: str) -> bool:
-        """Whether an answer has left the query behind: less than a third of its words, or, where a concept is named, none of many.
+        """Whether an answer has left the query behind: less than a third of its words, or, where a concept is named, none of many, or of
+        two in an answer as short as *Access denied*.
 
         Of a query of one or two words nothing need be left: it may be what implies the concept.
         """
         query, named = plain(self.query), self.unsaid
         share, words = kept(text, query, named), content(query, named)
-        return share * 3 < 1 and words > 2 if self.implied else not share and words > 3
+        if self.implied:
+            return share * 3 < 1 and words > 2
+        return not share and words > (1 if len(words_of(text)) <= TERSE else 3)
 
 
 def unchanged(case: Case, record: Record) -> Outcome:

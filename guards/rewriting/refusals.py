@@ -9,40 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from ..words.forms import STOP_WORDS, forms
 from ..words.patterns import Pattern
 from ..words.watch import words_of
+from .declining import ELSEWHERE, NONE
 
-# Each is looked for in the query too: what the query says so itself is no talk of the model's.
-_REFUSAL = Pattern(
-    r"^\W*(?:i['’]?\s?a?m (?:really |very |so |terribly )?sorry|sorry[,.!]|sorry (?:but|about|for|i)\b|"
-    r"(?:i |my |we )?apolog(?:i[sz]e|ies)\b|unfortunately|as an? (?:ai|language|large|responsible|artificial|helpful|safe)\b|"
-    r"i (?:can(?:no|['’]?)t|am (?:not able|unable)|won['’]?t|will not|must decline|do not|don['’]t)\b|"
-    r"i['’]m (?:not able|unable|just an?|an ai)|"
-    r"(?:(?:(?:the|your|this) )?(?:request|prompt|content|caption|query|input|output|response|answer|message|generation)s? )?"
-    r"(?:is |was |has been |were )?(?:denied|declined|refused|blocked|filtered|rejected|withheld|moderated|restricted|hidden)\W*$|"
-    r"(?:it['’]?s |it is |this is |that is )?not possible(?: to\b|\W*$)|"
-    r"that['’]?s (?:not something (?:i|we) can|against my)\b|content policy\b|blocked by\b|"
-    r"(?:inappropriate|harmful|unsafe|explicit|sensitive) content(?: (?:detected|blocked|removed))?\W*$|"
-    r"(?:i|we) (?:\w+ )?(?:must|have to|need to)(?: \w+)? (?:refuse|decline)|"
-    r"抱歉|对不起|對不起|很遗憾|很抱歉|非常抱歉|我无法|我無法|我不能|无法协助|作为一个|作为人工智能|"
-    r"申し訳|すみません|お手伝いできません|ごめんなさい|죄송|미안|도와드릴 수 없|"
-    r"lo siento|no puedo|disculp|lamentablemente|lo lamento|d[ée]sol[ée]|je (?:ne peux|refuse|suis d[ée]sol)|malheureusement|"
-    r"es tut mir|tut mir leid|entschuldigung|leider\b|ich (?:kann|darf) (?:nicht|dabei|diese|keine|ihnen|dir|das)|"
-    r"извините|простите|к сожалению|я не могу|вибачте|на жаль|я не можу|desculp|n[ãa]o posso|sinto muito|infelizmente|"
-    r"mi dispiace|non posso|purtroppo|przepraszam|niestety|nie mog[ęe]|bohu[žz]el|omlouv|nemohu|"
-    r"üzgünüm|özür|maalesef|ne yazık|maaf\b|mohon maaf|saya tidak|xin lỗi|rất tiếc|tôi (?:không|rất tiếc)|"
-    r"(?:het )?spijt me|helaas\b|ik kan (?:niet|geen|dit|u|je|hier)|tyv[äa]rr|förlåt|jag kan (?:inte|tyv)|beklager|undskyld|desv[æe]rre|"
-    r"jeg kan (?:ikke|dess?v)|valitettavasti|anteeksi|en voi\b|sajn[áa]l|elnézést|îmi pare rău|nu pot\b|λυπάμαι|συγγνώμη|δεν μπορώ|"
-    r"آسف|عذر|أعتذر|لا (?:أستطيع|يمكنني|استطيع)|متأسف|متاسف|נמ?צטער|מצטער|איני|אני לא יכול|क्षमा|माफ|मुझे खेद|मैं नहीं|ขอโทษ|ขออภัย|ไม่สามารถ)",
-    re.I,
-)
-_POLICY = Pattern(
-    r"\b(?:violat\w+|breach\w*|against|break\w*|conflicts? with)\b.{0,30}\b(?:polic(?:y|ies)|guidelines?|terms|safety rules)\b|"
-    r"\b(?:cannot|can['’]?t|can not|unable to|not able to|won['’]t) (?:be able to )?(?:help|assist|comply|fulfil\w*|process|create|"
-    r"generate|provide|rewrite|produce|be (?:fulfilled|processed|rewritten|generated))\b|"
-    r"\b(?:request|prompt|content|caption|query)s? (?:is|was|are|has been|contains|violates|appears) (?:\w+ ){0,2}(?:violat\w+|"
-    r"inappropriate|unsafe|allowed|permitted|prohibited|harmful|blocked|rejected|declined|flagged|filtered)\b|"
-    r"违反|违规|不合规|无法(?:协助|提供|生成|完成|满足)|不能(?:协助|提供|生成)",
-    re.I,
-)
 _BEGINS = r"(?:\A|[.!?…:;]\s+|\n\s*)\W*(?:(?:hmm+|okay|ok|so|well|now|first|next|then|alright|sure|great|wait|understood)\b[,.!]?\s+)*"
 _CHAT = Pattern(
     r"\bhow (?:can|may) i (?:help|assist)|\bwhat can i do for\b|\b(?:help|assist) you\b|\blet me know\b|"
@@ -74,34 +42,19 @@ _CHAT = Pattern(
     r"\bthe user\b|\bthe (?:forbidden|given|original|input|first|target|banned) (?:caption|concept|prompt|word|term|query|text|"
     r"sentence)s?\b|\bthe (?:caption|concept|prompt|query|input|instruction|request|rewrite)s?(?: \w+)? (?:is|are|was|should|must|"
     r"needs?|wants?|asks?|says|contains?|has|have|does|mentions?|can|could|to|that|which|becomes?|would)\b|"
+    r"\bi(?: a|['’])m (?:an? )?(?:ai|chatgpt|claude|gpt\S*|gemini|llama|qwen|(?:language|ai) model|(?:ai |virtual )?assistant)\b|"
+    r"\blanguage model\b|"
+    r"^\W*(?:there(?: is|['’]s) )?(?:nothing|no need) to (?:rewrite|change|replace|fix|remove)\b|"
+    r"^\W*(?:of course|cool|awesome|perfect|wonderful|loading|processing|working on it|one moment(?: please)?|(?:please )?wait|"
+    r"success(?:ful)?|"
+    r"(?:task |request |output )?(?:completed|generated|finished|complete)(?: successfully)?|safety)\W*$|^\W*hope (?:this|that|it) helps\b|"
+    r"^\W*(?:what an?|that['’]s an?|great|nice|good|excellent|interesting) (?:\w+ )?(?:caption|prompt|question|request)\W*$|"
     r"\bthe (?:word|term|phrase)s? (?:to|which|that (?:is|are|must|should|needs?))\b|\b(?:input|output) (?:caption|prompt)\b",
     re.I,
 )
-_VERDICT = Pattern(
-    r"^\W*(?:un)?safe\W*(?:\n|\s)*(?:[SO]\d{1,2}\b[\s,]*)*$|^\W*S\d{1,2}\W*$|^\W*(?:controversial|flagged|blocked|block|rejected|"
-    r"reject|allowed|allow|not (?:safe|allowed|harmful|permitted)|harm(?:ful|less)|(?:in)?appropriate|violation|violates|violating|"
-    r"(?:non-?)?compliant|permitted|prohibited|nsfw|sfw|toxic|benign|(?:safety|category|categories|violations?|verdict|risk|severity|"
-    r"flagged|classification|moderation|risk level|safe|unsafe|harmful|toxicity)\s*[:=].*)\W*$|^\W*unsafe\s+\w+\W*$",
-    re.I,
-)
-_ERROR = Pattern(
-    r"^\W*(?:\w*(?:error|exception)\s*[:(].*|(?:http |status )?(?:error|code|http|status)(?: code)?\s*[:#]?\s*[45]\d\d\b.*|"
-    r"[45]\d\d\s+(?:bad|internal|service|not found|forbidden|unauthori[sz]ed|gateway|too many|payment|conflict|error|server|request|"
-    r"unprocessable|method)\b.*|rate limit(?:s|ed|ing)?(?: (?:exceeded|reached|hit|error)\b.*|\W*$)|internal server error\b.*|"
-    r"service (?:temporarily )?unavailable\b.*|(?:(?:the )?(?:request|connection|gateway|operation|server|read) )?time[d -]*out"
-    r"(?: (?:error|waiting|after|occurred|exceeded)\b.*|\W*$)|too many requests\b.*|connection (?:refused|reset|error|closed)\b.*|"
-    r"traceback \(most recent.*|(?:cuda )?out of memory\b.*|<(?:!doctype|html|head|body|\?xml)\b.*|\[?object object\]?|nan|"
-    r"(?:model|page|file|resource) not found\W*)$",
-    re.I | re.S,
-)
-_PLACEHOLDER = Pattern(
-    r"^\W*[\[<{(]\s*(?:your|insert|new|rewritten|output|final|caption|prompt|redacted|removed|deleted|censored|blocked|empty|filtered|no)\b"
-    r"[^\]>})]{0,60}[\]>})]\W*$|^\W*(?:(?:the|your|my|a) )?(?:(?:rewritten|new|output|final|safe|revised) )+(?:caption|prompt|answer)\W*$|"
-    r"^\W*(?:lorem ipsum\b.*|undefined|redacted|todo|tbd|placeholder)\W*$",
-    re.I | re.S,
-)
 _BLANK = Pattern(  # something is left out
-    r"([^\W\d_])\1{6,}|_{2,}|\?{2,}|(?:^|(?<=\s))(?:…|\.{3,})(?=\s+\w)|-{3,}|#{2,}|[█▇■□▢▒░▓]|(?:^|(?<=\s))\*+(?=\s)|[^\W\d_]\*{2,}|[^\W\d_]\*+[^\W\d_]|"
+    r"([^\W\d_])\1{6,}|_{2,}|\?{2,}|(?:^|(?<=\s))(?:…|\.{3,})(?=\s+\w)|-{3,}|#{2,}|[█▇■□▢▒░▓]|(?:^|(?<=\s))\*+(?=\s)|[^\W\d_]\*{2,}|"
+    r"[^\W\d_]\*+[^\W\d_]|"
     r"(?<!\w)(?i:x{3,})(?!\w)|(?<!\w)[a-zA-Z]-word\b|(?<!\w)(?:N/A|"
     r"REDACTED|CENSORED|REMOVED|DELETED|BLANK|FILTERED|UNKNOWN|MASK|OMITTED|PLACEHOLDER|ANIMAL|OBJECT|PERSON|NOUN|THING)(?!\w)|"
     r"(?<!\w)(?i:redacted|placeholders?|something else|n\.n\.|(?:the |a )?(?:forbidden|banned|prohibited) "
@@ -196,8 +149,12 @@ def kept(text: str, query: str, without: Collection[str] = ()) -> float:
 
 
 def chat(text: str, query: str) -> bool:
-    """Whether a text talks about the task, where the query does not."""
-    return bool(_CHAT.search(text)) and not _CHAT.search(query)
+    """Whether a text talks about the task, where the query does not; so does an exclamation or question that has nothing of the query."""
+    if _CHAT.search(text):
+        return not _CHAT.search(query)
+    mark = text.rstrip(" \"'”’)*_")[-1:]
+    aloud = mark in ("!", "?", "！", "？") and mark not in query and len(words_of(text)) > 1
+    return aloud and content(query) > 1 and not kept(text, query)
 
 
 def blank(text: str, query: str) -> bool:
@@ -216,17 +173,18 @@ def blank(text: str, query: str) -> bool:
 
 def refusal(text: str, query: str) -> str:
     """Why a text is a language model's talk and no caption for this query; empty where it may be one."""
-    for pattern, why in (
-        (_REFUSAL, "it is a refusal"),
-        (_POLICY, "it is a refusal"),
-        (_VERDICT, "it is the verdict of a moderation model, no caption"),
-        (_ERROR, "it is an error message"),
-        (_PLACEHOLDER, "it is no caption"),
-    ):
+    for pattern, why in NONE:
         if pattern.search(text) and not pattern.search(query):
             return why
     if all(word in STOP_WORDS for word in words_of(text) or [""]):
         return "it is no caption"
     if chat(text, query):
         return "it is chat, no caption"
+    if (
+        ELSEWHERE.search(text)
+        and not ELSEWHERE.search(query)
+        and not units(text) & units(query)
+        and not kept(text, query)
+    ):
+        return "it is a refusal"
     return "it has a blank, no caption" if blank(text, query) else ""

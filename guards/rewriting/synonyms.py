@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +27,19 @@ QUESTION = (
     "Shows: at most 8 things or scenes whose picture nearly always shows it"
 )
 MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
-_MARK = r"[^\w\n]*(?:\d{1,2}[.):]\s*)?[^\w\n]*"  # before the name of a list
-_NAMED = rf"(?im)^({_MARK}(?:%s)[^\w\n:：=-]*(?:[:：=]|[-–—](?=\s))|[\s#*_]*(?:%s)[\s#*_]*$)"
-_SHOWS = _NAMED % ("shows?|implies|scenes?|depicts|显示|展示|场景|表现|相关|示す", "shows|显示|展示")
-_SAME = _NAMED % ("same|synonyms?|相同|同义词", "same|synonyms|相同|同义词")
-_JSON = r"""\{\s*["']\w|\[\s*["']"""
+_MARK = r"[^\w\n]*(?:(?:\d{1,2}|[a-z])[.):]\s*)?[\W_]*?"  # before the name of a list
+_SHOWS = r"shows?|implies|scenes?|depicts|zeigt|montre|muestra|mostra|показывает|显示|展示|场景|表现|相关|示す"
+_SAME = r"same|synonyms?|gleich\w*|mêmes?|igual\w*|mism[ao]s?|stess[oaie]|синонимы?|相同|同义词?|同じ"
+_LABEL = re.compile(  # in words around it, before a mark; or alone on its line
+    rf"^{_MARK}(?:[^\W\d_][\w ]{{0,30}} )?(?:(?P<shows>{_SHOWS}|line\s2)|(?P<same>{_SAME}|line\s1))(?!\w)[^:：=→|\n,;]{{0,30}}"
+    r"(?:[:：=→|]|[-–—](?=\s))|^[\s#*_]*(?:(?P<shows_alone>shows|显示|展示)|(?P<same_alone>same|synonyms|相同|同义词))[\s#*_]*$",
+    re.I | re.M,
+)
+_NAME = re.compile(rf"(?:(?P<shows>{_SHOWS})|(?P<same>{_SAME}))(?!\w)", re.I)  # of a field or column
+_JSON = r"""\{\s*["']\w|\[\s*["'{]"""
+_QUOTED = re.compile(r"""(["'])((?:(?!\1)[^\n])*)\1(\s*:)?""")
 _TALK = ("it is a refusal", "it is chat, no caption")  # of what `refusals.refusal` says
+_NO_LIST = ("it is an error message", "it is the verdict of a moderation model, no caption")
 FORMAT = "concept-guards.synonyms/1"
 # Words so general that a model's list may not forbid them, unless the concept itself is one of them.
 GENERIC = frozenset(
@@ -64,41 +72,76 @@ def parse(answer: str, concept: str) -> Words:
 
     Refused: more than four words, stop words and words as general as *photo* or *person*, words of the question, the concept itself, single
     common words for a proper name (*founder* for Elon Musk), text that is no list (a rambling or repeating answer is refused whole).
-    Without the line *Shows* everything counts as *same*.
+    Without names of the two lists, two lines are read as they were asked for, and anything else counts as *same*.
     """
-    same, shows = _lists(without_thinking(answer[:LONGEST]).strip())
+    text = without_thinking(answer[:LONGEST]).strip()
+    if refusal(text, concept) in _NO_LIST:
+        return Words()
+    same, shows = _lists(text)
     same = _accepted(same, concept)
     return Words(same, tuple(word for word in _accepted(shows, concept) if word not in same))
 
 
 def _lists(text: str) -> tuple[str, str]:
-    """(same, shows) as two texts with commas: of an answer in lines, in JSON, or in a Markdown table."""
+    """(same, shows) as two texts with commas: of an answer in lines, in tags, in JSON, or in a Markdown table."""
     fence = re.search(r"```[\w-]*\n(.*?)(?:```|\Z)", text, re.S)
-    text = (fence[1].strip() if fence else text).replace("\\n", "\n")
-    found = None if re.search(_SHOWS, text) else re.search(_JSON, text)
+    text = re.sub(r"<\|[^|<>\n]*\|>", "\n", fence[1].strip() if fence else text).replace("\\n", "\n")
+    text = re.sub(r"</?\w+[^<>\n]*>", "\n", re.sub(r"<(same|shows|synonyms)>", r"\n\1: ", text, flags=re.I)).strip()
+    found = None if any(label["shows"] for label in _LABEL.finditer(text)) else re.search(_JSON, text)
     if text[:1] in ("[", "{") or found:
         return _from_json(text[found.start() if found else 0 :])
     if text.count("|") >= 3:
         text = _from_table(text)
-    same, _, shows = (re.split(_SHOWS, text, maxsplit=1) + ["", ""])[:3]
-    named = re.search(_SAME, same)
-    return same[named.end() :] if named else same, shows
+    text = re.sub(r"(?<=\S)[;.,]?[ \t]+(?=[*_]{0,2}(?:shows|implies)[*_]{0,2}\s*[:：])", "\n", text, flags=re.I)
+    labels = list(_LABEL.finditer(text))
+    if not labels:
+        lines = [line for line in text.split("\n") if line.strip()]
+        two = len(lines) == 2 and all(re.search("[,，、]\\s*\\w", line) for line in lines)  # as they were asked for
+        return (lines[0], lines[1]) if two else (text, "")
+    lists: dict[bool, list[str]] = {False: [], True: []}
+    if _shows(labels[0]):
+        lists[False].append(text[: labels[0].start()])
+    for label, following in zip(labels, [*labels[1:], None]):
+        lists[_shows(label)].append(text[label.end() : following.start() if following else None])
+    return ", ".join(lists[False]), ", ".join(lists[True])
+
+
+def _shows(label: re.Match) -> bool:
+    return bool(label["shows"] or label["shows_alone"])
 
 
 def _from_json(text: str) -> tuple[str, str]:
+    lists: dict[bool, list[str]] = {False: [], True: []}
     try:
-        value, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return ", ".join(match[2] for match in re.finditer(r"""(["'])(.*?)\1(?!\s*:)""", text)), ""
-    if not isinstance(value, dict):
-        value = {"same": value}
-    lists = {str(key).casefold(): _joined(words) for key, words in value.items()}
-    shows = next((words for key, words in lists.items() if re.match(_SHOWS, key + ":")), "")
-    return ", ".join(words for words in lists.values() if words != shows), shows
+        for shows, word in _said(json.JSONDecoder().raw_decode(text)[0]):
+            lists[shows].append(word)
+    except (ValueError, RecursionError):  # single quotes, or cut off
+        shows = False
+        for match in _QUOTED.finditer(text):
+            if match[3]:
+                shows = _of_shows(match[2], shows)
+            else:
+                lists[shows].append(match[2])
+    return ", ".join(lists[False]), ", ".join(lists[True])
 
 
-def _joined(words) -> str:
-    return ", ".join(word for word in words if isinstance(word, str)) if isinstance(words, list) else str(words)
+def _said(value, shows: bool = False) -> Iterator[tuple[bool, str]]:
+    """(whether it stands where the shows do, text) for each text in JSON."""
+    if isinstance(value, str):
+        yield shows, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if str(key).casefold() not in ("concept", "error"):
+                yield from _said(inner, _of_shows(str(key), shows))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _said(inner, shows)
+
+
+def _of_shows(key: str, shows: bool) -> bool:
+    """Whether a field's texts are shows: by its name, else as what it stands in."""
+    name = _NAME.match(key)
+    return bool(name["shows"]) if name else shows
 
 
 def _from_table(text: str) -> str:
@@ -107,13 +150,15 @@ def _from_table(text: str) -> str:
         [cell.strip(" *`") for cell in row.strip().strip("|").split("|")] for row in text.splitlines() if "|" in row
     ]
     rows = [row for row in rows if not all(re.fullmatch(r":?-+:?", cell or "-") for cell in row)]
-    if any(re.match(_SHOWS, row[0] + ":") for row in rows):
+    if any((name := _NAME.match(row[0])) and name["shows"] for row in rows):
         return "\n".join(f"{row[0]}: {', '.join(row[1:])}" for row in rows)
     width = min(map(len, rows))
     return "\n".join(f"{rows[0][column]}: {', '.join(row[column] for row in rows[1:])}" for column in range(width))
 
 
 def _accepted(text, concept):
+    if not re.search("[,;\n•、，；|/]", text.strip()):
+        text = re.sub(r"\s+(?:and|or)\s+", ", ", text)
     parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+|\s*/\s*", text)]
     parts = [part for part in parts if part and refusal(part, concept) not in _TALK]
     different = {part.casefold() for part in parts}
@@ -130,6 +175,7 @@ def _accepted(text, concept):
         "description",
         "well",
         "known",
+        "etc",
         *words_of(QUESTION),
     }
     echo -= set(words_of(concept))
@@ -157,7 +203,7 @@ def _accepted(text, concept):
 def _bare(part):
     part = re.sub(r"^.{0,60}[:：]\s*", "", plain(part))
     part = re.sub(r"^(?:\W*\d{1,2}[.)]\s*|[-*•\s]+|(?:and|or)\s+)+", "", part, flags=re.I)
-    return re.sub(r"\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`[]{}#=")
+    return re.sub(r"(?<=\S)\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`[](){}#=")
 
 
 async def ask(rewriter, concept: str, seed: int = 0) -> tuple[Words, object]:

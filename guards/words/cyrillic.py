@@ -56,7 +56,10 @@ _IRREGULAR = """мать матери матерью матерей матеря
 плеть плетьми
 кость костьми
 драться дерусь дерешься дерется деремся деретесь дерутся дерущиеся дерущийся
-пить пью пьет пьют пьем пьешь пьющий пьющая
+пить пью пьет пьют пьем пьешь пьющий пьющая пили
+умереть умер умерла умерли умрет умерший умершая умершие
+резать режу режет режут режущий
+бежать бегу бежит бегут бегущий бегущая бегущие
 бить бью бьет бьют бьем бьешь бьющий
 убить убью убьет убьют""".splitlines()
 _OTHER = frozenset("пил банк парк кос пар гол".split())  # what would be a bare stem, and is a frequent other word
@@ -117,7 +120,7 @@ def forms(word: str) -> frozenset[str]:
 def _regular(word: str) -> set[str]:
     last, found = word[-1], {word}
     if len(word) < 3:
-        return found
+        return found | _hard(word) if len(word) == 2 and last in _CONSONANTS else found  # яд
     stem = word[:-1]
     if word.endswith("ье"):  # ружье, платье
         soft = word[:-2]
@@ -164,13 +167,23 @@ def _regular(word: str) -> set[str]:
     if len(word) > 4 and word[-2:] in ("ый", "ий", "ой", "ая", "яя", "ое", "ее", "ые", "ие"):
         found |= _endings(word[:-2], _ADJECTIVE)
         found |= _short(word[:-2]) if word[-2:] in ("ый", "ая", "ое", "ые") else set()
+    found |= _verb(word)
+    return found - (_OTHER - {word})
+
+
+def _verb(word: str) -> set[str]:
+    """The present, the past and the participles of a verb; nothing of other words."""
+    found: set[str] = set()
     reflexive = word.endswith("ться")
     verb = word[:-2] if reflexive else word
     vowel = _VERB.get(verb[-3:]) if len(verb) > 4 else None
     if vowel:
-        made = _endings(verb[:-2], "л ла ло ли т ют ет ем ешь ете вший вшая вшие".split())
+        made = _endings(verb[:-2], "л ла ло ли т ют ет ем ешь ете вший вшая вшие ющий ющая ющие".split())
+        if not reflexive:  # убитый, связанная
+            participle = verb[:-2] + ("нн" if vowel in "ая" else "т")
+            made |= _endings(participle, [*_ADJECTIVE, ""]) if vowel in "аяиуы" else set()
         made |= _endings(verb[:-3], "ю у ит им ишь ите ят ат ует уют ующий ящий ящая ящие ащий ащая ащие".split())
         if verb.endswith(("овать", "евать")):  # целовать
             made |= _endings(verb[:-5], "ую уешь ует уем уете уют ующий ующая ующие".split())
         found |= {one + end for one in made for end in ("ся", "сь")} if reflexive else made
-    return found - (_OTHER - {word})
+    return found

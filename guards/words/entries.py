@@ -17,13 +17,22 @@ from .patterns import Pattern
 LONGEST = 400  # characters of one entry
 # A note begins with #, also behind a concept; not in C# or F#.
 _NOTE = Pattern(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
-_NUMBERED = Pattern(r"^\s*#\d{1,3}[.):]?\s+(?=\w)")  # no note: #1 weapons
+_NUMBERED = Pattern(r"(?:^|(?<=[,;]))\s*#\d{1,3}[.):]?\s+(?=\w)")  # no note: #1 weapons
+_REGEX = Pattern(
+    r"(?:^|(?<=[\s,]))/(\w[^/,]*)/[gimsu]*(?=\s*(?:,|$))|(?<!\w)\\[bB](?=\w)|(?<=\w)\\[bB](?!\w)|(?<=\{)\d+(?:-\d+)?\$\$"
+)  # /word/i, \bword\b; {2$$a|b}
+_NUMBERED_ON = Pattern(r"(?<=\w)\s+#\d{1,3}[.):]?\s+(?=\w)")  # #1 weapons #2 blood
 _TAG = Pattern(r"</?(?:br|li|ul|ol|p|b|i|strong|em)\s*/?>", re.I)
 _FILE = Pattern(r"<\s*(?:lora|lyco|lycoris|hypernet)\s*:([^:<>]*)[^<>]*>|\b(?:embedding|ti|lora)\s*:\s*", re.I)
+_VERSION = Pattern(r"[-_ ]v?\d+(?:\.\d+)*$")
+_ENDED = Pattern(
+    r"(?:\b(?:models|embeddings|loras?)[/\\])?\b(\w[\w-]*?)(?:[-_]v?\d+)?\.(?:safetensors|ckpt|pth?|gguf|bin|png|jpe?g|webp|gif)\b",
+    re.I,
+)
 _EMBEDDING = Pattern(r"\bembedding:[^\s,;|:(){}]+", re.I)
 _ASIDE = Pattern("\ue000(\\d+)\ue000")
 _HARD = Pattern(
-    r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|\s[-!+~](?=[^\W\d])|\s(?:[%$@^~*]+|&&+)\s|//"
+    r"[,;|\t()\[\]{}<>\\=，、；｜。．｡،؛।•‧・（）【】［］｛｝《》〈〉]|\s[-–—~+/&]*[–—~+/][-–—~+/&]*\s|\s-+\s|\s(?:--|[-!+~])(?=[^\W\d])|\s(?:[%$@^~*»›]+|&&+)\s|//"
     r"|[!?！？]+(?=\s|$)|(?<=[^\W\d_]{3})[\^~](?=[^\W\d_]{3})|[●■¦‖∣∙⁄∕‚⸴]|(?<=\S)\s{3,}(?=\S)|(?:^|\s)…+|…+(?=\s|$)|\s(?:\.{2,}"
     r"|_+)(?=\s|$)"
     # Any lone mark between two words, but arrows, & and quotes.
@@ -33,7 +42,7 @@ _HARD = Pattern(
 )
 # Between two words of three letters or more: guns/knives, and not AC/DC.
 _TIGHT = Pattern(
-    r"(?<=[^\W\d_]{3})(?:[/+&!]|\.+|…+)(?=[^\W\d_]{3})|(?<=[a-zA-Z]{3})(?<!l)·(?=[a-zA-Z]{3})"
+    r"(?<=[^\W\d_]{3})(?:[/+&!—―]|\.+|…+)(?=[^\W\d_]{3})|·(?=\s)|(?<=[a-zA-Z]{3})(?<!l)·(?=[a-zA-Z]{3})"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[/+&](?=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])"
 )
 _STOP = Pattern(r"(?<![.\s])\.+(?=\s|$)")
@@ -44,6 +53,8 @@ _FACTOR = Pattern(
     r"(?<=\w)\s+(?:[x×*]\s?\d(?:\.\d+)?|[012]?\.\d+|\d+\s*%)$|^(?:[012]\.\d+\s*[*x]?\s+|[012]\.\d+\s*\*|\d\s*\*|\d\s*x\s+"
     r"|100\s*%\s+)\s*(?!(?:[mck]?m|k?g|m?l|inch|ft)\b)(?=[^\W\d])"
 )
+_BARE = Pattern(r"^[-*•+]\s+(?=['\"])")  # before a quoted word
+_INNER = Pattern(r"^\s*'([^']*)'\s*$")
 _UNDERSCORE = Pattern(r"(?<=[^\W_])_+(?=[^\W_])")
 _COLON = Pattern(r"[:：](?!\d)")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "「": "」", "『": "』", "`": "`"}
@@ -51,7 +62,7 @@ _MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
 _WORDS_BETWEEN = Pattern(
     r"\s+(?:(?:and|or)\s+)?(?:then|even|especially|particularly|in\s+particular|mostly|mainly|also(?:\s+known\s+as)?)\s+(?=\w)"
     r"|\s+(?:along\s+with|together\s+with|in\s+addition\s+to|besides|as\s?well\s+as)\s+(?=\w)"
-    r"|\s+(?:AND|BREAK|OR|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|esp\.?"
+    r"|\s+(?:AND|BREAK|ADD(?:COMM|ROW|COL|BASE)|OR|alongside|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|esp\.?"
     r"|(?:and|or|but)\s+also|or\s+else|"
     r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
     r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|sowie|noch|ni|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và"
@@ -66,8 +77,12 @@ _UNSURE = Pattern(
     rf"(?<=[{_CJK}])[和与與及或·](?=[{_CJK}])|(?<=[{_CJK}])(?<![高鞋脚腳低平细細])跟(?![鞋踪蹤随隨拍班着著])(?=[{_CJK}])"
     # Arabic writes "and" on the next word, and other words begin with its letter: face, rose, monster.
     r"|(?<=[\u0621-\u064a])\s+و(?!جه|جوه|رد|رود|شم|حش|لد|يسك|سيم|اقع|اد|ثن|طن|زير|سط)(?=[\u0621-\u064a]{2})"
+    # Chinese: "and other" or "equal", and other words end or begin with it. Hebrew and Korean write "and" on the word.
+    rf"|(?<=[{_CJK}]{{2}})(?<![高平中初上下优優同特头頭何均])等(?![待于於级級离離候腰边邊温类類])(?=[{_CJK}]{{2}})"
+    r"|(?<=[\u05d0-\u05ea])\s+ו(?!רד|יל|יד|יס|וד|יק|יר|תיק|טר|אג|ו|נצ|י)(?=[\u05d0-\u05ea]{2})"
+    r"|(?<=^[가-힣])(?:(?<![사효결교통초성치안내외학문이전모])과|(?<!기)와)\s+(?=[가-힣])"
     r"|^(?:anti|non)[-\s](?=\w+[^suic]s$)"
-    r"|(?<=\w)\s+(?:[eo]|like|wie|como)\s+(?=\w)|^(?:block|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?|motion)\b)|ignore|refuse"
+    r"|(?<=[^\W\d_]{3})–(?=[^\W\d_]{3})|(?<=\w)\s+(?:[eoi]|like|wie|como)\s+(?=\w)|^(?:block|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?|motion)\b)|ignore|refuse"
     r"|filter(?!\s+coffee))\s+(?=\w)|(?<=\w)[\s-]free$"
 )
 _EXCEPT = Pattern(
@@ -78,15 +93,24 @@ _ASIDE_EXCEPT = Pattern(
     r"\w\s*[(\[]\s*(?:not(?!\s+(?:safe|allowed|permitted|ok|okay|wanted)\b)|but\s+not|no|without|except\w*|excl\w*\.?)\s+\w",
     re.I,
 )
+# allowed: flowers
+_ALLOWED = Pattern(
+    r"(?:^|[,;{])\W*(?:allowed|permitted|allow(?:list)?|whitelist|okay|erlaubt|autorisée?s?|permitid[oa]s?|разрешено|允许|許可)[\"']?\s*[:：=]\s*\S"
+    r"|\bbut\s+(?!also\b|not\b)[^,;]*\b(?:are|is)\s+(?:ok|okay|fine|allowed|permitted|good)\b",
+    re.I,
+)
 # weapons, not toys; but: not weapons, not blood
 _THEN_NOT = Pattern(r"(?:[,;/|]|\s[-–—])\s*not\s+(?!safe\b|allowed\b|permitted\b|ok\b|suitable\b)\w", re.I)
 _NEGATION = Pattern(r"\b(?:no|not|non|without|never|don['’]t)\b", re.I)
 _REPLACED = Pattern(r"^\W*(?:replace|swap|exchange|substitute)\s+\w.*\s(?:with|by|for|to)\s+\w", re.I)
-_ARROW = Pattern(r"->|=>|[→⇒➔➜]|–>|—>|-＞")
+_BULLET = Pattern(r"^\s*(?:[-–—=]+>|[→⇒➔➜➡]\ufe0f?)\s*(?=\w)")  # nothing on its left: no replacement
+_ARROW = Pattern(r"->|=>|[→⇒➔➜\u21a6\u21d2\u27f6\u27f9\u279d-\u27be]|–>|—>|-＞")
 
 
 def bare(line: str) -> str:
     """A line without its notes: what follows #, and comments of other languages."""
+    if _NUMBERED.match(line):
+        line = _NUMBERED_ON.sub(", ", line)
     return _NOTE.sub("", _NUMBERED.sub("", line)).strip()
 
 
@@ -96,7 +120,7 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
     ``embeddings``: ``embedding:NAME`` stays what it is, for those who encode the concept; else it is the word NAME.
     Raises ValueError, with the spelling that is understood, for a line that may mean two things.
     """
-    line, files = bare(fillers.plain(line)), []
+    line, files = _BULLET.sub("", bare(fillers.plain(line))), []
     if embeddings:  # a file's name may hold any mark: it stands aside while the rest is read
         line = _EMBEDDING.sub(lambda match: files.append(match[0]) or f"\ue000{len(files) - 1}\ue000", line)
     if _ARROW.search(line):
@@ -110,15 +134,22 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
             "what must go, ->, and what takes its place, such as: cat -> dog"
         )
     then_not = _THEN_NOT.search(line)
-    if _ASIDE_EXCEPT.search(line) or then_not and not _NEGATION.search(line[: then_not.start()]):
+    if (
+        _ALLOWED.search(line)
+        or _ASIDE_EXCEPT.search(line)
+        or then_not
+        and not _NEGATION.search(line[: then_not.start()])
+    ):
         raise ValueError(_exception(line, name))
-    line = _FILE.sub(lambda match: match[1] or "", _TAG.sub(",", line))
+    line = _ENDED.sub(
+        r"\1", _FILE.sub(lambda match: _VERSION.sub("", match[1] or ""), _TAG.sub(",", _REGEX.sub(r"\1", line)))
+    )
     line = fillers.unmarked(line)
     concepts = []
     for part in _HARD.sub("\n", _dotted(line)).split("\n"):
         if not part.strip():
             continue
-        part = _FACTOR.sub("", _WEIGHT.sub("", part.strip()))
+        part = _BARE.sub("", _FACTOR.sub("", _WEIGHT.sub("", part.strip())))
         if len(part) > 2 and _QUOTES.get(part[0]) == part[-1] and part[-1] not in part[1:-1]:
             concepts.append(" ".join(part[1:-1].split()))
             continue
@@ -127,14 +158,16 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
                 f"{name}: an entry has {len(part)} characters ({part[:40]!r} ...), more than {LONGEST}: separate the concepts by commas."
             )
         part = _UNDERSCORE.sub(" ", part.translate(dict.fromkeys(map(ord, _MARKS))))
-        concepts += [concept for piece in _COLON.split(part) for concept in _pieces(piece, name)]
+        concepts += [
+            concept for piece in _COLON.split(part) for concept in _pieces(_INNER.sub(r"\1", piece), name, line)
+        ]
     concepts = fillers.meant([concept for concept in concepts if _says(concept)], line)
     return [_ASIDE.sub(lambda match: files[int(match[1])], concept) for concept in concepts]
 
 
 def _says(concept: str) -> bool:
     """Whether there is a letter, a number or a picture in it."""
-    return concept not in ("etc", "etc.", "...") and any(
+    return concept.casefold().strip(".") not in ("etc", "e.g", "i.e", "eg", "z.b", "u.a", "p.ex", "") and any(
         unicodedata.category(letter)[0] in "LN" or letter > "\u2190" for letter in concept if not letter.isspace()
     )
 
@@ -150,15 +183,15 @@ def _dotted(line: str) -> str:
     return _STOP.sub(comma, line)
 
 
-def _pieces(text: str, name: str) -> list[str]:
-    """The concepts of a part without punctuation: split at the words that join two."""
+def _pieces(text: str, name: str, line: str) -> list[str]:
+    """The concepts of a part of a line without punctuation: split at the words that join two."""
     text = trimmed(text)
     _refuse_phrase(text, name)
     if _EXCEPT.search(text):
         raise ValueError(_exception(text, name))
     pieces = []
     for piece in _TIGHT.sub("\n", text).split("\n"):
-        for half in (one for some in tongues.divided(piece) for one in _GAP.split(some)):
+        for half in (one for some in tongues.divided(piece, line) for one in _GAP.split(some)):
             pieces += [one for one in _WORDS_BETWEEN.split(half) if one.strip()]
     return [concept for piece in pieces for concept in _joined(trimmed(piece), name)]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from . import cyrillic
+from . import cyrillic, tongues
 from .patterns import Pattern
 
 WORDS = Path(__file__).with_name("english.txt")  # inflections and families that no rule makes
@@ -275,25 +275,14 @@ def foreign(word: str, text: str, first: int, last: int) -> bool:
     return shown > 1
 
 
-_PARTICLES = (
-    "이 가 은 는 을 를 와 과 의 에 도 들 로 으로 에서 에게 만 께 한테 처럼 보다 까지 부터 랑 이랑 하고 들이 들은 들을 들의 "
-    "이다 입니다"
-).split()
-
-
 @lru_cache(4096)
 def forms(word: str) -> frozenset:
     """Every form of a folded word (see `watch.fold`) that counts as the same word, itself included."""
     first = word[:1]
     if "а" <= first <= "я":
         return cyrillic.forms(word)
-    if "가" <= first <= "힣":
-        return frozenset([word, *(word + particle for particle in _PARTICLES)])
-    if "\u0621" <= first <= "\u064a":
-        bare = word[2:] if word.startswith("ال") and len(word) > 4 else word
-        return frozenset(
-            [word, bare, *(article + bare for article in ("ال", "وال", "بال", "كال", "فال")), "لل" + bare, "و" + bare]
-        )
+    if (found := tongues.scripted(word)) is not None:
+        return found
     if len(word) < 3 or not word.isascii() or not word.isalpha():
         known = [one for row in _english().plurals.get(word, ()) for one in row]  # oxen
         known += [form for one in spellings(word) for form in _inflections(one)]  # ax, axe

@@ -26,7 +26,8 @@ _HOLDING = r"(?:hold|carry|wield|brandish|us|handl|possess|bear|hav)(?:ing|e?s?)
 _FRONT = Pattern(
     rf"""^(?:
     {_ALL}{_PICTURES}\s+of\s+
-    |{_ALL}(?:uses?|usage|presence|mentions?|inclusion|appearances?|traces?|displays?|sight)\s+of\s+(?!force\b|mind\b|affection\b)
+    |(?:\w+\s+){{0,3}}(?:must|should|shall|ha[sv]e?\s+to|needs?\s+to)\s+(?:be|stay|remain)\s+free\s+(?:of|from)\s+
+    |{_ALL}(?:uses?|usage|presence|mentions?|inclusion|appearances?|traces?|displays?|sight|consumption|possession|promotion|glorification)\s+of\s+(?!force\b|mind\b|affection\b)
     |{_ALL}(?:references?|allusions?)\s+to\s+
     |{_ALL}(?:{_PICTURES}|{_THINGS})\s+(?:with|(?:that|which)\s+(?:(?:are|is)\s+)?{_SHOWING}|(?:that|which)\s+(?:has|have)
         |{_SHOWING}|about

@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from .forms import STOP_WORDS
+from .patterns import Pattern
 
 HAN = Path(__file__).with_name("han.txt")
 EMOJI = Path(__file__).with_name("emoji.txt")
@@ -18,8 +22,8 @@ EMOJI = Path(__file__).with_name("emoji.txt")
 # Letters of other scripts that pass for Latin ones, within a word that has a Latin letter.
 _LOOKS = dict(
     zip(
-        "аеорсухіѕјкмтнвгпяишцчᴦɑɡαορτυνικεβωηχγμσδλօսհոցզռաեɩ₿₵€¥₦₩₭₮₱¢∂",
-        "aeopcyxisjkmthbrnrnwuyragaoptuvikebwnxyusdlouhngqnaeibceynwktpcd",
+        "ьаеорсухіѕјкмтнвгпяишцчᴦɑɡαορτυνικεβωηχγμσδλօսհոցզռաեɩ₿₵€¥₦₩₭₮₱¢∂",
+        "baeopcyxisjkmthbrnrnwuyragaoptuvikebwnxyusdlouhngqnaeibceynwktpcd",
     )
 )
 _LETTERS = {  # letters without a decomposition, whatever stands beside them
@@ -29,17 +33,28 @@ _LETTERS = {  # letters without a decomposition, whatever stands beside them
             "o l d ae oe i n d th a b c d e f g h i j k l m n o p r s t u v w y z".split(),
         )
     ),
+    **dict(zip("ƒɓɗɠɦƙɱɲɳɾʂƭʈʋʐȥɨʉɵɐɒɔɛɟɥʍʎʞƿĸ", "fbdghkmnnrsttvzziuoaaoejhwykpk")),  # with hooks, or turned
+    # Arabic as Persian and careless writers have it too, Hindi with and without its dots
+    **dict(zip("أإآٱةىیکـ़ँ", ["ا", "ا", "ا", "ا", "ه", "ي", "ي", "ك", "", "", "ं"])),
     # syllables of Canada, the Cherokee and the Lisu, shaped like Latin capitals
     **dict(zip("ᗩᗷᑕᗪᕮᖴᘜᕼᒍᒪᗰᑎᑭᖇᔕᑌᐯᗯ᙭", "abcdefghjlmnprsuvwx")),
     **dict(zip("ꭺᏼꮯꭰꭼꮐꮋꭻꮶꮮꮇꮲꭱꮪꭲꮩꮃꮓ".casefold(), "abcdeghjklmprstvwz")),
     **dict(zip("ꓮꓐꓚꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ", "abcdefghijklmnoprstuvwxyz")),
 }
+_OTHER_WORD = re.compile("[\u0370-\u058f]{2,}")
+_LATIN_WORD = re.compile("[a-z]{2,}")
 _HALF_WIDTH = re.compile("[\uff66-\uff9d][\uff9e\uff9f]")
 _OPEN = re.compile(r"\\(?=[(){}\[\]\\])|/\*.*?\*/|//[^\n]*|:\s*[-+]?\d*\.?\d+\s*(?=[)\]])|[(){}\[\]]", re.S)
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _WITHIN = re.compile(r"\w[({\[\\/]|[)}\]/]\w")
 _KANA = re.compile("[\u3041-\u3096ー]"), re.compile("[\u30a1-\u30faー]")
 _PARTICLES = frozenset("をがのはもでに")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
+_WORD = Pattern(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+UNSPACED = Pattern(f"[{_UNSPACED}]")
+DOTTED = Pattern(r"(?<![\w.])[^\W\d_](?:\.[^\W\d_])+(?!\w)")  # U.S.
+_AND = Pattern(r"\s*[&+＋]\s*")
 MOST_CHOICES = 8  # alternatives of {a|b} that are read
 
 
@@ -111,6 +126,13 @@ def fold(text: str) -> tuple[str, Sequence[int]]:
     return folded, places
 
 
+def disguised(folded: str) -> str:
+    """A folded text that is mostly Latin, with words of another script that pass for Latin ones as these: ѕех."""
+    if folded.isascii() or not (found := _OTHER_WORD.findall(folded)) or len(_LATIN_WORD.findall(folded)) < len(found):
+        return folded
+    return _OTHER_WORD.sub(lambda word: "".join(_LOOKS.get(char, char) for char in word[0]), folded)
+
+
 def unhidden(folded: str) -> Iterator[tuple[str, Sequence[int]]]:
     """A folded text without the prompt syntax inside its words, as (text, places), once for each alternative of {a|b}; mostly never.
 
@@ -165,3 +187,63 @@ def goes_on(folded: str, place: int, step: int, part: Sequence[int]) -> bool:
         and beside > "\u0e00"
         and all(bool(kana.match(beside)) == bool(kana.match(folded[place])) for kana in _KANA)
     )
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of a folded text: its letters and where they stand in it."""
+
+    word: str
+    start: int
+    end: int
+
+
+def tokens(folded: str) -> list[Token]:
+    """The words of a folded text in order; a possessive or elided s is no word."""
+    result = []
+    for match in _WORD.finditer(folded):
+        start = match.start()
+        if match[0] == "s" and start and folded[start - 1] in "'’`´" and result and result[-1].end == start - 1:
+            continue
+        result.append(Token(match[0], start, match.end()))
+    return result
+
+
+def follow(folded, words, place, rest):
+    """The place behind a phrase's further words, small words and initials between them allowed; 0 where they do not follow."""
+    for alternatives in rest:
+        gap = 0
+        if "&" in alternatives and place < len(words):
+            if _AND.fullmatch(folded, words[place - 1].end, words[place].start):
+                continue  # Rick & Morty
+        while place < len(words) and words[place].word not in alternatives and gap < 2:
+            word = words[place].word
+            if word not in STOP_WORDS and not (len(word) == 1 and word.isalpha() and word.isascii()):
+                break
+            place, gap = place + 1, gap + 1
+        if place >= len(words) or words[place].word not in alternatives:
+            return 0
+        place += 1
+    return place
+
+
+def undotted(folded, words):
+    """Words with letters and dots as one: U.S. flag."""
+    spans = {match.start(): match.end() for match in DOTTED.finditer(folded)}
+    result, end = [], -1
+    for word in words:
+        if word.start in spans:
+            end = spans[word.start]
+            result.append(Token(folded[word.start : end].replace(".", ""), word.start, end))
+        elif word.start >= end:
+            result.append(word)
+    return result
+
+
+def spaced(folded, letters):
+    """Whether a space between two of the letters parts two words, each of more letters than are meant: 高大 麻雀 for 大麻."""
+    for at, place in enumerate(letters[1:], 1):
+        if folded[letters[at - 1] + 1 : place].isspace():
+            if goes_on(folded, letters[0], -1, letters[:at]) and goes_on(folded, letters[-1], 1, letters[at:]):
+                return True
+    return False

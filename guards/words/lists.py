@@ -1,11 +1,16 @@
-"""Lists of forbidden concepts, as text."""
+"""Lists of forbidden concepts, as text: typed, or pasted from JSON, YAML, INI, XML, tables, Markdown, web pages.
+
+What holds a pasted list together names nothing: braces, fences, headings, columns with weights. Where nothing else is there, it stays, so
+that whoever reads on can say what is wrong with it.
+"""
 
 from __future__ import annotations
 
+import csv
 import re
 from functools import lru_cache
 
-from . import entries
+from . import entries, tongues
 from .patterns import Pattern
 
 # Safe Latent Diffusion's own list (Schramowski et al., CVPR 2023, arXiv 2211.05105).
@@ -24,7 +29,37 @@ LONGEST = 2000  # characters: about 400 words, five times what a CLIP text encod
 # A word behind # with nothing else beside it: #weapons
 _HASHTAG = Pattern(r"(?:^|(?<=[\s,;|、，]))#+(?=[^\W\d_]\w*[.!?]*\s*(?:[,;|#、，]|$))")
 _BOUND = Pattern(r"^\s*(?:#[^\W\d_]\w*){2,}\s*$")  # #weapons#blood
+_HYPHENED = Pattern(r"^\s*(\d{1,3})-(?=\w)")  # 1-weapons
 _NOTED = Pattern(r"(?<!\w)#(?![^\W\d_])")
+_FRAME = Pattern(r"^\s*(?:[\s{}\[\]()<>|=_*~`+:.,;\"'\\/\u2500-\u257f-]+|```\s*\w+|~~~\s*\w+|<[?!][^<>]*>)$")
+_CLOSED = Pattern(r"<\s*/\s*([^\W\d][\w:-]*)\s*>")
+_CLOSED_CODE = Pattern(r"\[/([a-z]+)\]", re.I)
+_RAISED = Pattern(r"<(su[pb])>[^<>]*</\1>", re.I)
+_VALUED = Pattern(
+    r"<(?!(?:b|i|p|em|strong|span|td|th|li)>)([^\W\d][\w:-]*)>\s*(?:[-+]?\d*\.?\d+|true|yes|on)\s*</\1>", re.I
+)
+_SINGLE = "br|hr|li|ul|ol|p|b|i|u|strong|em|div|span|tr|td|th|table|dd|dt|dl|img|a"
+_LINK = Pattern(r"\[([^\[\]]+)\]\((?:https?:|www\.|[/#])[^()]*\)")
+_ADDRESS = Pattern(r"[(<]?(?:\bsee\s+)?\b(?:https?://|www\.)[^\s,;)>\]]+[)>]?", re.I)
+_PAIRED = Pattern(r"(?<![\w#])#([^\s#,;]+)#(?![\w#])")  # #武器#, as Weibo writes a hashtag
+_NUMBER = r"[-+]?\d*[.,]?\d+\s*%?"
+_GRADES = (
+    r"true|false|yes|no|on|off|null|none|high|medium|low|critical|severe|strict|block(?:ed)?|deny|ban|reject|warn(?:ing)?|mild"
+    r"|[a-z]{2}"
+)
+_LABEL = Pattern(
+    r"(?P<open>^|[,;.{\[(])(?P<marks>\s*[-*•\"'“„«`]*\s*)(?P<label>[^\W\d][^,;.:：={}\[\]()\"“”«»`\n]{0,60}?)[\"'”“»`*]*\s*[:：=]"
+    r"\s*(?P<value>[^,;{}\[\]\n]*)",
+    re.M,
+)
+_WEIGHED = Pattern(
+    rf"[,;(\[]\s*(?:weight|strength|scale|priority|level|tier|severity)\s*[:=]?\s*{_NUMBER}\s*(?=[)\],;]|$)",
+    re.I | re.M,
+)
+_SAID = Pattern(rf"^[\s\"']*(?:{_NUMBER}|{_GRADES})?[\s\"')]*$", re.I)
+_SCOPES = frozenset("in for at on during im für pour dans en para para per nella bei voor для в".split())
+_DENIES = Pattern(r"\b(?:not|never|nicht|keine?|pas|nunca|não|нельзя|не)\b|n['’]t\b", re.I)
+_DELIMITERS = "|\t;,"
 
 
 def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[str]:
@@ -42,7 +77,7 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
 def _read(text: str, name: str, embeddings: bool) -> tuple[str, ...]:
     """The same list comes with every picture."""
     concepts: dict[str, str] = {}
-    for line in _unnumbered(_untagged(text, name)):
+    for line in _unnumbered(_untagged(_lines(text), name)):
         if not line.strip():
             continue
         read = entries.read(line, name, embeddings)
@@ -68,7 +103,7 @@ def compose(preset: str, text: str) -> str:
         )
     listed = {concept.casefold() for concept in split(PRESETS[preset])}
     own: dict[str, str] = {}
-    for line in _untagged(text, "concepts"):  # as written: a text encoder understands weights and *and*
+    for line in _untagged(text.splitlines(), "concepts"):  # as written: a text encoder understands weights and *and*
         for entry in entries.bare(line).split(","):
             entry = " ".join(entry.split())
             if entry and entry.casefold() not in listed:
@@ -80,8 +115,10 @@ def compose(preset: str, text: str) -> str:
 
 
 def _unnumbered(lines: list[str]) -> list[str]:
-    """Lines that count, ``1 cat`` and ``2 dog``, or ``A. cat`` and ``B. dog`` and so on, without their numbers."""
-    numbers = [line.split(maxsplit=1) for line in lines if line.strip()]
+    """Lines that count, ``1 cat`` and ``2 dog``, or ``A. cat`` and ``B. dog`` and so on, without their numbers; ``o cat``, ``o dog``."""
+    numbers = [_HYPHENED.sub(r"\1 ", line).split(maxsplit=1) for line in lines if line.strip()]
+    marks = {parts[0] if len(parts) == 2 else "" for parts in numbers}
+    marked = len(numbers) > 1 and marks == {"o"} or len(numbers) > 2 and marks in ({"x"}, {"v"})
     counted = len(numbers) > 1 and all(
         len(parts) == 2 and parts[0].isdecimal() and int(parts[0]) == at for at, parts in enumerate(numbers, 1)
     )
@@ -89,12 +126,12 @@ def _unnumbered(lines: list[str]) -> list[str]:
         len(parts) == 2 and len(parts[0]) == 2 and parts[0][0] == chr(ord("A") + at) and parts[0][1] in ".):"
         for at, parts in enumerate(numbers)
     )
-    return [rest for _, rest in numbers] if counted or lettered else lines
+    return [rest for _, rest in numbers] if counted or lettered or marked else lines
 
 
-def _untagged(text: str, name: str) -> list[str]:
-    """The lines of a text, with hashtags as words: ``#weapons, #blood``. Raises ValueError for one that may be a note as well."""
-    lines = [line.replace("\uff03", "#") for line in text.splitlines()]
+def _untagged(lines: list[str], name: str) -> list[str]:
+    """The lines of a list, with hashtags as words: ``#weapons, #blood``. Raises ValueError for one that may be a note as well."""
+    lines = [line.replace("\uff03", "#") for line in lines]
     lines = [line.replace("#", " #") if _BOUND.match(line) else line for line in lines]
     alone = [bool(_HASHTAG.match(line.strip())) and len(line.split()) == 1 for line in lines if line.strip()]
     return [_untagged_line(line, name, bool(alone) and all(alone)) for line in lines]
@@ -113,3 +150,102 @@ def _untagged_line(line: str, name: str, only: bool) -> str:
             f"{name}: {'#' + word[:80]!r} may be a note or a hashtag. Write {word[:80]}, or for a note a space behind the #."
         )
     return _HASHTAG.sub(",", head.strip()) + rest
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a list, without the frame that it was pasted in."""
+    found = _unframed(text).splitlines()
+    kept = _rows([line for line in found if not _FRAME.match(line)])
+    kept = [_unlabelled(line) for line in kept if not _heads_list(line)]
+    return kept if any(letter.isalnum() or letter > "\u2600" for line in kept for letter in line) else found
+
+
+def _unframed(text: str) -> str:
+    """A text without the tags of web pages, XML and forums, and without addresses."""
+    text = _PAIRED.sub(r", \1 ,", _ADDRESS.sub("", _LINK.sub(r"\1", _VALUED.sub(r",\1,", _RAISED.sub("", text)))))
+    if "<" in text:
+        names = "|".join([_SINGLE, *map(re.escape, set(_CLOSED.findall(text)))])
+        text = re.sub(rf"<\s*/?\s*(?:{names})(?:\s[^<>]*)?/?>", ",", text, flags=re.I)
+    if codes := {code for code in _CLOSED_CODE.findall(text)}:
+        text = re.sub(rf"\[/?(?:{'|'.join(codes)})(?:=[^\[\]]*)?\]", ",", text, flags=re.I)
+    return text
+
+
+def _words(label: str) -> list[str]:
+    return label.casefold().replace("’", "'").replace("_", " ").replace("-", " ").split()
+
+
+def _heads(label: str, alone: bool = False) -> bool:
+    """Whether a label says that concepts follow: forbidden concepts, mots interdits, name. ``alone``: without a mark behind it."""
+    words, known = _words(label), tongues.labels()
+    scope = next((at for at, word in enumerate(words) if at and word in _SCOPES), len(words))
+    if scope < len(words) < scope + 5 and known["heading"].intersection(words[:scope]):  # forbidden in my class
+        words = words[:scope]
+    if not alone and len(words) < 7 and any(word in known["ban"] or word.endswith(("禁止", "禁用")) for word in words):
+        return True
+    heading = known["heading"] if alone else known["heading"] | known["column"]
+    return any(word in heading for word in words) and all(
+        word in heading or word in known["column"] or word in known["small"] or word.isdigit() for word in words
+    )
+
+
+def _field(label: str) -> bool:
+    return len(words := _words(label)) == 1 and words[0] in tongues.labels()["field"]
+
+
+def _heads_list(line: str) -> bool:
+    """Whether a line is a heading and nothing else: ``concepts:``, ``[forbidden]``."""
+    match = re.fullmatch(
+        r"\s*[-*\"'{]*\s*([^\W\d][^:：=,;\[\]]*?)[\"'*]*\s*[:：=][\s\[{(|>-]*|\s*\[([^\[\]]+)\]\s*", line
+    )
+    label = match and (match[1] or match[2])
+    return bool(label) and (
+        _heads(label, not match[1]) or len(label.split()) > 2 and bool(match[1] and _DENIES.search(label))
+    )
+
+
+def _unlabelled(line: str) -> str:
+    """A line without the labels before its concepts, and without what fields such as a weight say."""
+
+    def bare(match: re.Match[str]) -> str:
+        said = match["value"].strip() and _SAID.match(match["value"])
+        if _field(match["label"]):
+            quoted = match["marks"].strip(" -") and match["value"].lstrip()[:1] in ("'", '"')
+            return f"{match['open']}," if said or quoted else match[0]
+        return f"{match['open']},{match['value']}" if not said and _heads(match["label"]) else match[0]
+
+    return _LABEL.sub(bare, _WEIGHED.sub(",", line))
+
+
+def _rows(found: list[str]) -> list[str]:
+    """The lines of a table as its concepts alone, where its first line names the columns."""
+    first = next((line for line in found if line.strip()), "")
+    for mark in _DELIMITERS:
+        columns = _cells(first, mark)
+        if len(columns) > 1 and len(found) > 1 and all(_heads(one) or _field(one) or one == "#" for one in columns):
+            named = [at for at, one in enumerate(columns) if _heads(one)]
+            rows = [_cells(line, mark) for line in found[found.index(first) + 1 :]]
+            if not any(_heads(one, True) for one in columns) and not _valued(columns, rows):
+                return found  # text, image, and so on, that are meant
+            return (
+                [
+                    ", ".join(row[at] for at in named if at < len(row)) if len(row) > 1 else ", ".join(row)
+                    for row in rows
+                ]
+                if named
+                else found
+            )
+    return found
+
+
+def _valued(columns: list[str], rows: list[list[str]]) -> bool:
+    """Whether a column that is named as a field, such as id, has nothing but numbers and grades."""
+    fields = [at for at, one in enumerate(columns) if one == "#" or _field(one)]
+    return any(all(row[at].strip() and _SAID.match(row[at]) for row in rows if at < len(row)) for at in fields)
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    cells = next(
+        csv.reader([line.strip().strip("|") if mark == "|" else line], delimiter=mark, skipinitialspace=True), []
+    )
+    return [cell.strip(" \t\"'*`") for cell in cells]

@@ -14,20 +14,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from . import tongues
 from .forms import STOP_WORDS, foreign, forms, innocent
-from .letters import emoji_names, fold, goes_on, in_word, scripts_of, unhidden
+from .letters import (
+    DOTTED,
+    UNSPACED,
+    disguised,
+    emoji_names,
+    fold,
+    follow,
+    in_word,
+    scripts_of,
+    spaced,
+    tokens,
+    undotted,
+    unhidden,
+)
 from .patterns import Pattern
 from .seams import FILE, without
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
-_WORD = Pattern(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
-_ALSO_UNSPACED = Pattern(f"[{_UNSPACED}]")
 _JOINT = Pattern(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
 _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
 _LEET_MARK = Pattern(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
 _SHOUT = Pattern(r"[!|]+(?=\W|$)")  # no letter at a word's end
-_STARRED = Pattern(r"(?<![\w*])[^\W\d_]+(?:\*+[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])")
+# Stars, and signs that stand for a letter within a word: p*rn, s#it
+_STARRED = Pattern(
+    r"(?<![\w*])[^\W\d_]+(?:(?:\*+|[#@%^•●○◯⭕🅾©®¡×✗✕†])[^\W\d_]+)+(?![\w*])|(?<![\w*])[^\W\d_]+\*{2,}(?![\w*])"
+)
 _STRETCHED = Pattern(r"([^\W\d_])\1{2,}")  # kniiife, beeeer
 _TIED = Pattern(r"\w[-/&.+]\w")  # AC/DC is written ACDC as well
 _SIZED = Pattern(r"(\d+)([^\W\d_]+)|([^\W\d_]+)(\d+)")  # 9mm, C4
@@ -38,11 +51,10 @@ _UNIT = Pattern(  # a number and its unit, no leet: a 5in screen, at 5am
     r"\d+[-. ]?(?:in|ins|inch|am|pm|mm|cm|km|m|ft|kg|g|mg|lbs?|oz|ml|l|s|secs?|mins?|h|hrs?|hz|k|d|"
     r"p|px|mp|gb|mb|tb|x|st|nd|rd|th|yo|yrs?|w|v|a|e)"
 )
-_DOTTED = Pattern(r"(?<![\w.])[^\W\d_](?:\.[^\W\d_])+(?!\w)")  # U.S.
 _MIXED = Pattern(r"[^\W\d_]+\d+|\d+[^\W\d_]+")  # M4A1: M4 A1
-_AND = Pattern(r"\s*[&+＋]\s*")
+_LONG = Pattern("(?<=[\u30a1-\u30fa])[-\u2010-\u2015\u2500]")  # a dash for the mark of a long vowel
 _END = Pattern("[\n\r\v\f,;:!?、。…؟।|()\\[\\]{}「」『』【】〈〉《》]")  # ends a run of Chinese or Japanese
-_FLAG = Pattern("[\U0001f1e6-\U0001f1ff]{2}")
+_FLAG = Pattern("[\U0001f1e6-\U0001f1ff]{2}|[🏳🏴]\ufe0f?\u200d[🌈☠⚧]")
 # Words that a word of two is often written with: hand gun, hit man, swim suit.
 _LAST = frozenset(
     """gun guns man men woman women knife knives suit suits bath baths shot shots fire fires arm arms wear fight fights wife wives
@@ -67,26 +79,6 @@ _EMOJI_NOISE = frozenset(
 
 
 @dataclass(frozen=True)
-class Token:
-    """A word of a folded text: its letters and where they stand in it."""
-
-    word: str
-    start: int
-    end: int
-
-
-def tokens(folded: str) -> list[Token]:
-    """The words of a folded text in order; a possessive or elided s is no word."""
-    result = []
-    for match in _WORD.finditer(folded):
-        start = match.start()
-        if match[0] == "s" and start and folded[start - 1] in "'’`´" and result and result[-1].end == start - 1:
-            continue
-        result.append(Token(match[0], start, match.end()))
-    return result
-
-
-@dataclass(frozen=True)
 class Hit:
     """A concept met in a text: ``text[start:end]`` is the offending part, ``phrase`` what it is a form of (the concept or a synonym)."""
 
@@ -108,8 +100,9 @@ def words_of(phrase: str) -> list[str]:
 class Watch:
     """The forms of some concepts, made once, to be found in any number of texts. Raises ValueError for a concept without a word."""
 
-    def __init__(self, concepts: Mapping[str, Sequence[str]]):
-        """``concepts``: what is forbidden -> its synonyms (may be empty)."""
+    def __init__(self, concepts: Mapping[str, Sequence[str]], tongue: str = ""):
+        """``concepts``: what is forbidden -> its synonyms (may be empty). ``tongue``: a language of `tongues` whose forms count as well."""
+        self.concepts, self.tongue, self.others = concepts, tongue, {}
         self.single, self.several, self.running = {}, {}, []
         self.signs, self.accents = {}, {}
         for concept, synonyms in concepts.items():
@@ -121,8 +114,12 @@ class Watch:
 
     def _add(self, concept, phrase, words):
         entry = (concept, phrase)
-        if any(_ALSO_UNSPACED.match(word) for word in words):
-            self.running += [(word, entry, bool(at)) for at, word in enumerate(scripts_of("".join(words)))]
+        if any(UNSPACED.match(word) for word in words):
+            running = "".join(
+                letter for letter in "".join(words) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"
+            )
+            self.running += [(word, entry, bool(at)) for at, word in enumerate(scripts_of(running or "".join(words)))]
+            self.running += [(word, entry, False) for word in tongues.japanese(running)]
             return
         plain = unicodedata.normalize("NFC", phrase)
         if sign := _SIGN.match(plain.strip()):
@@ -142,26 +139,40 @@ class Watch:
             self._add_words(entry, [part for part in sized.groups() if part], True)
 
     def _add_words(self, entry, words, hyphen):
-        last = forms(words[-1])
+        last = set(self._forms(words[-1], entry))
         if len(words) == 1:
             for form in last:
                 self.single.setdefault(form, entry)
             return
         if len(words[-1]) == 1 and words[-1].isalpha():
             last |= {words[-1] + "s"}  # M&Ms
-        heads = [forms(word) | ({"&", "n"} if word == "and" else set()) for word in words[:-1]]
+        heads = [self._forms(word, entry) | ({"&", "n"} if word == "and" else set()) for word in words[:-1]]
         for form in heads[0]:
             self.several.setdefault(form, []).append(([*heads[1:], last], entry))
         head = "".join(words[:-1])
         for form in last:  # starwars, ice-creams, AK47
-            if len(head + form) >= (3 if hyphen else 5):
+            if len(head + form) >= (
+                2 if hyphen and _SIZED.fullmatch(head + form) else 3 if hyphen or _SIZED.fullmatch(head + form) else 5
+            ):
                 self.single.setdefault(head + form, entry)
+
+    def _forms(self, word, entry):
+        shown = {"", self.tongue, *tongues.written(entry[1], word)} if word.isalpha() and word[:1] < "\u0590" else ()
+        return forms(word).union(*(tongues.forms(word, tongue) for tongue in shown))
+
+    def _spoken(self, text):
+        """The same for each language that a text is in."""
+        for tongue in tongues.spoken(text) if not self.tongue else ():
+            if tongue not in self.others:
+                self.others[tongue] = Watch(self.concepts, tongue)
+            yield self.others[tongue]
 
     def find(self, text: str) -> list[Hit]:
         """Every place where a concept stands, in order, without overlaps. Places refer to ``text`` in Unicode form NFC."""
         text = unicodedata.normalize("NFC", text)
         folded, places = fold(text)
         matches = [*self._plain(folded), *self._flags(text, places)]
+        matches += [match for other in self._spoken(text) for match in other._plain(folded)]
         for revealed, at in unhidden(folded):
             matches += [
                 (entry, at[start], at[stop - 1] + 1)
@@ -198,10 +209,13 @@ class Watch:
         """(entry, start, end) of what is found in a folded text, prompt syntax within words left aside."""
         words = tokens(folded)
         matches = [*self._read(folded, words), *self._run(folded)]
-        if _DOTTED.search(folded):
-            matches += self._read(folded, _undotted(folded, words))
-        if "*" in folded:
-            matches += self._starred(folded)
+        if _LONG.search(folded):
+            matches += self._run(_LONG.sub("ー", folded))
+        if DOTTED.search(folded):
+            matches += self._read(folded, undotted(folded, words))
+        matches += self._starred(folded)
+        if (latin := disguised(folded)) != folded:
+            matches += self._read(latin, tokens(latin))
         if _LEET_MARK.search(folded):
             quiet = _SHOUT.sub(lambda match: " " * len(match[0]), folded)
             for digit_one in "il":
@@ -218,7 +232,7 @@ class Watch:
     def _starred(self, folded):
         """Words with stars for letters: p*rn."""
         for match in _STARRED.finditer(folded):
-            letters = re.compile(match[0].replace("*", r"[^\W\d_]"))
+            letters = re.compile(re.sub(r"[\W_]", r"[^\\W\\d_]", match[0]))
             for form, entry in self.single.items():
                 if letters.fullmatch(form):
                     yield entry, match.start(), match.end()
@@ -237,12 +251,13 @@ class Watch:
                 )
             if entry is None and len(word) > 3 and (word[0].isdigit() or word[-1].isdigit()):
                 entry = self.single.get(word.strip("0123456789"))
+            entry = entry or tongues.head(word, self.tongue, self.single)
             if entry is None and len(word) == 1 and ord(word) > 0x2000:
                 entry = self._emoji(word)
             if entry:
                 yield entry, start, end
             for rest, entry in self.several.get(word, ()):
-                stop = _follow(folded, words, place + 1, rest)
+                stop = follow(folded, words, place + 1, rest)
                 if stop:
                     yield entry, start, words[stop - 1].end
             if word in _LAST and place and words[place - 1].end == start - 1 and folded[start - 1] == " ":
@@ -268,7 +283,7 @@ class Watch:
             if short and short.end() == words[other].end:
                 return  # he'll
             compound += words[other].word
-            entry = self.single.get(compound) if len(compound) > 2 or compound[-1].isdigit() else None
+            entry = self.single.get(compound) if len(compound) > 2 or _SIZED.fullmatch(compound) else None
             if entry:
                 yield entry, words[place].start, words[other].end
 
@@ -292,14 +307,16 @@ class Watch:
     def _flags(self, text, places):
         """Flags, which folding reads as letters."""
         for match in _FLAG.finditer(text):
-            entry = next((self.single[name] for name in emoji_names(match[0]) if name in self.single), None)
+            entry = next(
+                (self.single[name] for name in emoji_names(match[0].replace("\ufe0f", "")) if name in self.single), None
+            )
             if entry:
                 start = places.index(match.start())
                 yield entry, start, start + 2
 
     def _run(self, folded):
         """Concepts in scripts without spaces, read across marks within a sentence: 武-器."""
-        if not self.running or not _ALSO_UNSPACED.search(folded):
+        if not self.running or not UNSPACED.search(folded):
             return
         letters = [
             place
@@ -311,7 +328,7 @@ class Watch:
             start = text.find(word)
             while start >= 0:
                 stop = start + len(word)
-                if not (other_kana and in_word(text, start, stop)) and not _spaced(folded, letters[start:stop]):
+                if not (other_kana and in_word(text, start, stop)) and not spaced(folded, letters[start:stop]):
                     yield entry, letters[start], letters[stop - 1] + 1
                 start = text.find(word, stop)
 
@@ -333,46 +350,6 @@ class Watch:
             ]
         )
         return tuple(dict.fromkeys([*phrases, *self.single]))[:most]
-
-
-def _follow(folded, words, place, rest):
-    """The place behind a phrase's further words, small words and initials between them allowed; 0 where they do not follow."""
-    for alternatives in rest:
-        gap = 0
-        if "&" in alternatives and place < len(words):
-            if _AND.fullmatch(folded, words[place - 1].end, words[place].start):
-                continue  # Rick & Morty
-        while place < len(words) and words[place].word not in alternatives and gap < 2:
-            word = words[place].word
-            if word not in STOP_WORDS and not (len(word) == 1 and word.isalpha() and word.isascii()):
-                break
-            place, gap = place + 1, gap + 1
-        if place >= len(words) or words[place].word not in alternatives:
-            return 0
-        place += 1
-    return place
-
-
-def _undotted(folded, words):
-    """Words with letters and dots as one: U.S. flag."""
-    spans = {match.start(): match.end() for match in _DOTTED.finditer(folded)}
-    result, end = [], -1
-    for word in words:
-        if word.start in spans:
-            end = spans[word.start]
-            result.append(Token(folded[word.start : end].replace(".", ""), word.start, end))
-        elif word.start >= end:
-            result.append(word)
-    return result
-
-
-def _spaced(folded, letters):
-    """Whether a space between two of the letters parts two words, each of more letters than are meant: 高大 麻雀 for 大麻."""
-    for at, place in enumerate(letters[1:], 1):
-        if folded[letters[at - 1] + 1 : place].isspace():
-            if goes_on(folded, letters[0], -1, letters[:at]) and goes_on(folded, letters[-1], 1, letters[at:]):
-                return True
-    return False
 
 
 def places_of(text: str, hits: Sequence[Hit]) -> list[tuple[int, int]]:

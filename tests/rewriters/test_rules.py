@@ -100,6 +100,67 @@ def test_a_replacement_fits_where_it_stands(written, text, expected):
 
 
 @pytest.mark.parametrize(
+    "written, text, expected",
+    [
+        # one article: the text's, or the replacement's own, or none
+        ("cat -> a dog", "his cat, a black cat, black cat, two cats", "his dog, a black dog, black dog, two dogs"),
+        ("cat -> an owl", "with cat, the cat, no cat", "with an owl, an owl, no owl"),
+        ("cat -> some dogs", "A cat on a mat.", "Some dogs on a mat."),
+        ("cat -> her dog", "a cat, the cat", "her dog, her dog"),
+        ("gun -> flowers", "a big gun, a gun barrel, every gun", "big flowers, a flower barrel, every flower"),
+        ("gun -> bread", "a gun on a table", "bread on a table"),
+        ("gun -> scissors", "a gun, two guns", "scissors, two scissors"),
+        ("gun -> apple", "a <lora:gun:1> gun, A GUN", "an <lora:gun:1> apple, AN APPLE"),
+        ("cat -> R2-D2", "a cat", "an R2-D2"),
+        ("apple -> Xbox", "an apple", "an Xbox"),
+        ("apple -> RAW photo", "an apple", "a RAW photo"),
+        # the verb behind it
+        ("gun -> flowers", "A gun is here, there was a gun", "Flowers are here, there were flowers"),
+        ("gun -> flowers", "a man with a gun is here", "a man with flowers is here"),
+        ("guns -> bread", "guns are on the table", "bread is on the table"),
+        # one and many
+        ("knives -> spoon", "many knives, one knife", "many spoons, one spoon"),
+        ("guns -> puppies", "a gun", "a puppy"),
+        ("guns -> knives", "a gun", "a knife"),
+        ("guns -> leaves", "a gun", "a leaf"),
+        ("guns -> boxes", "a gun", "a box"),
+        ("guns -> potatoes", "a gun", "a potato"),
+        ("guns -> movies", "a gun", "a movie"),
+        ("guns -> people", "a gun", "a person"),
+        ("guns -> houses", "a gun", "a house"),
+        ("cat -> mother-in-law", "cats", "mothers-in-law"),
+        ("cat -> passer-by", "cats", "passers-by"),
+        ("cat -> dog, fluffy", "two cats", "two dogs, fluffy"),
+        ("cat -> (dog:1.2)", "two cats", "two (dogs:1.2)"),
+        ("cat -> {dog|fox}", "two cats", "two {dogs|foxes}"),
+        ("cat -> <lora:dog:1> dog", "two cats", "two <lora:dog:1> dogs"),
+        ("cat -> child holding a toy", "cats", "children holding a toy"),
+        ("ice cream -> apple", "icecreams", "apples"),
+        ("boss -> queens", "the boss's hat", "the queens' hat"),
+        # adjectives in a degree
+        ("big -> small", "a bigger house, the biggest house", "a smaller house, the smallest house"),
+        ("ugly -> beautiful", "an uglier man, the ugliest", "a more beautiful man, the most beautiful"),
+        ("scary -> lovely", "a scarier house", "a lovelier house"),
+        ("big -> good", "bigger, biggest", "better, best"),
+        # what is done
+        ("smoke -> read", "smokers", "readers"),
+        ("run -> go", "he runs, ran", "he goes, went"),
+        ("smoking -> holding a book", "he smokes, he smoked", "he holds a book, he held a book"),
+        ("shoot -> take a photo of", "he shoots a bird", "he takes a photo of a bird"),
+        ("beat up -> look after", "he beats up a man", "he looks after a man"),
+        # capitals, hyphens, names of files
+        ("Batman -> a clown", "Batman walks. Batman runs.", "A clown walks. A clown runs."),
+        ("t-shirt -> hoodie", "a T-shirt", "a hoodie"),
+        ("cat -> iPhone", "Cat", "iPhone"),
+        ("blood -> mud", "blood-stained hands", "mud-stained hands"),
+        ("cat -> dog", "<embed:cat>, __animals/cat__, a cat", "<embed:cat>, __animals/cat__, a dog"),
+    ],
+)  # fmt: skip
+def test_what_stands_around_a_replacement_goes_with_it(written, text, expected):
+    assert rules.parse(written).apply(text) == expected
+
+
+@pytest.mark.parametrize(
     "left",
     'cat, kitten|cat/kitten|cat or kitten|cat; kitten|1. cat|no cats|(cat:1.2)|replace cat|cat(s)|cats (all)|cat of any kind|"cat"'.split(
         "|"

@@ -1,5 +1,7 @@
 """Kinds of answers, each told by what the query says: wrapping, lines, talk, blanks, and captions that only look like them."""
 
+import json
+
 import pytest
 
 from tools.testing import hosting
@@ -59,6 +61,29 @@ THOUGHT = [  # x is thought, @ the answer
         "Hmm, let me think.\n@",
         # others to choose from
         "1. @\n2. an old bike parked by the lake at dawn",
+        # in further wrappings
+        *"<antThinking>x</antThinking>@;*thinks about it*\n\n@;(thinking: the car must go)\n@;output= @;$ @;~~^~~ @".split(";"),
+        *"``@``;Sure — @;✅ @;✨ @ ✨".split(";"),
+        *"Alternative: @;Option A: @;<|turn>model\n@<turn|>;^\n↓\n@;^ becomes @;(1) @;a. @;– @;+ @;《@》;: @;¡Claro! @".split(";"),
+        *"'@'.;\u2068@\u2069;@</caption>;@ [/s];@\nor\na bike by the lake".split(";"),
+        "Rewritten caption, without the car: @",
+        "&lt;caption&gt;@&lt;/caption&gt;",
+        '"@" or "an old bike parked by the lake"',
+        '@"}',
+        "The final caption is **@**.",
+        'Let\'s see. "car" → "boat". So: @',
+        'The concept "car" appears. So the caption becomes: "@"',
+        # notes below
+        *[f"@\n\n{note}" for note in ("What I changed: car → boat", "Key change: the car is a boat.", "Tags: lake, dawn", "Word count: 9")],
+        "@ — car replaced with boat",
+        "@\nInput Caption: a car\nOutput Caption: a boat",
+        # tables and JSON
+        "| Original | Rewritten |\n|---|---|\n| ^ | @ |",
+        "| Field | Value |\n|---|---|\n| Caption | @ |",
+        "Original | ^\nRewritten | @",
+        *['{"caption": ["@"]}', '{"captions": ["@", "a bike"]}', '["@", "a bike"]', '{"name": "rewrite", "arguments": {"caption": "@"}}'],
+        '{"choices": [{"message": {"role": "assistant", "content": "@"}}]}',
+        '<tool_call>{"name": "rewrite", "arguments": {"caption": "@"}}</tool_call>',
         "@\nan old bike parked by the lake at dawn",
         "@\nNegative prompt: car",
     ],
@@ -85,6 +110,16 @@ def test_a_blank_is_no_caption(blank):
     Przepraszam, nie mogę|Üzgünüm|Maaf, saya tidak bisa|Xin lỗi|Helaas kan ik dit niet|Tyvärr|آسف، لا أستطيع|Beklager|ขออภัย
     The user wants a lake at dawn.|Thinking Process: a lake at dawn|Let me think step by step. The lake stays.|Replace it by the lake
     Use a boat instead by the lake at dawn.|The concept to avoid is parked by the lake|First, I need a lake at dawn|Words: lake, dawn
+    Nope, can't do that.|No can do.|Request rejected: policy|The model refused to answer.|Prohibited content.|The server is overloaded.
+    Invalid API key provided.|{"detail": "Not authenticated"}|{"refused": true, "reason": "cars"}|{"error": {"message": "content_policy"}}
+    PROHIBITED_CONTENT|Got it!|Great question!|What a lovely caption!|Hope this helps!|I am ChatGPT, made by OpenAI.|Label: NSFW|Score: 0.9
+    User Safety: unsafe|Harmful request: no\\nResponse refusal: no|"car" -> "boat"|cat → dog|Processing...|This topic is sensitive.
+    该请求包含不当内容，无法处理。|請求被拒絕|ポリシーに違反しています。|해당 요청은 처리할 수 없습니다.
+    Me es imposible ayudarte.|Das kann ich nicht tun.
+    Diese Anfrage verstößt gegen die Regeln.|Cette demande enfreint nos règles.|Non sono in grado di aiutarti.|Não consigo ajudar com isso.
+    Не могу помочь с этим.|Bu isteği yerine getiremem.|Det kan jeg ikke hjælpe med.|לא אוכל לעזור בזה.|Siwezi kusaidia.|Bunu yapamam.
+    Something went wrong.|Bad request|quota exceeded|Violence: high|Weapons|No comment.|拒绝回答|거부합니다.|Запрос отклонён.|Odmawiam.
+    Este contenido no está permitido.|Такой контент запрещён.|对此我无能为力。|Ne mogu to uraditi.
     Thinking Process:\\n\\n1. **Analyze:** the lake at dawn|Which vehicle by the lake at dawn?|I can see a lake at dawn|GGGGGGGGGGG"""
     .replace("\n    ", "|").replace("\\n", "\n").split("|"),
 )  # fmt: skip
@@ -125,6 +160,22 @@ def test_talk_is_no_caption(answer):
         ("a soldier with a gun", "gun", "a soldier with a letter, warm light"),
         ("beer", "beer", "lemonade"),
         ("suicide note", "suicide", "thank-you note"),
+        ('"gun" poster', "gun", '"fish" poster'),
+        ('"gun"', "gun", '"fish"'),
+        ('{"subject": "a gun", "style": "oil"}', "gun", '{"subject": "a fish", "style": "oil"}'),
+        ("Is it a gun?", "gun", "Is it a banana?"),
+        ("This is a witch", "witch", "This is a nurse"),
+        ("bomb", "bomb", "It's a balloon"),
+        ("the server is down, witch", "witch", "the server is down, nurse"),
+        ("a waiter with a gun", "gun", "the server is busy pouring tea"),
+        ("Thinking... a witch", "witch", "Thinking... a nurse"),
+        ("a gun\nBREAK\na rose", "gun", "a fish\nBREAK\na rose"),
+        ("tags: witch, hut", "witch", "tags: nurse, hut"),
+        ("a. witch b. hut", "witch", "a. nurse b. hut"),
+        ("$100 bill with a witch", "witch", "$100 bill with a nurse"),
+        ("| witch | hut |", "witch", "| nurse | hut |"),
+        ("a witch in a hut ✨", "witch", "a nurse in a hut ✨"),
+        ("une demande en mariage, un couteau", "couteau", "une demande en mariage, une bague"),
     ],
 )  # fmt: skip
 def test_what_the_query_has_itself_is_no_wrapping_and_no_talk(query, concept, caption):
@@ -136,6 +187,13 @@ def test_lines_belong_to_a_caption_while_they_have_more_of_the_query():
     expected = query.replace("car", "boat")
     for gap in ("\n", "\n\n"):
         assert heard(expected.replace(". ", f".{gap}") + f"{gap}Note: no car", query) == (expected, "")
+    lines = expected.split(". ")
+    for answer in (
+        json.dumps({"caption": lines}),
+        "\\n".join(lines),
+        "\n".join(f"Line {at}: {one}" for at, one in enumerate(lines, 1)),
+    ):
+        assert heard(answer, query.replace(". ", "\n")) == ("\n".join(lines), "")
     assert heard("a table\n\na dog\n\nDone!", "a table\n\na cat", "cat") == ("a table\na dog", "")
 
 
@@ -182,6 +240,23 @@ def test_yes_and_no_are_found_where_they_stand_in_a_sentence(text, yes):
         "Same: kitten / feline\nShows: litter box",
         'Here is JSON: {"same": ["kitten", "feline"], "shows": ["litter box"]} Enjoy!',
         "I'm sorry, but I can help\nSame: kitten, feline\nShows: litter box",
+        "Words that mean the same: kitten, feline\nThings that show it: litter box",
+        "Same (synonyms): kitten, feline\nShows (scenes): litter box",
+        "A) Same → kitten, feline\nB) Shows → litter box",
+        "__Same:__ kitten, feline<br>__Shows:__ litter box",
+        "Same: kitten, feline; Shows: litter box",
+        "Same: (kitten, feline)\nShows: (litter box)",
+        "Same: kitten and feline\nShows: litter box, etc.",
+        "Shows: litter box\nSame: kitten, feline",
+        "Gleich: kitten, feline\nZeigt: litter box",
+        "Same | kitten, feline\nShows | litter box",
+        "<same>kitten, feline</same><shows>litter box</shows>",
+        "Same: kitten, feline<|im_end|>\nShows: litter box",
+        "Line 1: kitten, feline\nLine 2: litter box",
+        "{'same': ['kitten', 'feline'], 'shows': ['litter box']}",
+        '{"same": ["kitten", "feline"], "shows": ["litter box"',
+        '{"cat": {"same": ["kitten", "feline"], "shows": ["litter box"]}}',
+        '[{"same": ["kitten", "feline"]}, {"shows": [{"word": "litter box"}]}]',
     ],
 )
 def test_both_lists_of_other_words_are_found(answer):
@@ -189,5 +264,12 @@ def test_both_lists_of_other_words_are_found(answer):
 
 
 def test_a_refusal_is_no_other_word():
-    assert synonyms.parse("I'm sorry, but I can't help", "cat") == synonyms.Words()
+    for answer in (
+        "I'm sorry, but I can't help",
+        "unsafe",
+        "Sorry",
+        "<html>502 Bad Gateway</html>",
+        '{"error": "overloaded"}',
+    ):
+        assert synonyms.parse(answer, "cat") == synonyms.Words()
     assert synonyms.parse("Same: gig, show\n- show\n- recital", "concert").same == ("gig", "recital")

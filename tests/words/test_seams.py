@@ -54,6 +54,54 @@ watching = hosting.module("guards.words.watch")
         ("gun", "a __gun__ wildcard", "a wildcard"),
         ("cat", "dog\ncat\nbird", "dog\nbird"),
         ("cat", "A dog. A cat. A bird.", "A dog. A bird."),
+        # a noun in -ing is none of its adjectives
+        ("gun", "an oil painting of a gun, baroque", "an oil painting, baroque"),
+        ("gun", "a drawing of a big gun on paper", "a drawing on paper"),
+        # what was done with it, or by it
+        ("cat", "a girl petting a cat", "a girl"),
+        ("cat", "a cat chasing a mouse", "a mouse"),
+        ("gun", "the man who holds the gun smiles", "the man smiles"),
+        ("gun", "a man holds a gun and a hat", "a man holds a hat"),
+        ("gun", "two men with guns drawn", "two men"),
+        ("smoking", "a man who smokes on a bench", "a man on a bench"),
+        ("smoking", "a man smoking and drinking", "a man drinking"),
+        ("gun", "a cup instead of a gun", "a cup"),
+        ("beer", "an ice-cold beer on the bar", "on the bar"),
+        ("gun", "With a gun in his hand, a man walks.", "A man walks."),
+        # signs around it
+        *[
+            ("cat", text, "dog")
+            for text in (
+                "cat + dog",
+                "dog + cat",
+                "dog & cat",
+                "cat & dog",
+                "dog → cat",
+                "cat>dog",
+                "dog vs. cat",
+                "cat vs dog",
+            )
+        ],
+        ("cat", "dog + cat + bird", "dog + bird"),
+        ("cat", "cat=1.2, dog", "dog"),
+        ("cat", "(cat)++, cat++, (cat)1.2, dog", "dog"),
+        ("cat", "{0.5::cat|0.5::dog} in the rain", "dog in the rain"),
+        ("cat", "[dog:a black cat:0.5], sky", "[dog::0.5], sky"),
+        ("cat", '"a cat", a dog', "a dog"),
+        ("cat", "a dog BREAK sky, cat BREAK sea", "a dog BREAK sky BREAK sea"),
+        ("cat", "cat BREAK cat BREAK sea", "sea"),
+        ("cat", '{"subject": "cat", "light": "dim", "things": ["cat", "dog"]}', '{"light": "dim", "things": ["dog"]}'),
+        ("cat", '{"subject": "a cat on a mat"}', '{"subject": "on a mat"}'),
+        ("cat", "light: dim\nsubject: a cat.\nlens: wide", "light: dim\nlens: wide"),
+        # other languages
+        ("Hund", "eine Frau mit einem Hund im Park", "eine Frau im Park"),
+        ("gato", "una mujer con un gato y un perro", "una mujer con un perro"),
+        ("gato", "un gato y un perro en la playa", "un perro en la playa"),
+        ("chien", "un chien et un chat, une femme avec un chien dans la rue", "un chat, une femme dans la rue"),
+        ("猫", "一只猫和一只狗", "一只狗"),
+        ("猫", "一只狗和一只猫", "一只狗"),
+        ("枪", "一个拿着枪的男人", "一个男人"),
+        ("犬", "犬と猫", "猫"),
     ],
 )
 def test_a_caption_without_a_word_is_a_caption(concept, text, left):
