@@ -15,6 +15,7 @@
     the model in the box                 demo/
     the operator's switch                policy/
 
+    lists of concepts, as people write   lists/
     which words name a concept           words/
     what all guards share in the host    host/           (its first page to read: host/rail.py)
     tensors trained through a model      training/

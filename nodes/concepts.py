@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..guards.host import checks
-from ..guards.words.lists import PRESETS, compose
+from ..guards.lists.written import PRESETS, compose
 
 
 class GuardForbiddenConcepts(io.ComfyNode):

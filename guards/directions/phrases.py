@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..words import arrows
+from ..lists import arrows
 from ..words.seams import without
 from ..words.watch import places_of, watch, words_of
 
@@ -26,7 +26,7 @@ class Rule:
 
 
 def parse_rules(text: str) -> list[Rule]:
-    """Lines such as ``gender-balanced -> female | male`` or ``no violence -> no-violence:1.5`` (see `words.arrows.read`).
+    """Lines such as ``gender-balanced -> female | male`` or ``no violence -> no-violence:1.5`` (see `lists.arrows.read`).
 
     Raises ValueError naming the line.
     """

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..words import arrows, entries, lists, watch
+from ..lists import arrows, entries, written
+from ..words import watch
 
 HARMLESS = Path(__file__).with_name("harmless.txt")
 SLOT = "{}"
@@ -98,12 +99,12 @@ def _line(line: str, replacement: str | None):
                 continue
             if SLOT in sides.right:
                 raise ValueError(f"concepts: {arrows.short(line)} has {SLOT} on the right only: write {EXAMPLE}")
-            for concept in lists.split(sides.left, "concepts", embeddings=True):
+            for concept in written.split(sides.left, "concepts", embeddings=True):
                 yield Erasure(concept, sides.instead)
     elif SLOT in entries.bare(line):
         raise ValueError(f"concepts: {arrows.short(line)} does not say what stays: write {SLOT} with a gun -> {SLOT}")
     else:
-        for concept in lists.split(line, "concepts", embeddings=True):
+        for concept in written.split(line, "concepts", embeddings=True):
             yield Erasure(concept, replacement)
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..words.lists import split
+from ..lists.written import split
 
 
 def split_targets(text: str, name: str = "targets") -> list[str]:
-    """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``, see `words.lists.split`. Raises ValueError when nothing is left."""
+    """``"van gogh, weapon"`` -> ``["van gogh", "weapon"]``, see `lists.written.split`. Raises ValueError when nothing is left."""
     targets = split(text, name, embeddings=True)
     if not targets:
         raise ValueError(f"{name} is empty: name at least one concept, such as: weapon, van gogh style.")

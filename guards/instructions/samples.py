@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..words.lists import split
+from ..lists.written import split
 
 LONGEST = 2_000  # characters of one caption
 MOST = 10_000  # samples of one file

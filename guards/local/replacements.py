@@ -1,6 +1,6 @@
 """What is to stand in a target's place, as a user writes it: one text for all targets, or a line ``beer -> milk`` for each."""
 
-from ..words import arrows
+from ..lists import arrows
 
 
 def read(text, targets, name="replacement"):

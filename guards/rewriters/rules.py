@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from ..words import arrows, lists
+from ..lists import arrows, written
 from ..words.forms import family, inflected, is_plural, past_forms, plural, regular, spellings, verb_of
 from ..words.patterns import Pattern
 from ..words.seams import FILE, without
@@ -81,7 +81,7 @@ class Rules:
 
 
 def parse(text: str) -> Rules:
-    """Rules from their text, one a line (see `words.arrows.read`). An empty right side removes the word.
+    """Rules from their text, one a line (see `lists.arrows.read`). An empty right side removes the word.
 
     Raises ValueError naming the line, also where two lines replace the same words by different ones.
     """
@@ -106,7 +106,7 @@ def _concepts(line: arrows.Line) -> list[str]:
     left = _REPLACE.sub("", line.left)
     if left.isascii() and left.isalpha():
         return [left]
-    named = lists.split(left, f"rules, line {line.number}")
+    named = written.split(left, f"rules, line {line.number}")
     return [concept for concept in named if words_of(concept)] or [left]
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..files import MODELS
+from ..lists.written import split
 from ..rewriters.protocol import ChatRewriter, RewriterError, TextRewriter
-from ..words.lists import split
 from . import decisions
 from . import notice as noticing
 from . import synonyms as other_words
@@ -69,7 +69,7 @@ def shipped_instruction(path: Path = INSTRUCTION) -> str:
 
 
 def forbidden(text: str) -> list[str]:
-    """The concepts of a text (see `words.lists.split`). Raises ValueError where there is none, far too many, or an unclear one."""
+    """The concepts of a text (see `lists.written.split`). Raises ValueError where there is none, far too many, or an unclear one."""
     concepts = split(text)
     if not concepts:
         raise ValueError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from . import cyrillic, tongues
+from . import cyrillic, endings
 from .patterns import Pattern
 
 WORDS = Path(__file__).with_name("english.txt")  # inflections and families that no rule makes
@@ -281,7 +281,7 @@ def forms(word: str) -> frozenset:
     first = word[:1]
     if "а" <= first <= "я":
         return cyrillic.forms(word)
-    if (found := tongues.scripted(word)) is not None:
+    if (found := endings.scripted(word)) is not None:
         return found
     if len(word) < 3 or not word.isascii() or not word.isalpha():
         known = [one for row in _english().plurals.get(word, ()) for one in row]  # oxen

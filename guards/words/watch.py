@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from . import tongues
+from . import endings
 from .forms import STOP_WORDS, foreign, forms, innocent
 from .letters import (
     DOTTED,
@@ -101,7 +101,7 @@ class Watch:
     """The forms of some concepts, made once, to be found in any number of texts. Raises ValueError for a concept without a word."""
 
     def __init__(self, concepts: Mapping[str, Sequence[str]], tongue: str = ""):
-        """``concepts``: what is forbidden -> its synonyms (may be empty). ``tongue``: a language of `tongues` whose forms count as well."""
+        """``concepts``: what is forbidden -> its synonyms (may be empty). ``tongue``: a language of `endings` whose forms count as well."""
         self.concepts, self.tongue, self.others = concepts, tongue, {}
         self.single, self.several, self.running = {}, {}, []
         self.signs, self.accents = {}, {}
@@ -119,7 +119,7 @@ class Watch:
                 letter for letter in "".join(words) if letter.isalnum() or unicodedata.category(letter)[0] in "ML"
             )
             self.running += [(word, entry, bool(at)) for at, word in enumerate(scripts_of(running or "".join(words)))]
-            self.running += [(word, entry, False) for word in tongues.japanese(running)]
+            self.running += [(word, entry, False) for word in endings.japanese(running)]
             return
         plain = unicodedata.normalize("NFC", phrase)
         if sign := _SIGN.match(plain.strip()):
@@ -157,12 +157,12 @@ class Watch:
                 self.single.setdefault(head + form, entry)
 
     def _forms(self, word, entry):
-        shown = {"", self.tongue, *tongues.written(entry[1], word)} if word.isalpha() and word[:1] < "\u0590" else ()
-        return forms(word).union(*(tongues.forms(word, tongue) for tongue in shown))
+        shown = {"", self.tongue, *endings.written(entry[1], word)} if word.isalpha() and word[:1] < "\u0590" else ()
+        return forms(word).union(*(endings.forms(word, tongue) for tongue in shown))
 
     def _spoken(self, text):
         """The same for each language that a text is in."""
-        for tongue in tongues.spoken(text) if not self.tongue else ():
+        for tongue in endings.spoken(text) if not self.tongue else ():
             if tongue not in self.others:
                 self.others[tongue] = Watch(self.concepts, tongue)
             yield self.others[tongue]
@@ -251,7 +251,7 @@ class Watch:
                 )
             if entry is None and len(word) > 3 and (word[0].isdigit() or word[-1].isdigit()):
                 entry = self.single.get(word.strip("0123456789"))
-            entry = entry or tongues.head(word, self.tongue, self.single)
+            entry = entry or endings.head(word, self.tongue, self.single)
             if entry is None and len(word) == 1 and ord(word) > 0x2000:
                 entry = self._emoji(word)
             if entry:

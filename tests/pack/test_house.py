@@ -24,7 +24,7 @@ HOST = {
 }
 FLOORS = (  # each floor may import the floors below it, no room may import a neighbour; a new room gets a floor here
     {"schedule", "files", "graph", "seeds", "looking", "words"},
-    {"host"},
+    {"host", "lists"},
     {"sld", "intervention", "rewriters", "feedback", "demo", "training", "local"},
     {"rewriting", "endpoints", "directions", "inversion", "distillation", "judging"},
     {"inhibitors", "erasing", "instructions"},

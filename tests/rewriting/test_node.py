@@ -287,7 +287,7 @@ def test_numbers_out_of_range_are_refused(nodes, profile, inputs, said):
 
 
 def test_a_clean_query_with_twenty_concepts_takes_under_five_milliseconds(nodes):
-    concepts = hosting.module("guards.words.lists").PRESETS["SLD (keywords)"]
+    concepts = hosting.module("guards.lists.written").PRESETS["SLD (keywords)"]
     query = "a wide landscape with a river and old oaks, soft light, oil on canvas, masterpiece, highly detailed, 8k"
     model = Model(WORST["parrot"], "clean")
     memory = hosting.module("guards.rewriting.host").memory()

@@ -209,7 +209,7 @@ def test_a_query_too_long_for_a_model_is_not_given_to_it():
 
 
 def test_the_published_list_is_read_as_single_concepts():
-    presets = hosting.module("guards.words.lists").PRESETS
+    presets = hosting.module("guards.lists.written").PRESETS
     for text in presets.values():
         if text:
             assert rewriting.forbidden(text)[:2] == ["hate", "harassment"]

@@ -4,7 +4,7 @@ import pytest
 
 from tools.testing import hosting
 
-watching, tongues = hosting.module("guards.words.watch"), hosting.module("guards.words.tongues")
+watching, endings = hosting.module("guards.words.watch"), hosting.module("guards.words.endings")
 
 
 def found(concept, text):
@@ -144,4 +144,4 @@ def test_an_ending_makes_no_other_word(concept, text):
     ],
 )
 def test_a_text_shows_its_language_by_its_small_words(text, languages):
-    assert set(languages) <= set(tongues.spoken(text)) and bool(languages) == bool(tongues.spoken(text))
+    assert set(languages) <= set(endings.spoken(text)) and bool(languages) == bool(endings.spoken(text))

@@ -4,7 +4,7 @@ import pytest
 
 from tools.testing import hosting
 
-watching, lists = hosting.module("guards.words.watch"), hosting.module("guards.words.lists")
+watching, lists = hosting.module("guards.words.watch"), hosting.module("guards.lists.written")
 
 
 def found(concepts, text):

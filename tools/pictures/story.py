@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guards.graph import text_behind
-from guards.words.arrows import ARROW
+from guards.lists.arrows import ARROW
 
 from ..serving.graph import is_link, upstream
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .patterns import Pattern
+from ..words.patterns import Pattern
 
 _PICTURES = (
     r"(?:images?|pictures?|photo(?:graph)?s?|pics?|drawings?|sketch(?:es)?|paintings?|illustrations?|depictions?|portrayals?"

@@ -4,7 +4,7 @@ import pytest
 
 from tools.testing import hosting
 
-lists, watching = hosting.module("guards.words.lists"), hosting.module("guards.words.watch")
+lists, watching = hosting.module("guards.lists.written"), hosting.module("guards.words.watch")
 
 
 @pytest.mark.parametrize(

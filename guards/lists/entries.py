@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from . import fillers, frames, tongues
+from ..words.patterns import Pattern
+from . import fillers, frames, languages
 from .fillers import trimmed
-from .patterns import Pattern
 
 LONGEST = 400  # characters of one entry
 # A note begins with #, also behind a concept; not in C# or F#.
@@ -191,7 +191,7 @@ def _pieces(text: str, name: str, line: str) -> list[str]:
         raise ValueError(_exception(text, name))
     pieces = []
     for piece in _TIGHT.sub("\n", text).split("\n"):
-        for half in (one for some in tongues.divided(piece, line) for one in _GAP.split(some)):
+        for half in (one for some in languages.divided(piece, line) for one in _GAP.split(some)):
             pieces += [one for one in _WORDS_BETWEEN.split(half) if one.strip()]
     return [concept for piece in pieces for concept in _joined(trimmed(piece), name)]
 

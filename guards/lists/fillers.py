@@ -6,8 +6,8 @@ import html
 import re
 from functools import lru_cache
 
-from . import frames, tongues
-from .patterns import Pattern
+from ..words.patterns import Pattern
+from . import frames, languages
 
 _PLURAL = Pattern(r"(?<=\w{3})(?:\((?:e?s)\)|/e?s\b)")  # weapon(s), weapon/s
 # Marks that stand for a comma: of other scripts, or written out.
@@ -175,7 +175,7 @@ def meant(concepts: list[str], line: str) -> list[str]:
     found = [one for one in concepts if one.casefold() not in values and one.strip("\ufe0f") not in _CROSSES]
     if not any(map(_names, found)):
         return concepts
-    rest = tongues.labels()["rest"]
+    rest = languages.labels()["rest"]
     left = [one for one in found if one.casefold() in rest or rest.issuperset(map(_plain, one.split()))]
     if 2 * len(left) > len(found):  # a list of just such words is meant: no, any, not
         left = []
@@ -204,7 +204,7 @@ def trimmed(text: str) -> str:
     while before != text:
         before, words = text, text.split()
         denied = denied or _clause(words) > 0 or bool(words) and _plain(words[0]) in _NEGATIONS
-        words = tongues.trimmed(text).split()
+        words = languages.trimmed(text).split()
         text = " ".join(words[_clause(words) : len(words) - _tail(words)] or words)
         text = frames.trimmed(text, denied)
         text = _BEHIND.sub("", _BEFORE.sub("", text, count=1), count=1).strip() or text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .patterns import Pattern
-from .watch import words_of
+from ..words.patterns import Pattern
+from ..words.watch import words_of
 
 ARROW = Pattern(r"\s*(?:[-–—−=~]+\s?(?:[>＞›]+|&gt;)|(?<=\s)>>+(?=\s)|[→⇒➔➜⟶⟹⇨➡⮕↦⟼➝➞➙🡒⭢👉]\ufe0f?)\s*")
 # # and // start a note at the start of a line, or behind a space: C# is no note.

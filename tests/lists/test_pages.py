@@ -4,7 +4,7 @@ import pytest
 
 from tools.testing import hosting
 
-lists = hosting.module("guards.words.lists")
+lists = hosting.module("guards.lists.written")
 
 
 @pytest.mark.parametrize(

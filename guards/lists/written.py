@@ -10,8 +10,8 @@ import csv
 import re
 from functools import lru_cache
 
-from . import entries, tongues
-from .patterns import Pattern
+from ..words.patterns import Pattern
+from . import entries, languages
 
 # Safe Latent Diffusion's own list (Schramowski et al., CVPR 2023, arXiv 2211.05105).
 CONCEPTS = (
@@ -177,7 +177,7 @@ def _words(label: str) -> list[str]:
 
 def _heads(label: str, alone: bool = False) -> bool:
     """Whether a label says that concepts follow: forbidden concepts, mots interdits, name. ``alone``: without a mark behind it."""
-    words, known = _words(label), tongues.labels()
+    words, known = _words(label), languages.labels()
     scope = next((at for at, word in enumerate(words) if at and word in _SCOPES), len(words))
     if scope < len(words) < scope + 5 and known["heading"].intersection(words[:scope]):  # forbidden in my class
         words = words[:scope]
@@ -190,7 +190,7 @@ def _heads(label: str, alone: bool = False) -> bool:
 
 
 def _field(label: str) -> bool:
-    return len(words := _words(label)) == 1 and words[0] in tongues.labels()["field"]
+    return len(words := _words(label)) == 1 and words[0] in languages.labels()["field"]
 
 
 def _heads_list(line: str) -> bool:
@@ -198,10 +198,10 @@ def _heads_list(line: str) -> bool:
     match = re.fullmatch(
         r"\s*[-*\"'{]*\s*([^\W\d][^:：=,;\[\]]*?)[\"'*]*\s*[:：=][\s\[{(|>-]*|\s*\[([^\[\]]+)\]\s*", line
     )
-    label = match and (match[1] or match[2])
-    return bool(label) and (
-        _heads(label, not match[1]) or len(label.split()) > 2 and bool(match[1] and _DENIES.search(label))
-    )
+    if not match:
+        return False
+    label = match[1] or match[2]
+    return _heads(label, not match[1]) or len(label.split()) > 2 and bool(match[1] and _DENIES.search(label))
 
 
 def _unlabelled(line: str) -> str:
