@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..rewriters.decoding import alternating
 from ..rewriters.protocol import Answer, verdict
 from ..rewriters.thinking import without_thinking
+from ..words.patterns import Pattern
 from .replies import Reply
 
 AGAIN = {408, 424, 425, 429, 499, *range(500, 600)} - {501, 505}
@@ -26,7 +27,7 @@ DROPPED = (
 # What a request may hold -> how servers call it, their own names for it as well.
 _TOKENS = r"max_?(?:new_?|output_?|completion_?)?tokens"
 FIELDS = {
-    name: re.compile(rf"(?<![^\W_])(?:{names})(?![^\W_])", re.I | re.A)
+    name: Pattern(rf"(?<![^\W_])(?:{names})(?![^\W_])", re.I | re.A)
     for name, names in {
         "seed": "seed",
         "temperature": "temperature",
@@ -70,47 +71,47 @@ STATUSES |= {405: STATUSES[404], 410: STATUSES[404], 422: STATUSES[400]}
 STATUSES |= dict.fromkeys((*range(520, 524), 525, 526, 530), ("cannot be reached behind its proxy", ""))
 _OF_ITS_OWN = ("reports an error of its own", "")
 _UNKNOWN = ("", "Look into the log of that server, and check the base_url of its profile.")
-_SYSTEM_ROLE = re.compile(
+_SYSTEM_ROLE = Pattern(
     r"system.? (?:role|message|prompt|instruction|turn)|developer instruction|[\"'`]system[\"'`]"
     r"|(?:role|instruction)s? .{0,40}(?:not (?:supported|enabled|allowed)|must alternate)"
     r"|alternat\w+ .{0,40}roles?|(?:unexpected|unknown|invalid|unsupported|valid) (?:message )?role|\broles?\b.{0,60}\b(?:user|system)\b"
     r"|(?:only|first|starts?|begins?|messages?(?:\[0\]|\.0))(?!\w).{0,30}\buser\b",
     re.I,
 )
-_REFUSES = re.compile(
+_REFUSES = Pattern(
     r"support|allow|permit|unknown|unrecogni|unexpected|extra|invalid|not valid|must|accept|deprecat|disabled|cannot|can't|unavailable"
     r"|not (?:yet )?implemented|\bonly\b|requires?\b|please set",
     re.I,
 )
-_STREAMS = re.compile(
+_STREAMS = Pattern(
     r"stream\W+false|stream\w*\W.{0,40}\b(?:true|only|required|must|enable|mandatory)|(?:only|must|enable|requires?|non)\b.{0,30}stream",
     re.I,
 )
-_COLDEST = re.compile(
+_COLDEST = Pattern(
     r"positive|greater|larger|> ?0|strictly|above|\(0|0\.0[1-9]|at least|minimum|not be (?:0|zero)", re.I
 )
-_SPENT = re.compile(
+_SPENT = Pattern(
     r"could not finish .{0,40}(?:tokens|limit)|(?:higher|more|larger) max_\w*tokens|tokens .{0,30}limit was reached",
     re.I,
 )
-_LOADING = re.compile(
+_LOADING = Pattern(
     r"(?:^|; )loading\b|(?<!error )(?<!while )\bloading (?:the )?model|\bis (?:\w+ )?(?:loading|being loaded|warming up|starting)"
     r"|model .{0,40}not ready",
     re.I,
 )
-_HTTPS = re.compile(r"http request .{0,20}to (?:an )?https", re.I)
-_CHAT = re.compile(
+_HTTPS = Pattern(r"http request .{0,20}to (?:an )?https", re.I)
+_CHAT = Pattern(
     r"not a chat model|support\w* (?:the )?(?:v1/)?chat|only supported in v1/responses|chat ?completions? operation does not work"
     r"|default chat template|no chat[_ ]template|must provide a chat template|chat[_ ]template is (?:not|missing)",
     re.I,
 )
-_PAID = re.compile(
+_PAID = Pattern(
     r"insufficient[_ ](?:\w+[_ ])?(?:quota|balance|credits?|funds)|(?:balance|credits|funds)\b.{0,40}(?:insufficient|too low|exhausted"
     r"|used up|not enough|depleted|negative)|not enough (?:credits|balance|funds)|(?:any|out of|more|purchase) credits"
     r"|not .{0,20}sufficient credits|hard.?limit has been reached|arrear|exceeded_current_quota|payment required|余额|欠费|额度不足",
     re.I,
 )
-_FILTER = re.compile(
+_FILTER = Pattern(
     r"content[_ -]?(?:filter|management|polic|moderation)|responsible ?ai|\bflagged\b|moderation|usage (?:polic|guideline)|invalid_prompt"
     r"|data_?inspection|(?:inappropriate|sensitive|prohibited|harmful)[_ ]?content|sensitivecontent|safety (?:system|filter|check)"
     r"|safety_check|violat\w* .{0,60}(?:polic|guideline)|block_?reason|prompt .{0,20}blocked|blocked by .{0,20}(?:guardrail|filter)"
@@ -118,17 +119,17 @@ _FILTER = re.compile(
     r"|considered high risk|敏感|不安全|违规",
     re.I,
 )
-_CONTEXT = re.compile(
+_CONTEXT = Pattern(
     r"context[_ ]?(?:length|window|size)|(?:maximum|max|longest) (?:context|prompt|input|sequence|model)[ _]?len|input length should|n_ctx"
     r"|too many (?:input |prompt )?tokens|must have less than \d+ tokens|inputs?\W+tokens .{0,40}must be|model token limit"
     r"|token count .{0,20}exceed|(?:prompt|input|request|message)s? .{0,30}too (?:long|large)|exceed\w* .{0,60}(?:context|tokens|length)"
     r"|string_above_max_length|超长",
     re.I,
 )
-_UNLOADED = re.compile(
+_UNLOADED = Pattern(
     r"no models? .{0,20}loaded|model_not_loaded|model .{0,80}not (?:been )?loaded|load a model|please load", re.I
 )
-_MODEL = re.compile(
+_MODEL = Pattern(
     r"model_?not_?found|models?[ /:].{0,80}(?:do(?:es)? ?n[o']t exist|not exist|not found|is not available|not a valid)|not a valid model"
     r"|(?:unknown|no such|invalid|unavailable|unsupported|unable to access) model|(?:unknown|unavailable|invalid)_model"
     r"|model_(?:not_(?:exist|available|supported)|decommissioned)|no endpoints found(?! that can)|deploymentnotfound"
@@ -137,7 +138,7 @@ _MODEL = re.compile(
     r"|(?:^|; )models?: \S+$|(?:^|[;:] )(?:the )?(?:requested )?model \S+ is not supported",
     re.I,
 )
-_KEY = re.compile(
+_KEY = Pattern(
     r"api[-_ ]?(?:key|token|secret)|incorrect key|invalid[-_ ](?:authentication|credential|bearer|authorization|access.token|token$)"
     r"|unauthori[sz]ed|authentication|not authenticated|access token .{0,20}(?:invalid|expired)|token .{0,10}expired|expired token|令牌",
     re.I,

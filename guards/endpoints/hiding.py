@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Iterable
 
+from ..words.patterns import Pattern
+
 SHOWN = 200  # characters of a server's text
 READ = 4000  # characters of it that are looked at
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])\w)+")
+_WORD = Pattern(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])\w)+")
 _RUN = 3  # words of a prompt one after the other that are not repeated
 _SHORT = 8  # characters of a key below which only a whole word is taken for it: some write "x" where none is needed
-_ADDRESS = re.compile(
+_ADDRESS = Pattern(
     r"\w+://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
     r"|(?<![\w:])\[?(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}\]?(?::\d+)?(?![\w:])"
     r"|\b(?:localhost|[\w-]+(?:\.[\w-]+)+):\d{2,5}\b",

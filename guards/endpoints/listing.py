@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from ..words.patterns import Pattern
+
 LONGEST_NAME = 300  # characters of a model's name
-_NO_CHAT = re.compile(
+_NO_CHAT = Pattern(
     r"embed|rerank|\bbge\b|\be5\b|\bgte\b|nomic|whisper|tts|speech|audio|transcri|dall-?e|stable-?diffusion|\bsdxl?\b|flux|image|"
     r"moderation|guard|shield|\bocr\b|clip|minilm|mpnet|paraphrase|\blabse\b|colbert|\bbert\b|realtime|"
     r"video|\bsora\b|\bveo\b|\bwan-?\d|\b[ti]2[vi]\b|kolors|kokoro|parakeet|\blyria\b|babbage|davinci|turbo-instruct|\bvoyage\b",

@@ -9,23 +9,25 @@ import math
 import re
 from dataclasses import dataclass
 
-_THINKS = re.compile(r"<think\b|◁think▷|\[THINK\]|<seed:think>|<\|begin_of_thought\|>", re.I)
+from ..words.patterns import Pattern
+
+_THINKS = Pattern(r"<think\b|◁think▷|\[THINK\]|<seed:think>|<\|begin_of_thought\|>", re.I)
 # Why an answer ended, in whatever spelling: "length", "MAX_TOKENS", "FinishReason.SAFETY".
-_FILTERED = re.compile(
+_FILTERED = Pattern(
     r"filter|safety|sensitive|prohibited|block|spii|recitation|guardrail|moderation|policy|toxic|armor", re.I
 )
-_CUT = re.compile(r"length|max[_ ]?\w*tokens|token[_ ]?limit|context|error_limit|^limit|truncat|incomplete", re.I)
-_FAILED = re.compile(
+_CUT = Pattern(r"length|max[_ ]?\w*tokens|token[_ ]?limit|context|error_limit|^limit|truncat|incomplete", re.I)
+_FAILED = Pattern(
     r"error|abort|cancel|fail|time.?out|insufficient|overload|unload|malformed|interrupt|broken off", re.I
 )
-_CALLS = re.compile(r"tool|function_call", re.I)
+_CALLS = Pattern(r"tool|function_call", re.I)
 _SAID = (
     *("message", "msg", "error_msg", "errmsg", "error_message", "error_description", "status_msg", "faultstring"),
     *("detail", "details", "description", "title", "issues"),
 )
 _LISTED = ("details", "errors", "violations", "issues", "invalid_params")  # fields with more about an error
 _WRAPS = ("result", "data", "output", "response", "body")  # fields in which gateways put the whole answer
-_THOUGHTS = re.compile(r"think|reason", re.I)  # types of parts that are no answer
+_THOUGHTS = Pattern(r"think|reason", re.I)  # types of parts that are no answer
 
 
 class Unreadable(ValueError):

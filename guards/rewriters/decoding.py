@@ -19,11 +19,12 @@ from typing import Any
 import torch
 
 from .. import seeds
+from ..words.patterns import Pattern
 
 MOST_BEGINNINGS = 6  # beginnings that are remembered; one of 300 tokens takes some ten megabytes
 CANDIDATES = 64  # tokens that are looked at in each step; the rest cannot be chosen while words are banned
 NUCLEUS = 0.95
-_MARKUP = re.compile(
+_MARKUP = Pattern(
     r"<\|[^<>|\n]{0,60}\|>|<｜[^<>\n]{0,60}｜>|</?s>|<(?:start|end)_of_turn>|<end_of_utterance>"
     r"|\[/?INST\]|\[/?SYSTEM_PROMPT\]|<</?SYS>>|</?(?:bos|eos|pad|unk|think)>",
     re.IGNORECASE,

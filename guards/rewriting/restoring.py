@@ -7,14 +7,14 @@ are to go, "The bakery opens its first loaf" is left.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from ..rewriters.rules import Rules
+from ..words.patterns import Pattern
 from ..words.watch import words_of
 
-_WORD = re.compile(r"[^\W_][\w'’-]*")
+_WORD = Pattern(r"[^\W_][\w'’-]*")
 
 
 def restored(answer: str, text: str, words: Sequence[str]) -> str:

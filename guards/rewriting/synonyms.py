@@ -17,6 +17,7 @@ from pathlib import Path
 from .. import files
 from ..rewriters.thinking import without_thinking
 from ..words.forms import STOP_WORDS
+from ..words.patterns import Pattern
 from ..words.watch import Watch, words_of
 from .answers import LONGEST, plain
 from .refusals import refusal
@@ -30,14 +31,14 @@ MOST, MOST_WORDS, MOST_LETTERS = 16, 4, 40
 _MARK = r"[^\w\n]*(?:(?:\d{1,2}|[a-z])[.):]\s*)?[\W_]*?"  # before the name of a list
 _SHOWS = r"shows?|implies|scenes?|depicts|zeigt|montre|muestra|mostra|показывает|显示|展示|场景|表现|相关|示す"
 _SAME = r"same|synonyms?|gleich\w*|mêmes?|igual\w*|mism[ao]s?|stess[oaie]|синонимы?|相同|同义词?|同じ"
-_LABEL = re.compile(  # in words around it, before a mark; or alone on its line
+_LABEL = Pattern(  # in words around it, before a mark; or alone on its line
     rf"^{_MARK}(?:[^\W\d_][\w ]{{0,30}} )?(?:(?P<shows>{_SHOWS}|line\s2)|(?P<same>{_SAME}|line\s1))(?!\w)[^:：=→|\n,;]{{0,30}}"
     r"(?:[:：=→|]|[-–—](?=\s))|^[\s#*_]*(?:(?P<shows_alone>shows|显示|展示)|(?P<same_alone>same|synonyms|相同|同义词))[\s#*_]*$",
     re.I | re.M,
 )
-_NAME = re.compile(rf"(?:(?P<shows>{_SHOWS})|(?P<same>{_SAME}))(?!\w)", re.I)  # of a field or column
+_NAME = Pattern(rf"(?:(?P<shows>{_SHOWS})|(?P<same>{_SAME}))(?!\w)", re.I)  # of a field or column
 _JSON = r"""\{\s*["']\w|\[\s*["'{]"""
-_QUOTED = re.compile(r"""(["'])((?:(?!\1)[^\n])*)\1(\s*:)?""")
+_QUOTED = Pattern(r"""(["'])((?:(?!\1)[^\n])*)\1(\s*:)?""")
 _TALK = ("it is a refusal", "it is chat, no caption")  # of what `refusals.refusal` says
 _NO_LIST = ("it is an error message", "it is the verdict of a moderation model, no caption")
 FORMAT = "concept-guards.synonyms/1"

@@ -41,13 +41,13 @@ _LETTERS = {  # letters without a decomposition, whatever stands beside them
     **dict(zip("ꭺᏼꮯꭰꭼꮐꮋꭻꮶꮮꮇꮲꭱꮪꭲꮩꮃꮓ".casefold(), "abcdeghjklmprstvwz")),
     **dict(zip("ꓮꓐꓚꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ", "abcdefghijklmnoprstuvwxyz")),
 }
-_OTHER_WORD = re.compile("[\u0370-\u058f]{2,}")
-_LATIN_WORD = re.compile("[a-z]{2,}")
-_HALF_WIDTH = re.compile("[\uff66-\uff9d][\uff9e\uff9f]")
-_OPEN = re.compile(r"\\(?=[(){}\[\]\\])|/\*.*?\*/|//[^\n]*|:\s*[-+]?\d*\.?\d+\s*(?=[)\]])|[(){}\[\]]", re.S)
-_CHOICE = re.compile(r"\{([^{}]*)\}")
-_WITHIN = re.compile(r"\w[({\[\\/]|[)}\]/]\w")
-_KANA = re.compile("[\u3041-\u3096ー]"), re.compile("[\u30a1-\u30faー]")
+_OTHER_WORD = Pattern("[\u0370-\u058f]{2,}")
+_LATIN_WORD = Pattern("[a-z]{2,}")
+_HALF_WIDTH = Pattern("[\uff66-\uff9d][\uff9e\uff9f]")
+_OPEN = Pattern(r"\\(?=[(){}\[\]\\])|/\*.*?\*/|//[^\n]*|:\s*[-+]?\d*\.?\d+\s*(?=[)\]])|[(){}\[\]]", re.S)
+_CHOICE = Pattern(r"\{([^{}]*)\}")
+_WITHIN = Pattern(r"\w[({\[\\/]|[)}\]/]\w")
+_KANA = Pattern("[\u3041-\u3096ー]"), Pattern("[\u30a1-\u30faー]")
 _PARTICLES = frozenset("をがのはもでに")
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
@@ -130,7 +130,11 @@ def disguised(folded: str) -> str:
     """A folded text that is mostly Latin, with words of another script that pass for Latin ones as these: ѕех."""
     if folded.isascii() or not (found := _OTHER_WORD.findall(folded)) or len(_LATIN_WORD.findall(folded)) < len(found):
         return folded
-    return _OTHER_WORD.sub(lambda word: "".join(_LOOKS.get(char, char) for char in word[0]), folded)
+
+    def latin(word: re.Match[str]) -> str:
+        return "".join(_LOOKS.get(char, char) for char in word[0])
+
+    return _OTHER_WORD.sub(latin, folded)
 
 
 def unhidden(folded: str) -> Iterator[tuple[str, Sequence[int]]]:

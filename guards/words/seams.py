@@ -11,9 +11,10 @@ import unicodedata
 from collections.abc import Iterable
 
 from .forms import VOWELS
+from .patterns import Pattern
 
 # Names of files in a prompt: a word in one cannot be replaced, for no such file need exist.
-FILE = re.compile(
+FILE = Pattern(
     r"<\s*(?:lora|lyco|lycoris|hypernet|locon|embed|embedding|wildcard)\s*:[^<>\n]*>|(?<!\w)__(?!_)[\w./*-]*[^\W_]__(?!\w)|"
     r"\bembedding\s*:\s*[^\s,;|:()\[\]{}<>]+",
     re.I,
@@ -59,162 +60,148 @@ _WORN = (  # where a thing that is gone was held
     rf"|\s+(?:in|at)\s+(?:hand|hands|mouth)\b|\s+(?:drawn|raised|lowered|cocked){_SHUTS})"
 )
 _ARTICLED = rf"(?:{_DET}\s+)?(?:{MODIFIER}\s+)*"
-_CLAUSE = re.compile(
+_CLAUSE = Pattern(
     rf"(^|[,.;\n][ \t]*|\b(?:and|but|while|as)\s+)(?:{_DET}\s+)?(?:\w+['’]s\s+)?(?:(?:{MODIFIER}|\w{{3,}}ing)\s+)*\0\s+{_VERB}\b"
     r"([^,.;\n|()\[\]{}]*)",
     re.I,
 )
-_NEXT_CLAUSE = re.compile(r"(.*?)(?:(\s+(?:and|but|while|as)\s)(.*))?$", re.I | re.S)
+_NEXT_CLAUSE = Pattern(r"(.*?)(?:(\s+(?:and|but|while|as)\s)(.*))?$", re.I | re.S)
 _LOST = [  # (what a seam takes along, what is left)
     (
-        re.compile(
+        Pattern(
             r"(?:\s*\b(?:(?:that|which)\s+)?(?:says?|saying|reads?|reading|labell?ed|titled|named|called|(?:with\s+)?the\s+words?)[\s:,]*)?"
             rf"(?:\"\s*{_ARTICLED}\0\s*\"|'\s*{_ARTICLED}\0\s*'(?!\w)|[“„«‘]\s*{_ARTICLED}\0\s*[”“»’](?!\w))",
             re.I,
         ),
         "\0",
     ),
-    (re.compile(r"\0\s*[:=]\s*-?(?:\d*\.?\d+(?=\s*(?:$|[,;|\n]))|\d*\.\d+(?=\s+\w))"), "\0"),  # gun:1.3
-    (re.compile(r"\0\s*,\s*(?:which|who|whose)\s[^,.;\n|()\[\]{}]*", re.I), "\0"),
-    (re.compile(rf"\s+whose\s+(?:{MODIFIER}\s+)*\0\s+{_VERB}\b[^,.;\n|()\[\]{{}}]*", re.I), "\0"),
+    (Pattern(r"\0\s*[:=]\s*-?(?:\d*\.?\d+(?=\s*(?:$|[,;|\n]))|\d*\.\d+(?=\s+\w))"), "\0"),  # gun:1.3
+    (Pattern(r"\0\s*,\s*(?:which|who|whose)\s[^,.;\n|()\[\]{}]*", re.I), "\0"),
+    (Pattern(rf"\s+whose\s+(?:{MODIFIER}\s+)*\0\s+{_VERB}\b[^,.;\n|()\[\]{{}}]*", re.I), "\0"),
     (
-        re.compile(
-            rf"\bthere(?:['’]s|\s+(?:is|are|was|were))\s+(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+{_LINK}\b)", re.I
-        ),
+        Pattern(rf"\bthere(?:['’]s|\s+(?:is|are|was|were))\s+(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+{_LINK}\b)", re.I),
         "\0",
     ),
     (
-        re.compile(
+        Pattern(
             rf"\s+and\s+(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+(?:sleep|play|run|sit|walk|stand|lie|fight|dance|eat|look)\b)",
             re.I,
         ),
         "",
     ),
     (
-        re.compile(
+        Pattern(
             r"\s*\b(?:covered|stained|soaked|dripping|drenched|spattered|splattered|smeared|armed|filled|surrounded)\s+(?:in|with|by)\s+"
             rf"(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?!\w)",
             re.I,
         ),
         " \0",
     ),
-    (re.compile(rf"\b({MODIFIER})\s+(?:and|or|but)\s+\0(?!\w)", re.I), r"\1"),  # blue and red
-    (re.compile(rf"\b({_DET})\s+\0\s+(?:and|or|but)\s+(?={MODIFIER}\s+\w)", re.I), "\\1 \0 "),  # a red and blue flag
-    (re.compile(r"\b(is|are|was|were)\s+\0\s+(?:and|or|but)\s+", re.I), r"\1 "),
-    (re.compile(rf"(?:\s+(?:who|which|that))?\s+look(?:s|ed|ing)?\s+(?:like|at)\s+(?:{_DET}\s+)?\0(?!\w)", re.I), "\0"),
-    (re.compile(rf"\s+(?:who|which|that)\s+\0(?:{_SHUTS}|(?=\s+{_LINK}\b))", re.I), "\0"),
-    (re.compile(rf"(^|[,.;\n][ \t]*){_PRONOUN}\s+\0(?:\s+(?:and|but|while)\s+|{_SHUTS})", re.I), r"\1"),
-    (re.compile(rf"(?:\s+{_LINK}\s+)?(?:\b{_DET}\s+)?\b\w+['’]s\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),
-    (
-        re.compile(rf"\b(?!{_SMALL}\b)(\w+)\s+\0\s+(?=(?:an?|his|her|their|its)\s)", re.I),
-        r"\1 with ",
-    ),  # smoking a cigar
-    (re.compile(rf"\bneither\s+(?:{_DET}\s+)?\0\s*nor\s+(?:(?:an?|the|any)\s+)?", re.I), "no "),
-    (re.compile(rf"\bneither\s+(?:(?:an?|the|any)\s+)?([^,.;\0]+?)\s+nor\s+(?:{_DET}\s+)?\0", re.I), r"no \1"),
-    (re.compile(rf"\b(?:either|both)\s+(?:{_DET}\s+)?\0\s*(?:or|and)\b\s*", re.I), ""),
-    (re.compile(rf"\b(?:either|both)\s+([^,.;\0]+?)\s+(?:or|and)\s+(?:{_DET}\s+)?\0", re.I), r"\1"),
+    (Pattern(rf"\b({MODIFIER})\s+(?:and|or|but)\s+\0(?!\w)", re.I), r"\1"),  # blue and red
+    (Pattern(rf"\b({_DET})\s+\0\s+(?:and|or|but)\s+(?={MODIFIER}\s+\w)", re.I), "\\1 \0 "),  # a red and blue flag
+    (Pattern(r"\b(is|are|was|were)\s+\0\s+(?:and|or|but)\s+", re.I), r"\1 "),
+    (Pattern(rf"(?:\s+(?:who|which|that))?\s+look(?:s|ed|ing)?\s+(?:like|at)\s+(?:{_DET}\s+)?\0(?!\w)", re.I), "\0"),
+    (Pattern(rf"\s+(?:who|which|that)\s+\0(?:{_SHUTS}|(?=\s+{_LINK}\b))", re.I), "\0"),
+    (Pattern(rf"(^|[,.;\n][ \t]*){_PRONOUN}\s+\0(?:\s+(?:and|but|while)\s+|{_SHUTS})", re.I), r"\1"),
+    (Pattern(rf"(?:\s+{_LINK}\s+)?(?:\b{_DET}\s+)?\b\w+['’]s\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),
+    (Pattern(rf"\b(?!{_SMALL}\b)(\w+)\s+\0\s+(?=(?:an?|his|her|their|its)\s)", re.I), r"\1 with "),  # smoking a cigar
+    (Pattern(rf"\bneither\s+(?:{_DET}\s+)?\0\s*nor\s+(?:(?:an?|the|any)\s+)?", re.I), "no "),
+    (Pattern(rf"\bneither\s+(?:(?:an?|the|any)\s+)?([^,.;\0]+?)\s+nor\s+(?:{_DET}\s+)?\0", re.I), r"no \1"),
+    (Pattern(rf"\b(?:either|both)\s+(?:{_DET}\s+)?\0\s*(?:or|and)\b\s*", re.I), ""),
+    (Pattern(rf"\b(?:either|both)\s+([^,.;\0]+?)\s+(?:or|and)\s+(?:{_DET}\s+)?\0", re.I), r"\1"),
     (  # a gun held by a man; a gun that glows
-        re.compile(
+        Pattern(
             rf"(^|[,.;\n][ \t]*)(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0\s+(?:being\s+)?(?:\w+ed|held|worn|drawn|shown|thrown)\s+by\s+",
             re.I,
         ),
         r"\1",
     ),
     (
-        re.compile(
-            rf"(^|[,.;\n][ \t]*)(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0\s+(?:that|which)\s[^,.;\n|()\[\]{{}}]*", re.I
-        ),
+        Pattern(rf"(^|[,.;\n][ \t]*)(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0\s+(?:that|which)\s[^,.;\n|()\[\]{{}}]*", re.I),
         "\\1\0",
     ),
-    (re.compile(rf"\b(?:{_ADVERB}[\s-]+)*{_ADVERB}[\s-]*\0", re.I), "\0"),  # completely naked
+    (Pattern(rf"\b(?:{_ADVERB}[\s-]+)*{_ADVERB}[\s-]*\0", re.I), "\0"),  # completely naked
     (
-        re.compile(
+        Pattern(
             rf"(?<!\w)(?:{_LINK}\s+(?:{_DET}\s+)?|{_DET}\s+)(?:{MODIFIER}\s+)+\0(?:{_SHUTS}|(?=\s+{_LINK}\b))", re.I
         ),
         "\0",
     ),
-    (re.compile(rf"(?:(?<=^)|(?<=[,;(|]\s)|(?<=[,;(|]))(?:{MODIFIER}\s+)+\0{_SHUTS}", re.I), "\0"),  # big black guns
-    (re.compile(rf"\0{_WORN}", re.I), "\0"),
+    (Pattern(rf"(?:(?<=^)|(?<=[,;(|]\s)|(?<=[,;(|]))(?:{MODIFIER}\s+)+\0{_SHUTS}", re.I), "\0"),  # big black guns
+    (Pattern(rf"\0{_WORN}", re.I), "\0"),
     (
-        re.compile(
+        Pattern(
             rf"(^|[,.;\n][ \t]*){_PRONOUN}(?:\s+(?:is|are|was|were|looks?|has|have|had)|['’](?:s|re|m))\s+\0{_SHUTS}",
             re.I,
         ),
         "\\1\0",
     ),
-    (re.compile(rf"\s+(?:who\s+|which\s+|that\s+)?(?:is|are|was|were|being|looks?)\s+\0{_SHUTS}", re.I), "\0"),
-    (re.compile(rf"\b({_DET}\s+(?:{MODIFIER}|\w+(?:ful|ous|ive|less|able|ible|ish)))\s*,\s*\0\s+(?=\w)", re.I), r"\1 "),
+    (Pattern(rf"\s+(?:who\s+|which\s+|that\s+)?(?:is|are|was|were|being|looks?)\s+\0{_SHUTS}", re.I), "\0"),
+    (Pattern(rf"\b({_DET}\s+(?:{MODIFIER}|\w+(?:ful|ous|ive|less|able|ible|ish)))\s*,\s*\0\s+(?=\w)", re.I), r"\1 "),
 ]
 _ONCE = [  # the same, before the seam has taken anything along
-    (re.compile(r",\s*\"[^\"\n]{1,40}\"\s*:\s*\0(?=\s*\})|\"[^\"\n]{1,40}\"\s*:\s*\0\s*,\s*"), ""),  # a field of JSON
+    (Pattern(r",\s*\"[^\"\n]{1,40}\"\s*:\s*\0(?=\s*\})|\"[^\"\n]{1,40}\"\s*:\s*\0\s*,\s*"), ""),  # a field of JSON
     (
-        re.compile(
+        Pattern(
             rf"(^|\n)[ \t]*(?:[-*] )?\w+(?: \w+)?:[ \t]*{_ARTICLED}\0[ \t.,;]*(?=\n)|(\n)[ \t]*\w+(?: \w+)?:[ \t]*\0$"
         ),
         r"\1\2\0",
     ),
+    (Pattern(rf"\s+(?:who|that|which)\s+(?:have|held|wore|bore|\w{{2,}}(?:s|ed))\s+{_ARTICLED}\0(?!\w)", re.I), " \0"),
     (
-        re.compile(rf"\s+(?:who|that|which)\s+(?:have|held|wore|bore|\w{{2,}}(?:s|ed))\s+{_ARTICLED}\0(?!\w)", re.I),
-        " \0",
-    ),
-    (
-        re.compile(
-            rf"\b(?!(?:{_SMALL}|{MODIFIER})\b)(\w+)\s+\0\s+and\s+(?=\w{{2,}}ing\b(?:{_SHUTS}|\s+{_LINK}\b))", re.I
-        ),
+        Pattern(rf"\b(?!(?:{_SMALL}|{MODIFIER})\b)(\w+)\s+\0\s+and\s+(?=\w{{2,}}ing\b(?:{_SHUTS}|\s+{_LINK}\b))", re.I),
         r"\1 ",
     ),
     (
-        re.compile(rf"\b(?!(?:and|or)\b)(\w+)\s+{_DET}\s+(?:{MODIFIER}\s+)*\0\s+and\s+(?={_DET}\s)", re.I),
+        Pattern(rf"\b(?!(?:and|or)\b)(\w+)\s+{_DET}\s+(?:{MODIFIER}\s+)*\0\s+and\s+(?={_DET}\s)", re.I),
         r"\1 ",
     ),  # holds a cat and a dog
-    (re.compile(rf"\s+(?:instead\s+of|rather\s+than)\s+{_ARTICLED}\0", re.I), "\0"),
+    (Pattern(rf"\s+(?:instead\s+of|rather\s+than)\s+{_ARTICLED}\0", re.I), "\0"),
     (
-        re.compile(rf"(^|[,.;\n][ \t]*){_DET}\s+(?:{MODIFIER}\s+)*\0\s+\w{{2,}}ing\s+(?={_DET}\s)", re.I),
+        Pattern(rf"(^|[,.;\n][ \t]*){_DET}\s+(?:{MODIFIER}\s+)*\0\s+\w{{2,}}ing\s+(?={_DET}\s)", re.I),
         r"\1",
     ),  # a cat chasing a mouse
-    (re.compile(rf"(?:(?<=\w)\s+|^)\w{{2,}}ing\s+{_DET}\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),  # petting a cat
+    (Pattern(rf"(?:(?<=\w)\s+|^)\w{{2,}}ing\s+{_DET}\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),  # petting a cat
     (
-        re.compile(
+        Pattern(
             rf"(?<!\w)(?:{_LINK}\s+)?{_DET}\s+(?:{MODIFIER}\s+)*\w{{3,}}ing\s+(?:{MODIFIER}\s+)*\0(?:{_SHUTS}|(?=\s+{_LINK}\b))",
             re.I,
         ),
         "\0",
     ),
     (
-        re.compile(
-            "(?:手?[拿抱握持举戴穿带牵端叼背]着?|抱えた|持つ|持った)(?:[一两二三几]?[只把个条头匹张支根件])?\0的?"
-        ),
+        Pattern("(?:手?[拿抱握持举戴穿带牵端叼背]着?|抱えた|持つ|持った)(?:[一两二三几]?[只把个条头匹张支根件])?\0的?"),
         "\0",
     ),
 ]
 _OPERATOR = r"(?:[&+＋＝=]|→|[-=]*>+)"
-_MARKS = re.compile(r"(^|[,;:.!?|/\n(\[{，、；。])([ \t]*)\0[ \t]*([,;:.!?|/，、；]+)(?!\d)")
-_COUNTED = re.compile(
+_MARKS = Pattern(r"(^|[,;:.!?|/\n(\[{，、；。])([ \t]*)\0[ \t]*([,;:.!?|/，、；]+)(?!\d)")
+_COUNTED = Pattern(
     "[一两二三四五六七八九十几这那数]?[只把个条头匹张支根名位辆群]\0(?=\\s*(?:$|[，、；。,.;和与與跟及或在的]))"
 )
-_AND_HAN = re.compile(
+_AND_HAN = Pattern(
     "(^|[，、；。,.;])\0(?:以及|或者|[和与與跟及或とや])|(?:以及|或者|[和与與跟及或のとや的])\0(?=$|[，、；。,.;\n])"
 )
-_LAST_MARK = re.compile(r"[ \t]*[,;:|/][ \t]*\0[ \t]*(?=$|[\n)\]}])")
-_ARTICLE = re.compile(r"\b(a)(n?)(\s+)\0\s*(?=[\"“‘(\[{]*(\w[^\s,.;:!?()\[\]{}|]*))", re.I)
-_SPOKEN_CONSONANT = re.compile(
+_LAST_MARK = Pattern(r"[ \t]*[,;:|/][ \t]*\0[ \t]*(?=$|[\n)\]}])")
+_ARTICLE = Pattern(r"\b(a)(n?)(\s+)\0\s*(?=[\"“‘(\[{]*(\w[^\s,.;:!?()\[\]{}|]*))", re.I)
+_SPOKEN_CONSONANT = Pattern(
     r"uni(?!n|m|dent|ll)|unanim|us[aeiu]|ut[eio]|eu|ewe|one\b|once\b|uk[reu]|ur[aio]n|ugand|ubiq|ufos?\b|ouij|uvul",
     re.I,
 )
 _SPOKEN = frozenset("RAM RAW ROM SIM HUD LAN SAM RIP".split())  # letters that are read as a word
-_FIRST = re.compile(
+_FIRST = Pattern(
     rf"\b({_LINK}|con|mit|avec|com|с|со)\s+(?:(?:a|an|the|his|her|their|some|ein\w*|une?|una|uma?)\s+)?\0\s*(?:and|or|{_AND_ABROAD})\s+(?=\w)",
     re.I,
 )  # with a cat and a dog
-_SUBJECT = re.compile(rf"(^|[.;\n]\s*)\0\s*{_BESIDE}\s+", re.I)  # a cat beside a dog
-_BEFORE = re.compile(
+_SUBJECT = Pattern(rf"(^|[.;\n]\s*)\0\s*{_BESIDE}\s+", re.I)  # a cat beside a dog
+_BEFORE = Pattern(
     rf"(?:(?<=[\s(\[{{|:,;/\"“])|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)\]}}|/&+=→>]|[-–—]\s|BREAK\b|{_SMALL}\b|(?:but|nor|that|which|who|while)\b))",
     re.I,
 )
-_GROUP = re.compile(r"[{\[][^{}\[\]]*\0[^{}\[\]]*[}\]]")
-_SHUT = re.compile(r"[\s,]*(?::\s*-?[\d.]*\s*|\\)?([)\]}])")
-_WEIGHT = re.compile(r"[+-]+(?=[\s,.)]|$)|\d*\.\d+")  # behind a bracket, or a word
-_NUMBER = re.compile(r"\s*-?\d*\.?\d+\s*")
+_GROUP = Pattern(r"[{\[][^{}\[\]]*\0[^{}\[\]]*[}\]]")
+_SHUT = Pattern(r"[\s,]*(?::\s*-?[\d.]*\s*|\\)?([)\]}])")
+_WEIGHT = Pattern(r"[+-]+(?=[\s,.)]|$)|\d*\.\d+")  # behind a bracket, or a word
+_NUMBER = Pattern(r"\s*-?\d*\.?\d+\s*")
 MOST_ROUNDS = 12  # small words that a seam takes along, one after another
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
