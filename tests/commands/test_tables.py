@@ -77,7 +77,7 @@ def test_a_whole_run_says_what_share_of_the_lines_its_pure_tests_run(processes):
         "no:cacheprovider",
         "-n",
         processes,
-        "tests/words/test_lists.py",
+        "tests/lists/test_lists.py",
     ]
     said = subprocess.run([*launch, *plugin], cwd=PROJECT, capture_output=True, text=True, timeout=120).stdout
     share = re.search(r"Pure tests run (\d+) % of the lines in guards/ that need no ComfyUI\.", said)
