@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +17,20 @@ _SURE = Pattern("[ąęłńśźżčďěňřšťůž]")  # of no other language: t
 _JOIN_SURE = Pattern(r"(?<=\w)\s+[ia]\s+(?=\w)")
 
 
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    """(kind, what is of it) of each line of a file but its comments."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, colon, rest = line.partition(": ")
+        if colon and not line.startswith("#"):
+            yield kind, rest
+
+
 @cache
 def _lists() -> dict[str, list[str]]:
     """Kind of pattern (front, stuck back, ...) -> the patterns of all languages."""
     found: dict[str, list[str]] = {}
-    for line in LANGUAGES.read_text(encoding="utf-8").splitlines():
-        kind, colon, patterns = line.partition(": ")
-        if colon and not line.startswith("#"):
-            found.setdefault(kind, []).extend(patterns.split(", "))
+    for kind, patterns in _rows(LANGUAGES):
+        found.setdefault(kind, []).extend(patterns.split(", "))
     for kind in found:
         found[kind] = [one.replace(" ?", r"\s*").replace(" ", r"\s+").replace("'", "['’]") for one in found[kind]]
     return found
@@ -33,10 +40,8 @@ def _lists() -> dict[str, list[str]]:
 def labels() -> dict[str, frozenset[str]]:
     """Kind of words in ``labels.txt`` (heading, rest, ...) -> the words."""
     found: dict[str, list[str]] = {}
-    for line in LABELS.read_text(encoding="utf-8").splitlines():
-        kind, colon, words = line.partition(": ")
-        if colon and not line.startswith("#"):
-            found.setdefault(kind, []).extend(words.casefold().split())
+    for kind, words in _rows(LABELS):
+        found.setdefault(kind, []).extend(words.casefold().split())
     return {kind: frozenset(words) for kind, words in found.items()}
 
 
