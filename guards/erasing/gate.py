@@ -41,6 +41,10 @@ class Reading:
         """P c of a text's vectors (b, T, c)."""
         return (text.float() @ self.right.T) @ self.left.T
 
+    def telling(self) -> torch.Tensor:
+        """(n, c): <c, telling> is m of a vector c, for those that need no change."""
+        return (self.shifts @ self.left @ self.right) / self.shifts.square().sum(1, keepdim=True).clamp(min=1e-12)
+
     def meaning(self, change: torch.Tensor) -> torch.Tensor:
         """m (b, T, n) of a ``change``."""
         return (change @ self.shifts.T) / self.shifts.square().sum(1).clamp(min=1e-12)

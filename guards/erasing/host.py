@@ -143,12 +143,14 @@ class _Solving:
         )
         reading = gate.Reading(left, right, shifts)
         names = tuple(one.concept for one in erasures)
-        mistaken = tuple({} for _ in names)
-        for caption in captions.held:
-            means = reading.meaning(reading.change(self.places.read(captions.encoded[caption].vectors))).amax(0)
-            for found, mean in zip(mistaken, means.tolist(), strict=True):
-                found[caption] = mean
+        mistaken = self.mistaken(captions, reading.telling())
         return Map(reading, hints, names, captions.causal(), captions.start(), mistaken, self.lines)
+
+    def mistaken(self, captions, telling: torch.Tensor) -> tuple[dict[str, float], ...]:
+        """Of each concept, the held captions and the most that any vector of theirs means it. ``telling``: of `gate.Reading`."""
+        read, held = self.places.read, captions.held
+        most = [(read(captions.encoded[caption].vectors) @ telling.T).amax(0).tolist() for caption in held]
+        return tuple(dict(zip(held, means, strict=True)) for means in zip(*most, strict=True))
 
     def captions(self, erasures) -> "_Captions":
         """What is changed and held, encoded."""

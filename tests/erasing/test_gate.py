@@ -36,6 +36,7 @@ def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_ot
     means = moves.meaning(moves.change(text))
     torch.testing.assert_close(means[0, :, 0], torch.tensor([1.0, 0.5, 0.0, 0.0]))
     torch.testing.assert_close(means[0, :, 1], torch.tensor([0.0, 0.0, 1.0, 0.0]))
+    torch.testing.assert_close(text @ moves.telling().T, means)
 
 
 def test_a_text_that_names_it_is_edited_and_one_that_implies_it_says_so(moves):
