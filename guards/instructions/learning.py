@@ -22,7 +22,9 @@ from ..rewriters.thinking import without_thinking
 from ..rewriting.answers import caption, fault, plain
 from ..rewriting.rewrite import conversation
 from ..words.forms import STOP_WORDS
-from ..words.watch import fold, tokens, watch
+from ..words.letters import fold
+from ..words.reading import tokens
+from ..words.watch import watch
 from .samples import Sample
 
 LONGEST = 4000  # characters of an instruction

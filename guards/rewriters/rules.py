@@ -43,13 +43,8 @@ class Rules:
         """
         text = unicodedata.normalize("NFC", text)
         names = [match.span() for match in FILE.finditer(text)]
-        right, parts, gone, end, sentences = (
-            dict(self.pairs),
-            [],
-            [],
-            0,
-            text.rstrip("\"'”’) \n")[-1:] in (".", "!", "?"),
-        )
+        sentences = text.rstrip("\"'”’) \n")[-1:] in (".", "!", "?")
+        right, parts, gone, end = dict(self.pairs), [], [], 0
         for hit in self._watch.find(text):
             if any(start <= hit.start < stop for start, stop in names):
                 continue

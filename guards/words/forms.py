@@ -277,7 +277,7 @@ def foreign(word: str, text: str, first: int, last: int) -> bool:
 
 @lru_cache(4096)
 def forms(word: str) -> frozenset:
-    """Every form of a folded word (see `watch.fold`) that counts as the same word, itself included."""
+    """Every form of a folded word (see `letters.fold`) that counts as the same word, itself included."""
     first = word[:1]
     if "а" <= first <= "я":
         return cyrillic.forms(word)

@@ -16,21 +16,9 @@ from functools import lru_cache
 
 from . import endings
 from .forms import STOP_WORDS, foreign, forms, innocent
-from .letters import (
-    DOTTED,
-    UNSPACED,
-    disguised,
-    emoji_names,
-    fold,
-    follow,
-    in_word,
-    scripts_of,
-    spaced,
-    tokens,
-    undotted,
-    unhidden,
-)
+from .letters import disguised, emoji_names, fold, in_word, scripts_of, unhidden
 from .patterns import Pattern
+from .reading import DOTTED, UNSPACED, follow, spaced, tokens, undotted
 from .seams import FILE, without
 
 _JOINT = Pattern(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
@@ -151,9 +139,8 @@ class Watch:
             self.several.setdefault(form, []).append(([*heads[1:], last], entry))
         head = "".join(words[:-1])
         for form in last:  # starwars, ice-creams, AK47
-            if len(head + form) >= (
-                2 if hyphen and _SIZED.fullmatch(head + form) else 3 if hyphen or _SIZED.fullmatch(head + form) else 5
-            ):
+            sized = bool(_SIZED.fullmatch(head + form))
+            if len(head + form) >= (5, 3, 2)[hyphen + sized]:
                 self.single.setdefault(head + form, entry)
 
     def _forms(self, word, entry):

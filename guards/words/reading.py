@@ -1,0 +1,76 @@
+"""The words of a folded text, and what of them belongs together: phrases with small words between, U.S., letters of running text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .forms import STOP_WORDS
+from .letters import goes_on
+from .patterns import Pattern
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the word
+_WORD = Pattern(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+UNSPACED = Pattern(f"[{_UNSPACED}]")
+DOTTED = Pattern(r"(?<![\w.])[^\W\d_](?:\.[^\W\d_])+(?!\w)")  # U.S.
+_AND = Pattern(r"\s*[&+＋]\s*")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of a folded text: its letters and where they stand in it."""
+
+    word: str
+    start: int
+    end: int
+
+
+def tokens(folded: str) -> list[Token]:
+    """The words of a folded text in order; a possessive or elided s is no word."""
+    result = []
+    for match in _WORD.finditer(folded):
+        start = match.start()
+        if match[0] == "s" and start and folded[start - 1] in "'’`´" and result and result[-1].end == start - 1:
+            continue
+        result.append(Token(match[0], start, match.end()))
+    return result
+
+
+def follow(folded, words, place, rest):
+    """The place behind a phrase's further words, small words and initials between them allowed; 0 where they do not follow."""
+    for alternatives in rest:
+        gap = 0
+        if "&" in alternatives and place < len(words):
+            if _AND.fullmatch(folded, words[place - 1].end, words[place].start):
+                continue  # Rick & Morty
+        while place < len(words) and words[place].word not in alternatives and gap < 2:
+            word = words[place].word
+            if word not in STOP_WORDS and not (len(word) == 1 and word.isalpha() and word.isascii()):
+                break
+            place, gap = place + 1, gap + 1
+        if place >= len(words) or words[place].word not in alternatives:
+            return 0
+        place += 1
+    return place
+
+
+def undotted(folded, words):
+    """Words with letters and dots as one: U.S. flag."""
+    spans = {match.start(): match.end() for match in DOTTED.finditer(folded)}
+    result, end = [], -1
+    for word in words:
+        if word.start in spans:
+            end = spans[word.start]
+            result.append(Token(folded[word.start : end].replace(".", ""), word.start, end))
+        elif word.start >= end:
+            result.append(word)
+    return result
+
+
+def spaced(folded, letters):
+    """Whether a space between two of the letters parts two words, each of more letters than are meant: 高大 麻雀 for 大麻."""
+    for at, place in enumerate(letters[1:], 1):
+        if folded[letters[at - 1] + 1 : place].isspace():
+            if goes_on(folded, letters[0], -1, letters[:at]) and goes_on(folded, letters[-1], 1, letters[at:]):
+                return True
+    return False
