@@ -17,9 +17,10 @@ from . import synonyms as other_words
 from .answers import caption, plain
 from .decisions import Attempt, Case, Record
 from .refusals import content, kept
-from .restoring import restored
+from .restoring import differences, put_back, restored
 
 BLANKS = 3  # words of a text that are replaced one after the other, at most
+BACK = 8  # places of an answer that are tried with the query's own words, at most
 DRAWN, DRAWN_AT = 3, 0.7  # further answers to a request whose likeliest one is not clearly good, and their temperature
 CLEAR = 0.25  # probability that a picture still shows a concept below which an answer is clearly good ...
 KEEPS = 0.75  # ... where it keeps that share of the query's words, or all that it was not asked to replace
@@ -35,7 +36,8 @@ def kin(word: str) -> str:
 class Wanted(NamedTuple):
     """What an attempt asks for: the ``number``-th from 0; ``again``: whether the model was told what was wrong; ``said``: what it was told,
     which is no answer; ``banned``: what it may not write; ``text``: what is rewritten; ``words``: those that it was told to replace;
-    ``replace``: all that bring the concept to mind, likeliest first."""
+    ``replace``: all that bring the concept to mind, likeliest first; none under an instruction of the user's own, which may ask for other
+    words elsewhere."""
 
     messages: list[dict]
     number: int
@@ -61,6 +63,7 @@ class Asking:
         self.rewriter, self.seed, self.memory, self.progress, self.clock = rewriter, seed, memory, progress, clock
         self.started, self.attempts, self.answers, self.warnings, self.looks = clock(), [], [], [], []
         self.seen: noticing.Memory | None = None  # where the model is asked what pictures show
+        self.blamed: set[str] = set()  # words that bring a concept to mind, folded
 
     @property
     def record(self) -> Record:
@@ -90,6 +93,7 @@ class Asking:
             return {}
         words, calls = await noticing.to_blame(self.rewriter, text, case.concerned, self.seen, self.seed)
         self._note(calls)
+        self.blamed |= {folded for word in words for folded in words_of(word)}
         return words
 
     async def attempt(self, case: Case, wanted: Wanted) -> Attempt:
@@ -111,7 +115,7 @@ class Asking:
             )
             self.answers += more
             tried += await self._tried(case, wanted, more)
-        best = max(tried, key=lambda one: _worth(one, case))
+        best = await self._nearer(case, wanted, max(tried, key=lambda one: _worth(one, case)))
         self.attempts.append(replace(best, seconds=self.clock() - start))
         return self.attempts[-1]
 
@@ -150,6 +154,28 @@ class Asking:
                 break
             text = best.text
         return tried
+
+    async def _nearer(self, case: Case, wanted: Wanted, best: Attempt) -> Attempt:
+        """An answer that keeps too little, with those of the query's words back that bring nothing to mind and that its picture allows:
+        each alone, then those that may stand together, the most harmless first."""
+        if not (self.seen and wanted.replace and best.answer) or best.problem or _keeps(best.text, case) >= KEEPS:
+            return best
+        tried, answer = [best], best.answer
+        harmless = [
+            one for one in differences(best.text, case.query) if not self.blamed.intersection(words_of(one.words))
+        ]
+        places = {put_back(best.text, [one]): one for one in harmless}
+        worth = {text: one for text, one in places.items() if _keeps(text, case) > _keeps(best.text, case)}
+        try:
+            alone = await self._judged(case, [(text, answer) for text in list(worth)[:BACK]], wanted.said)
+            tried += alone
+            sound = sorted((one for one in alone if not one.problem), key=lambda one: one.yes or 0.0)
+            back = [worth[one.text] for one in sound]
+            together = [put_back(best.text, back[:count]) for count in range(2, len(back) + 1)]
+            tried += await self._judged(case, [(text, answer) for text in together], wanted.said)
+        except RewriterError as error:  # the answer that is there may do
+            self.warnings.append(f"the query's own words could not be put back: {error}")
+        return max(tried, key=lambda one: _worth(one, case))
 
     async def _judged(self, case: Case, made: Sequence[tuple[str, Answer]], said: str) -> list[Attempt]:
         """Attempts: captions, each with the answer that it comes from, and what is wrong with it."""
@@ -203,9 +229,15 @@ def _any_clear(tried: Sequence[Attempt], case: Case, wanted: Wanted) -> bool:
     return any(kept(one.text, case.query, own) >= min(KEEPS, share) for one in sound)
 
 
-def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, float]:
-    """What makes an attempt better than another: that it can be used; that at most its picture is wrong; what it keeps, and how far from
-    the concept it is."""
+def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, bool, float]:
+    """What makes an attempt better than another: that it can be used; that at most its picture is wrong; that it keeps most of the query;
+    what it keeps, and how far from the concept it is."""
     yes = attempt.yes if attempt.yes is not None else float(bool(attempt.problem))
-    far = kept(attempt.text, case.query, case.unsaid) - 2 * yes
-    return not attempt.problem, not attempt.problem or attempt.still_shows, far
+    share = _keeps(attempt.text, case)
+    usable = not attempt.problem
+    return usable, usable or attempt.still_shows, usable and share >= KEEPS, share - 2 * yes
+
+
+def _keeps(text: str, case: Case) -> float:
+    """The share of the query's words that a text keeps, those aside that no rewrite may."""
+    return kept(text, case.query, case.unsaid)

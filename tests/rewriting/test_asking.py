@@ -82,6 +82,66 @@ def test_what_stands_in_the_place_of_a_word_is_found(answer, text, words, expect
     assert restoring.restored(answer, text, words) == expected
 
 
+def test_an_answer_that_keeps_most_goes_before_one_further_from_the_concept():
+    far = "A parrot drinks at some old lake."
+    back_end = Crowd(
+        {ZEBRA: 0.9, "zebra": 0.9, far: 0.01, TIGER: 0.46, "A parrot drinks at the old waterhole.": 0.9}, far
+    )
+    back_end.sees["A parrot drinks at some old waterhole."] = 0.9
+    back_end.fills["A ____ drinks at the old waterhole."] = "tiger"
+    assert run(back_end, ZEBRA, "striped", attempts=1).text == TIGER
+    back_end.answers, back_end.sees[TIGER] = [far], 0.49
+    assert run(back_end, ZEBRA, "striped", attempts=1).text == far, "it has to be of use before all else"
+
+
+def test_an_answer_that_keeps_too_little_has_words_of_the_query_back_where_its_picture_allows():
+    query, answer = (
+        "A zebra drinks water slowly and calmly at the old waterhole near a river.",
+        "A lion drinks water quickly and calmly at the new lake near a hill.",
+    )
+    whole, most = (
+        "A lion drinks water slowly and calmly at the old waterhole near a river.",
+        "A lion drinks water slowly and calmly at the old lake near a river.",
+    )
+    old = "A lion drinks water quickly and calmly at the old lake near a hill."
+    sees = {query: 0.9, "zebra": 0.9, "waterhole": 0.5, whole: 0.9, most: 0.9, old: 0.2}
+    outcome = run(Crowd(sees, answer), query, "striped", attempts=1)
+    assert outcome.text == "A lion drinks water slowly and calmly at the new lake near a river.", (
+        "the most harmless together"
+    )
+    assert outcome.details[0]["answer"] == outcome.text
+    slowly = "A lion drinks water slowly and calmly at the new lake near a hill."
+    other = run(Crowd(sees | {slowly: 0.6}, answer), query, "striped", attempts=1)
+    assert other.text == "A lion drinks water quickly and calmly at the old lake near a river.", (
+        "and no word that brings it to mind"
+    )
+    busy = run(Crowd(sees | {slowly: protocol.RewriterError("too busy")}, answer), query, "striped", attempts=1)
+    assert busy.text == answer and "could not be put back: too busy" in busy.details[-1]["warning"]
+    own = run(Crowd(sees, answer), query, "striped", instruction="Make it a new lake.")
+    assert own.text == answer, "an instruction of one's own is followed alone"
+
+
+@pytest.mark.parametrize(
+    "answer, text, each",
+    [
+        ("A big dog", "A small cat", ["A small dog", "A big cat"]),
+        ("This is an ugly addition.", "This is a stunning addition.", ["This is a stunning addition."]),
+        ("Soft, golden bread", "The crispy crunch of golden bread", ["The crispy crunch of golden bread"]),
+        ("red dog, asleep", "Big red dog, fast asleep", ["Big red dog, asleep", "red dog, fast asleep"]),
+        ("A dog", "A dog on a mat", ["A dog on a mat"]),
+        ("A dog sleeps on a mat.", "A dog, a mat.", []),
+        ("A dog on a mat", "A dog", []),
+        ("", "A dog", ["A dog"]),
+        ("A dog", "", []),
+        ("стол у моря", "дом у тихого моря", ["дом у моря", "стол у тихого моря"]),
+    ],
+)  # fmt: skip
+def test_each_difference_of_an_answer_can_have_the_text_s_own_words(answer, text, each):
+    found = restoring.differences(answer, text)
+    assert [restoring.put_back(answer, [one]) for one in found] == each
+    assert not found or restoring.put_back(answer, reversed(found)) == text
+
+
 def test_several_blanks_are_filled_one_after_the_other():
     query, half = "The pub raises its foaming mugs.", "The bakery raises its foaming mugs."
     done = "The bakery raises its silver mugs."
