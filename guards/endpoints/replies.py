@@ -9,9 +9,9 @@ import math
 import re
 from dataclasses import dataclass
 
+from ..rewriters.thinking import thinks
 from ..words.patterns import Pattern
 
-_THINKS = Pattern(r"<think\b|◁think▷|\[THINK\]|<seed:think>|<\|begin_of_thought\|>", re.I)
 # Why an answer ended, in whatever spelling: "length", "MAX_TOKENS", "FinishReason.SAFETY".
 _FILTERED = Pattern(
     r"filter|safety|sensitive|prohibited|block|spii|recitation|guardrail|moderation|policy|toxic|armor", re.I
@@ -324,7 +324,7 @@ def read(data) -> Reply | None:
     finish = finish.strip().casefold() if isinstance(finish, str) else ""
     usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
     count = lambda name: usage[name] if isinstance(usage.get(name), int) else 0
-    thought = bool(thinking or _THINKS.search(content) or _reasoned(usage) or count("completion_tokens") > 0)
+    thought = bool(thinking or thinks(content) or _reasoned(usage) or count("completion_tokens") > 0)
     only_thought = not content.strip() and bool(thinking.strip()) and not _CUT.search(finish)
     if only_thought:
         content = re.split(r"\n\s*\n", thinking.strip())[-1]  # the answer is where the thinking should be

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ..words.forms import is_plural
 from ..words.patterns import Pattern
 from . import fillers, frames, languages
 from .fillers import trimmed
@@ -17,7 +18,10 @@ from .fillers import trimmed
 LONGEST = 400  # characters of one entry
 # A note begins with #, also behind a concept; not in C# or F#.
 _NOTE = Pattern(r"(?<!\b\w)#.*|/\*.*?\*/|<!--.*?-->")
-_NUMBERED = Pattern(r"(?:^|(?<=[,;]))\s*#\d{1,3}[.):]?\s+(?=\w)")  # no note: #1 weapons
+_NUMBERED = Pattern(  # no note: #1 weapons, rule #1: weapons
+    r"(?:^|(?<=[,;]))\s*(?:(?:rule|item|number|point|entry|step|section|topic|concept)\s+)?#\d{1,3}[.):]?\s+(?=\w)",
+    re.I,
+)
 _REGEX = Pattern(
     r"(?:^|(?<=[\s,]))/(\w[^/,]*)/[gimsu]*(?=\s*(?:,|$))|(?<!\w)\\[bB](?=\w)|(?<=\w)\\[bB](?!\w)|(?<=\{)\d+(?:-\d+)?\$\$"
 )  # /word/i, \bword\b; {2$$a|b}
@@ -54,6 +58,9 @@ _FACTOR = Pattern(
     r"|100\s*%\s+)\s*(?!(?:[mck]?m|k?g|m?l|inch|ft)\b)(?=[^\W\d])"
 )
 _BARE = Pattern(r"^[-*•+]\s+(?=['\"])")  # before a quoted word
+_QUOTED_NO = Pattern(
+    r"^\s*[Nn]o\s+(?!one\b|man['’]?s\b|way\b)([a-z]\w*(?:\s[a-z]\w+)?)\s*$"
+)  # "no weapons" is no title
 _INNER = Pattern(r"^\s*'([^']*)'\s*$")
 _UNDERSCORE = Pattern(r"(?<=[^\W_])_+(?=[^\W_])")
 _COLON = Pattern(r"[:：](?!\d)")
@@ -62,7 +69,8 @@ _MARKS = "".join({*_QUOTES, *_QUOTES.values()} - {"'", "’"})
 _WORDS_BETWEEN = Pattern(
     r"\s+(?:(?:and|or)\s+)?(?:then|even|especially|particularly|in\s+particular|mostly|mainly|also(?:\s+known\s+as)?)\s+(?=\w)"
     r"|\s+(?:along\s+with|together\s+with|in\s+addition\s+to|besides|as\s?well\s+as)\s+(?=\w)"
-    r"|\s+(?:AND|BREAK|ADD(?:COMM|ROW|COL|BASE)|OR|alongside|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including|especially|namely|as\s+well\s+as|esp\.?"
+    r"|\s+(?:AND|BREAK|ADD(?:COMM|ROW|COL|BASE)|OR|alongside|or|oder|или|und|et|и|y|ou|및|또는|혹은|और|या|such\s+as|including"
+    r"|especially|namely|viz\.?|resp\.?|as\s+well\s+as|esp\.?"
     r"|(?:and|or|but)\s+also|or\s+else|"
     r"e\.?\s?g\.?|i\.?\s?e\.?|for\s+example|for\s+instance|a\.?k\.?a\.?)(?:\s+|$)"
     r"|\s+(?:plus|versus|vs\.?|nor|then|known\s+as|particularly|incl\.?|sowie|noch|ni|ve|veya|och|eller|og|és|lub|oraz|nebo|și|và"
@@ -74,7 +82,8 @@ _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _GAP = Pattern(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])|(?<=[\u0e00-\u0e7f])\s+(?=[\u0e00-\u0e7f])")
 _AND = Pattern(r"\s+(?:and|&|＆)\s+", re.I)
 _UNSURE = Pattern(
-    rf"(?<=[{_CJK}])[和与與及或·](?=[{_CJK}])|(?<=[{_CJK}])(?<![高鞋脚腳低平细細])跟(?![鞋踪蹤随隨拍班着著])(?=[{_CJK}])"
+    rf"(?<=[{_CJK}])(?:(?<![温溫暖缓緩柔饱飽平共谦])和(?![平服谐諧尚])|(?<![参參])[与與]|(?<![埃涉普危触以])及|[或·])(?=[{_CJK}])"
+    rf"|(?<=[{_CJK}])(?<![高鞋脚腳低平细細])跟(?![鞋踪蹤随隨拍班着著])(?=[{_CJK}])"
     # Arabic writes "and" on the next word, and other words begin with its letter: face, rose, monster.
     r"|(?<=[\u0621-\u064a])\s+و(?!جه|جوه|رد|رود|شم|حش|لد|يسك|سيم|اقع|اد|ثن|طن|زير|سط)(?=[\u0621-\u064a]{2})"
     # Chinese: "and other" or "equal", and other words end or begin with it. Hebrew and Korean write "and" on the word.
@@ -82,8 +91,11 @@ _UNSURE = Pattern(
     r"|(?<=[\u05d0-\u05ea])\s+ו(?!רד|יל|יד|יס|וד|יק|יר|תיק|טר|אג|ו|נצ|י)(?=[\u05d0-\u05ea]{2})"
     r"|(?<=^[가-힣])(?:(?<![사효결교통초성치안내외학문이전모])과|(?<!기)와)\s+(?=[가-힣])"
     r"|^(?:anti|non)[-\s](?=\w+[^suic]s$)"
-    r"|(?<=[^\W\d_]{3})–(?=[^\W\d_]{3})|(?<=\w)\s+(?:[eoi]|like|wie|como)\s+(?=\w)|^(?:block|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?|motion)\b)|ignore|refuse"
-    r"|filter(?!\s+coffee))\s+(?=\w)|(?<=\w)[\s-]free$"
+    r"|(?<=[^\W\d_]{3})–(?=[^\W\d_]{3})|(?<=\w)\s+(?:[eoi]|like|wie|como|comme|как)\s+(?=\w)"
+    r"|^(?:(?:we|i|please)\s+)?(?:(?:block|prevent|filter(?!\s+coffee))(?:s|ing)?|sin|hide(?!\s+and\b)|skip|stop(?!\s+(?:signs?"
+    r"|motion)\b)"
+    r"|ignore|refuse|protect(?:\s+\w+)?\s+from)\s+(?=\w)|(?<=\w)[\s-]free$"
+    r"|(?<=\w)(?<!\bwith)(?<!\bmit)\s+(?:no|keine?[nmrs]?)\s+(?=[a-zäöüA-ZÄÖÜ]\w)"
 )
 _EXCEPT = Pattern(
     r"\b(?:except|but\s+not|other\s+than|unless|apart\s+from|only\s+if)\b|\w\s+(?:not|minus|excl\.?|excluding)\s+\w",
@@ -96,12 +108,44 @@ _ASIDE_EXCEPT = Pattern(
 # allowed: flowers
 _ALLOWED = Pattern(
     r"(?:^|[,;{])\W*(?:allowed|permitted|allow(?:list)?|whitelist|okay|erlaubt|autorisée?s?|permitid[oa]s?|разрешено|允许|許可)[\"']?\s*[:：=]\s*\S"
-    r"|\bbut\s+(?!also\b|not\b)[^,;]*\b(?:are|is)\s+(?:ok|okay|fine|allowed|permitted|good)\b",
+    r"|^\W*(?:please\s+)?(?:only\s+)?(?:allow|permit)s?\s+(?!no\b|list)\w|\bbut\s+(?!also\b|not\b)[^,;]*\b(?:are|is)\s+(?:ok"
+    r"|okay|fine|allowed|permitted|good)\b",
     re.I,
 )
+_EXPRESSION = Pattern(r"\w\[[^\W_]{2,}\]\w|\(\?[:=!<a-z]|\\[wdsWDS](?![A-Za-z])")  # gu[nm]s, (?i)gun
+# f*ck, s***; not guns*0.5 and **bold**
+_STARRED = Pattern(
+    r"(?<![\w*])[^\W\d_]+\*+[^\W\d_]{1,2}(?![\w*])|(?<![\w*])[^\W\d_]{1,2}\*+[^\W\d_]+(?![\w*])|(?<![\w*])[^\W\d_]{1,2}\*{2,}(?![\w*])"
+)
+# The same in other languages.
+_EXCEPT_ABROAD = Pattern(
+    r"[\w)][\s,(]+(?:außer|ausser|ausgenommen|bis\s+auf|mit\s+ausnahme|aber\s+(?:keine?|nicht)|sauf|excepté|hormis|mais\s+pas"
+    r"|à\s+l['’]exception"
+    r"|excepto|pero\s+no|a\s+excepción|exceto|mas\s+não|com\s+exceção|tranne|eccetto|ma\s+non|кроме|за\s+исключением|но\s+не"
+    r"|oprócz|ale\s+nie"
+    r"|kromě|behalve|maar\s+geen|utom|förutom|men\s+inte)\s+\w|除了\w|\w以外|\w(?:不包括|を除[くき])|[(（][^()（）]*\w除外|제외하고",
+    re.I,
+)
+# flowers are fine
+_FINE = Pattern(r"\w\s+(?:(?:is|are)\s+)?(?:ok|okay|fine|allowed|permitted)[.!]*$", re.I)
 # weapons, not toys; but: not weapons, not blood
 _THEN_NOT = Pattern(r"(?:[,;/|]|\s[-–—])\s*not\s+(?!safe\b|allowed\b|permitted\b|ok\b|suitable\b)\w", re.I)
-_NEGATION = Pattern(r"\b(?:no|not|non|without|never|don['’]t)\b", re.I)
+_NEGATION = Pattern(r"\b(?:no|not|non|without|never|none|nothing|nobody|neither|nor|\w+n['’]t)\b", re.I)
+# no guns no knives
+_AGAIN = Pattern(
+    r"(?<!\S)(no|not|never|without|any|all|avoid|ban|keine?[nmrs]?|ohne|sans|pas|sem|senza|без|geen|zonder|ingen|inga|bez)"
+    r"\s\S.*?\s\1\s\S",
+    re.I,
+)
+_SHARED = Pattern(r"^(\w.*\s(?:against|towards?)|cruelty\s+to)\s+(\w.*?)\s+(?:and|or|&)\s+(\w.*)$", re.I)
+# Several concepts with nothing between them: guns knives blood
+_MASS = frozenset(
+    "blood gore guts nudity alcohol violence tobacco porn horror hate racism sexism vandalism suicide torture".split()
+)
+_THINGS = _MASS | frozenset(
+    """guns weapons knives swords drugs bombs cigarettes beers skulls spiders snakes zombies clowns ghosts demons devils witches monsters
+    nudes rifles pistols grenades vampires""".split()
+)
 _REPLACED = Pattern(r"^\W*(?:replace|swap|exchange|substitute)\s+\w.*\s(?:with|by|for|to)\s+\w", re.I)
 _BULLET = Pattern(r"^\s*(?:[-–—=]+>|[→⇒➔➜➡]\ufe0f?)\s*(?=\w)")  # nothing on its left: no replacement
 _ARROW = Pattern(r"->|=>|[→⇒➔➜\u21a6\u21d2\u27f6\u27f9\u279d-\u27be]|–>|—>|-＞")
@@ -110,7 +154,7 @@ _ARROW = Pattern(r"->|=>|[→⇒➔➜\u21a6\u21d2\u27f6\u27f9\u279d-\u27be]|–
 def bare(line: str) -> str:
     """A line without its notes: what follows #, and comments of other languages."""
     if _NUMBERED.match(line):
-        line = _NUMBERED_ON.sub(", ", line)
+        line = _NUMBERED_ON.sub(", ", _NUMBERED.sub("", line))
     return _NOTE.sub("", _NUMBERED.sub("", line)).strip()
 
 
@@ -137,10 +181,19 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
     if (
         _ALLOWED.search(line)
         or _ASIDE_EXCEPT.search(line)
+        or _EXCEPT_ABROAD.search(line)
         or then_not
         and not _NEGATION.search(line[: then_not.start()])
     ):
         raise ValueError(_exception(line, name))
+    if _EXPRESSION.search(line):
+        raise ValueError(
+            f"{name}: {line[:80]!r} looks like a regular expression. Write the words themselves: their forms are found as well."
+        )
+    if starred := _STARRED.search(line):
+        raise ValueError(
+            f"{name}: {starred[0]!r} has stars for letters, and no text would be met. Write the word in full."
+        )
     line = _ENDED.sub(
         r"\1", _FILE.sub(lambda match: _VERSION.sub("", match[1] or ""), _TAG.sub(",", _REGEX.sub(r"\1", line)))
     )
@@ -151,7 +204,7 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
             continue
         part = _BARE.sub("", _FACTOR.sub("", _WEIGHT.sub("", part.strip())))
         if len(part) > 2 and _QUOTES.get(part[0]) == part[-1] and part[-1] not in part[1:-1]:
-            concepts.append(" ".join(part[1:-1].split()))
+            concepts.append(" ".join(_QUOTED_NO.sub(r"\1", part[1:-1]).split()))
             continue
         if len(part) > LONGEST:
             raise ValueError(
@@ -167,7 +220,18 @@ def read(line: str, name: str, embeddings: bool = False) -> list[str]:
 
 def _says(concept: str) -> bool:
     """Whether there is a letter, a number or a picture in it."""
-    return concept.casefold().strip(".") not in ("etc", "e.g", "i.e", "eg", "z.b", "u.a", "p.ex", "") and any(
+    return concept.casefold().strip(".") not in (
+        "etc",
+        "viz",
+        "resp",
+        "e.g",
+        "i.e",
+        "eg",
+        "z.b",
+        "u.a",
+        "p.ex",
+        "",
+    ) and any(
         unicodedata.category(letter)[0] in "LN" or letter > "\u2190" for letter in concept if not letter.isspace()
     )
 
@@ -185,7 +249,17 @@ def _dotted(line: str) -> str:
 
 def _pieces(text: str, name: str, line: str) -> list[str]:
     """The concepts of a part of a line without punctuation: split at the words that join two."""
+    if fillers.hollow(text):
+        return []
+    if again := _AGAIN.search(text):
+        parts = re.split(rf"\s+(?={re.escape(again[1])}\s)", text, flags=re.I)
+        if all(len(part.split()) > 1 for part in parts):
+            return [concept for part in parts for concept in _pieces(part, name, line)]
+    if _FINE.search(text) and not _NEGATION.search(line[: line.find(text) + len(text)]):
+        raise ValueError(_exception(text, name))
     text = trimmed(text)
+    if shared := _SHARED.search(text):
+        raise ValueError(_several(text, name, [f"{shared[1]} {shared[2]}", f"{shared[1]} {shared[3]}"]))
     _refuse_phrase(text, name)
     if _EXCEPT.search(text):
         raise ValueError(_exception(text, name))
@@ -220,8 +294,20 @@ def _joined(text: str, name: str) -> list[str]:
         _refuse_phrase(text, name)
     if unsure or capitals or joined:
         pieces = parts if capitals else joined or [piece for piece in _UNSURE.split(text) if piece.strip()]
-        several = ", ".join(piece.strip() for piece in pieces)
-        raise ValueError(
-            f'{name}: {text[:80]} may be one concept or several. Write {several[:80]}, or in quotes "{text[:80]}".'
-        )
+        raise ValueError(_several(text, name, pieces))
+    words = text.casefold().split()
+    if len(words) > 1 and words[0] in _THINGS and _heap(words):
+        raise ValueError(_several(text, name, words))
     return [trimmed(part) for part in parts]
+
+
+def _heap(words: list[str]) -> bool:
+    """Whether words are nothing but names of things: guns knives blood. Not blood stains, nor hate crimes."""
+    many = [word not in _MASS and is_plural(word) for word in words]
+    names = all(plural or word in _MASS for plural, word in zip(many, words))
+    return names and not any(after and not before for before, after in zip(many, many[1:]))
+
+
+def _several(text: str, name: str, pieces: list[str]) -> str:
+    written = ", ".join(trimmed(piece.strip()) for piece in pieces)
+    return f'{name}: {text[:80]} may be one concept or several. Write {written[:80]}, or in quotes "{text[:80]}".'

@@ -9,6 +9,12 @@ from functools import lru_cache
 from ..words.patterns import Pattern
 from . import frames, languages
 
+_ABOUT = Pattern(  # what is said of an entry
+    r"^\s*(?:see\s+(?:also\s+)?(?:(?:our|the|school|my)\s+)*(?:policy|policies|section|page|rules?|appendix|above|below|notes?"
+    r"|handbook)\b"
+    r"|(?:added|updated|reviewed|approved|requested|reported)\s+(?:by|on|in|\d))",
+    re.I,
+)
 _PLURAL = Pattern(r"(?<=\w{3})(?:\((?:e?s)\)|/e?s\b)")  # weapon(s), weapon/s
 # Marks that stand for a comma: of other scripts, or written out.
 _MARKS = str.maketrans(
@@ -31,6 +37,11 @@ _QUOTED_TWICE = Pattern(
 _WRITTEN_OUT = Pattern(r"\\[nrt]|(?:\band|&)\s*[/\s-]\s*or\b|\bor\s*/\s*and\b|[和与與]/或|·{2,}", re.I)
 _HIDDEN = Pattern("(?<=[a-zA-Z]{3})[\u200b\u2060\ufeff](?=[a-zA-Z]{3})")  # a space that a page did not show
 _SHORTENED = Pattern(r"(?<!\w)([dfmostuvzит])\.\s+([A-Za-zÄäдп])\.")  # z. B., u. a., и т. д.: no marks of a list
+_LIMITED = Pattern(
+    r"(?:,?\s*\binclud(?:ing|es?))?,?\s+(?:but\s+)?(?:is\s+|are\s+)?not\s+limited\s+to\b[,:]?|^including\s+but\s+not\s+limited\s+to:?",
+    re.I,
+)
+_SINGLE = Pattern(r"\bnot\s+(?:even\s+)?(?:a|one)\s+single\b", re.I)
 _UNSEEN = str.maketrans(dict.fromkeys("\u200b\u2060\ufeff"))
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)}
 # 1 cat 2 dog 3 bird; A. cat B. dog
@@ -44,16 +55,36 @@ _CHECKBOX = Pattern(
     r"^\s*(?:[-*+•]\s*)?\[\s*[xX✓✔]?\s*\](?=\s*\w)|(?:^|(?<=\s))(?:\((?:\w|[ivx]{1,4})\)(?=\s*\w{2})|\[\d{1,3}\](?=\s*[^\W\d]))"
 )
 _LABEL = Pattern(
-    r"^\s*[\"'{\[]*(?:no\.?\s*\d+|negatives?(?:\s+prompts?)?|banned|(?:not\s+allowed|prohibited|forbidden)(?:\s+(?:contents?"
+    r"^\s*[\"'{\[]*(?:(?:very\s+)?(?:high|medium|low|critical|severe|moderate|urgent)(?:[\s-]+(?:priority|risk|severity))?"
+    r"|no\.?\s*\d+|negatives?(?:\s+prompts?)?|banned|(?:not\s+allowed|prohibited|forbidden)(?:\s+(?:contents?"
     r"|concepts?|words?))?|avoid|"
     r"exclude|block(?:ed|\s?list)?|black\s?list|(?:forbidden\s+)?concepts?|words|list|tags?|(?:\w+\s+){0,3}(?:do(?:es)?\s+not|don['’]t"
     r"|must\s+not|never)(?:\s+\w+){1,4}|things\s+to\s+avoid"
     r"|(?:(?:my|our|the|these|all|any|of|forbidden|banned|bad|blocked|prohibited|unwanted|disallowed|not|allowed|permitted)\s+){1,4}"
     r"(?:words?|lists?|things?|concepts?|contents?|topics?|terms?|items?|keywords?)"
-    r"|not\s+(?:allowed|permitted|ok|wanted)|to\s+avoid|note|warning|important)[\"']*\s*[:：=]\s*(?=\S)(?![\d.]+\s*(?:[,;]|$))"
-    r"|^\s*(?:step|item|rule|point|number|entry|concept|category|topic|class|group|term|word|tag|section)\s*#?\d{1,3}\s*[:.)–—-]\s*(?=\S)"
+    r"|zero[\s-]tolerance|(?:not|none|any|each)\s+(?:allowed|permitted|ok|wanted|of\s+(?:the(?:se|m)|those|this))|to\s+avoid"
+    r"|note|warning|important|examples?|ex|nb|ps|fyi|reminder|remember|rules?|first\s+rule|new|added|updates?|finally|again"
+    r"|wichtig|achtung|hinweis|attention|importante?|atenci[oó]n|aten[cç][aã]o|важно|внимание|注意|주의"
+    r"|중요)[\"']*\s*[:：=]\s*(?=\S)(?![\d.]+\s*(?:[,;]|$))"
+    r"|^\s*§+\s*\d+[a-z]?[:.)]?\s*(?=\S)|^\s*(?:step|item|rule|point|number|priority|prio|tier|level|risk|stage|phase|entry"
+    r"|concept|category|topic|class|group|term|word|tag|section)\s*#?\d{1,3}\s*[:.)–—-]\s*(?=\S)"
     r"|^\s*(?:敏感|违禁|違禁|禁用|屏蔽|禁止|负面|負面|反向|关键|關鍵|黑名单|黑名單|NG|ネガティブ|除外|금지|차단|제외)[\u3040-\u9fff가-힣\s]{0,6}[:：=]\s*(?=\S)"
-    r"|(?:^|(?<=[,;\n]))\s*(?:no|nr|№)\.?\s*\d{1,3}[.):]?\s+(?=[^\W\d])",
+    r"|(?:^|(?<=[,;\n]))\s*(?:no|nr|№|n°)\.?\s*\d{1,3}[.):]?\s+(?=[^\W\d])",
+    re.I,
+)
+_SIDE = (  # what a word in brackets says of the concept before it
+    r"(?:full|partial|total|complete|real|realistic|fake|toy|implied|implicit|explicit|graphic|mild|strong|extreme|visible"
+    r"|hidden|cartoon(?:ish)?"
+    r"|stylized|simulated|fictional|imaginary|historical|modern|loaded|unloaded|male|female|legal|illegal|verbal|physical"
+    r"|suggested|depicted"
+    r"|teilweise|vollständig|echte?|partielle?|totale|réelle?s?|fausses|parcial|reales|falsas|parziale|полная|частичная)"
+)
+_QUALIFIED = Pattern(  # nudity (full or partial); weapons, real or fake
+    rf"(?<=\w)\s*(?:[(\[]\s*(?:(?:even|whether|either|both|incl\.|including|auch|même|incluso|anche|даже)\s+)*{_SIDE}"
+    rf"(?:(?:\s*,\s*|\s+(?:or|and|and/or|oder|und|ou|et|o|e|y|или|и)\s+|\s*[/&]\s*){_SIDE})*\s*[)\]]"
+    rf"|,?\s+(?:(?:even|whether|either|both|also|auch|même|incluso|anche|даже)\s+)*{_SIDE}(?:\s+(?:or|oder|ou|o|или)\s+"
+    rf"|\s*/\s*){_SIDE}(?=\s*(?:[,;.]|$))"
+    rf"|,\s+(?:auch|même|incluso|anche|даже|even|whether)\s+{_SIDE}(?=\s*(?:[,;.]|$)))",
     re.I,
 )
 _GIVEN = Pattern(
@@ -71,14 +102,15 @@ _LIST = Pattern(
     r"|(?:^|(?<=[\s,;；，。]))第?[一二三四五六七八九十]{1,3}[、.．,，]\s*(?=\S)|[(（][一二三四五六七八九十]{1,3}[)）](?=\S)"
 )
 _GRADE = Pattern(
-    r"(?:[(\[{]|(?<=\w)\s*[:=|])\s*(?:severity\s*[=:]?\s*)?(?:high|medium|low|critical|severe|strict|blocked|block|deny"
-    r"|warning|warn)\s*"
+    r"(?:[(\[{]|(?<=\w)\s*[:=|])\s*(?:(?:severity|priority|risk)\s*[=:]?\s*)?(?:very\s+)?(?:high|medium|low|critical|severe"
+    r"|strict|blocked"
+    r"|block|deny|warning|warn|important|urgent|hoch|mittel|niedrig|высокий|средний|низкий|高|中|低)(?:\s+(?:priority|risk|severity))?\s*"
     r"(?:[)\]}]|(?=[,;])|$)",
     re.I,
 )
 _ASSIGNED = Pattern(r"[:：=()\[\]{}]")
 _SAID = frozenset(
-    "false none null all any yes true on x no bad wrong taboo nope never".split()
+    "false none null all any yes true on x no bad wrong taboo nope never ban block deny forbid".split()
 )  # no concepts, beside one
 _NUMBER_BESIDE = Pattern(r"\w,\d+\s*$")
 _CROSSES = frozenset(
@@ -88,7 +120,8 @@ _CROSSES = frozenset(
 _BEFORE = Pattern(
     r"""^(?:(?:[-*+•·–—!~^_>@/\s►▸▪■◦●○◎◇□△▲▽▼※◆§†‡¿¡=|‹›‚‘’“”«»]|\[[ xX]?\])+(?=\w)
     |[%&$]+\s*(?=[^\W\d])
-    |(?:(?:absolutely|please|strictly|definitely|really|certainly|seriously|literally|preferably|ideally|again|and|so|just)\s+)*(?:no(?!\s+one\b)|not(?!\s+safe\b)|non|none|never|without|w/o
+    |(?:(?:absolutely|please|strictly|definitely|really|certainly|seriously|obviously|naturally|clearly|of\s+course|but|still
+        |also|literally|preferably|ideally|again|and|so|just)\s+)*(?:no(?!\s+one\b)|not(?!\s+safe\b)|non|none|never|without|w/o
         |(?:avoid|refrain\s+from|abstain\s+from|steer\s+clear\s+of|stop)(?:\s+(?:show|draw|depict|generat|creat|includ|us|paint|render|portray
         |display|mak|add|mention)ing)+|avoid|refrain\s+from|abstain\s+from|steer\s+clear\s+of|under\s+no\s+circumstances|say\s+no\s+to
         |exclude|excluding|deny
@@ -96,7 +129,9 @@ _BEFORE = Pattern(
         prohibited|ban|banned?|reject|disallow|suppress|filter\s+out|delete|omit|censor|ohne|keine?|sans|без|нет|sem|senza|
         (?:do\s+not|don['’]?t|must\s+not|never)
         (?:\s+(?:show|draw|include|want|use|contain|depict|generate|make|have|put))?)\s+(?=\w)
-    |(?:free\s+(?:of|from)|zero|either|neither|both|these|those|such|many|several|lots\s+of|a\s+lot\s+of|only|just|mainly|mostly|then|
+    |(?:(?:also\s+)?known\s+as|(?:zero[\s-])?tolerance\s+(?:for|of|on|towards?)|too\s+(?:much|many)|(?:more\s+than|at\s+least
+        |up\s+to)\s+(?:one|two|three|an?|\d+)|a\s+bit\s+of|ever\s+(?:show|draw|include|depict|generate|create|use)|free\s+(?:of
+            |from)|zero|either|neither|nor|both|these|those|such|many|few|several|lots\s+of|a\s+lot\s+of|only|just|mainly|mostly|then|
         please|kindly|along\s+with|plus(?!\s+size)|as\s+well\s+as|incl\.?|(?:first|second|third|fourth|last)ly|in\s+particular|among\s+(?:them|others?)|above\s+all|first\s+of\s+all|primarily|with|no\s?body\s+with|no\s+one\s+with|nothing\s+(?:with|like|about))\s+(?=\w)
     |(?:(?:any|all|every|some|various|other|further)\s+)?(?:kinds?|types?|sorts?|forms?|images?|pictures?|photos?
         |depictions?)\s+(?:of|showing|with)\s+
@@ -114,11 +149,16 @@ _BEFORE = Pattern(
     re.I | re.X,
 )
 _BEHIND = Pattern(
-    r"""(?:\s+(?:of|in)\s+(?:any|all|every|whatever)\s+(?:kinds?|sorts?|types?|forms?|shapes?|ways?)
-    |\s+(?:whatsoever|at\s+all|please|etc\.?|etcetera|\(any\)|in\s+general|as\s+well|u\.\s?a\.?|usw\.?)
-    |\s+(?:and|or|&)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|co|similar(?:\s+\w+)?|such|anything\s+(?:like|similar).*|whatever)
-    |\s+(?:esp|incl)\.?|\s+&\s?c\.?
-    |[\s-]related(?:\s+(?:contents?|things?|images?|items?|stuff))?
+    r"""(?:\s+(?:of|in)\s+(?:any|all|every|whatever)\s+(?:(?:of\s+)?(?:its|their)\s+)?(?:\w+\s+)?(?:kinds?|sorts?|types?|forms?
+        |shapes?|ways?)
+    |\s+(?:whatsoever|at\s+all|please|either|only|obviously|of\s+course|etc\.?|etcetera|\(any\)|in\s+general|as\s+well|u\.\s?a\.?|usw\.?)
+    |\s+(?:and|or|&)\s+(?:so\s+on|so\s+forth|the\s+likes?|more|others?|co|something|similar(?:\s+\w+)?|such|anything\s+(?:like
+        |similar).*|whatever)
+    |\s+(?:esp|incl|ex|eg|like|such\s+as|including|namely)\.?|\s+&\s?c\.?
+    |[\s-](?:related|themed)(?:\s+(?:\w+\s+)?(?:contents?|things?|images?|items?|stuff|imagery|pictures?|photos?|material
+        |scenes?|themes?|objects?
+        |art(?:work)?|topics?|activit(?:y|ies)|words?|prompts?))?
+    |-(?:like|type|style)\s+(?:contents?|things?|images?|items?|objects?|stuff)
     |(?<=\w)(?:等等?|之类|之類|等内容|等內容|(?:有关|相关|有關|相關)的?(?:内容|內容|东西|图片)?|[はをのが]?(?:なし|無し|禁止|描かない|出さない|使わない)で?|など|関連)
     |(?<=\w\w)(?:类|類)|(?<=\w)\s*(?:금지|없음|없이|제외|관련)|\s+등
     |\s+(?:bitte|verboten|und\s+so\s+weiter|interdit\w*|prohibid\w+|proibid\w+|vietat\w|por\s+favor|запрещ\w+|yok|и\s+т\.?\s?[дп]\.?)
@@ -146,7 +186,9 @@ _DONE = frozenset(  # the same, behind are, be, being alone: clothes removed sta
     """avoided blocked removed filtered excluded hidden ok okay bad wrong depicted displayed used present included generated drawn seen
     tolerated acceptable""".split()
 )
-_AUXILIARY = frozenset("is are be being must should may isn't aren't".split())
+_AUXILIARY = frozenset(
+    """is are be being been must should may need needs have has isn't aren't can't cannot won't shouldn't mustn't don't doesn't""".split()
+)
 _TAIL = (
     _STATES | _DONE | _AUXILIARY | frozenset("can shall will to at all also please ever strictly which that".split())
 )
@@ -157,12 +199,13 @@ def plain(line: str) -> str:
     line = _KEYCAP.sub(
         "①", _HIDDEN.sub(",", html.unescape(line)).translate(_UNSEEN).translate(_FULL_WIDTH).translate(_MARKS)
     )
+    line = _SINGLE.sub("no", _LIMITED.sub(", ", line))
     return _SHORTENED.sub(r"\1.\2.", _QUOTED_TWICE.sub(lambda match: f"{match[1] or match[2] or match[3]},", line))
 
 
 def unmarked(line: str) -> str:
     """A line without the marks of a list, labels and weights; commas around emoji, and where a new line is written out."""
-    line = _GRADE.sub(",", _LABEL.sub("", _CHECKBOX.sub(",", _PLURAL.sub("", line))))
+    line = _QUALIFIED.sub("", _GRADE.sub(",", _LABEL.sub("", _CHECKBOX.sub(",", _PLURAL.sub("", line)))))
     for first, mark in (_COUNTED, _LETTERED):
         line = mark.sub(",", line) if first.search(line) else line
     line = _GIVEN.sub(",", _DOUBLED.sub('"', line))
@@ -209,6 +252,12 @@ def trimmed(text: str) -> str:
         text = frames.trimmed(text, denied)
         text = _BEHIND.sub("", _BEFORE.sub("", text, count=1), count=1).strip() or text
     return text
+
+
+def hollow(text: str) -> bool:
+    """Whether a text names nothing: *do not show*, *see our policy*, *added by Ann*."""
+    words = {*map(_plain, text.split())}
+    return len(words) > 2 and words <= _CLAUSE and bool(words & _NEGATIONS) or bool(_ABOUT.match(text))
 
 
 def _clause(words: list[str]) -> int:

@@ -25,9 +25,10 @@ _HOLDING = r"(?:hold|carry|wield|brandish|us|handl|possess|bear|hav)(?:ing|e?s?)
 
 _FRONT = Pattern(
     rf"""^(?:
-    {_ALL}{_PICTURES}\s+of\s+
+    {_ALL}{_PICTURES}\s+of\s+|in\s+the\s+style\s+of\s+
     |(?:\w+\s+){{0,3}}(?:must|should|shall|ha[sv]e?\s+to|needs?\s+to)\s+(?:be|stay|remain)\s+free\s+(?:of|from)\s+
-    |{_ALL}(?:uses?|usage|presence|mentions?|inclusion|appearances?|traces?|displays?|sight|consumption|possession|promotion|glorification)\s+of\s+(?!force\b|mind\b|affection\b)
+    |{_ALL}(?:uses?|usage|presence|signs?|hints?|examples?|mentions?|inclusion|appearances?|traces?|displays?|sight|consumption
+        |possession|promotion|glorification)\s+of\s+(?!force\b|mind\b|affection\b)
     |{_ALL}(?:references?|allusions?)\s+to\s+
     |{_ALL}(?:{_PICTURES}|{_THINGS})\s+(?:with|(?:that|which)\s+(?:(?:are|is)\s+)?{_SHOWING}|(?:that|which)\s+(?:has|have)
         |{_SHOWING}|about
@@ -37,7 +38,8 @@ _FRONT = Pattern(
     |(?:holding|carrying|using|pointing)\s+(?!hands\b|a\s+baby\b)(?=an?\s|any\s|\w+[^\Ws]s\b)
     |{_ALL}{_THINGS}\s+(?:like|such\s+as)\s+
     |(?:having\s+)?to\s+do\s+with\s+|all\s+(?:the\s+)?things\s+(?!that\b|which\b)
-    |(?:any\s+and\s+all|each(?!\s+other\b)|each\s+and\s+every|every\s+single|various|different|certain|specific|numerous|more|a\s+few)\s+
+    |(?:any\s+and\s+all|each(?!\s+other\b)|each\s+and\s+every|every\s+single|various|different|certain|specific|numerous
+        |more(?!\s+than)|a\s+few)\s+
     |(?:all|any|some|most|many|one|none)\s+of\s+(?:the|my|our|these|those)\s+|(?:my|our)\s+(?!little\s+pony|hero\b|neighbo|chemical
         |fair\b|melody|bloody|father\b)
     |real(?:istic)?-looking\s+|(?:i|we)\s+(?:hate|dislike)\s+|(?:get\s+rid\s+of|(?:keep|leave|take|cut)\s+out|stay\s+away\s+from)\s+
@@ -48,15 +50,17 @@ _FRONT = Pattern(
 )
 _DETERMINED = r"(?:the|my|our|your|this|that|these|those|any|all|every|each|an?|his|her|their)"
 _PLACE = (
-    rf"(?:{_PICTURES}|outputs?|results?|prompts?|frames?|(?:back|fore)ground|composition|view|sight|class(?:es|room)?|schools?|lessons?|"
+    rf"(?:{_PICTURES}|outputs?|results?|prompts?|frames?|(?:back|fore)ground|composition|view|sight|class(?:es|room)?"
+    rf"|schools?(?:\s+hours)?|church(?:es)?|librar(?:y|ies)|lessons?|"
     r"homework|generations?|workflows?|servers?|channels?|app|site|website|projects?|presentations?|hands\s+of\s+\w+)"
 )
 _OF = r"(?:(?:any|all|each|every|one|some|none)\s+of\s+)?"
 _BACK = Pattern(
-    rf"""(?:\s+(?:in|on|from|inside|within|throughout|anywhere\s+in)\s+{_OF}(?:{_DETERMINED}\s+)?(?:final\s+|generated\s+|whole\s+
+    rf"""(?:\s+(?:in|on|at|from|inside|within|throughout|during|anywhere\s+in)\s+{_OF}(?:{_DETERMINED}\s+)?(?:final\s+
+        |generated\s+|whole\s+
         |entire\s+)?{_PLACE}
     |\s+(?:in|on|at|inside|within|during|for)\s+(?:my|our|this|these|any|all)\s+\w+(?:\s+\w+)?
-    |\s+in\s+(?:it|them)|\s+to\s+avoid|\s+under\s+(?:any|no|all)\s+circumstances
+    |\s+in\s+(?:it|them|particular)|\s+to\s+avoid|\s+under\s+(?:any|no|all)\s+circumstances
     |\s+being\s+(?:held|shown|used|carried|displayed|visible|fired|drawn|depicted|worn|seen|present|brandished|waved|raised
         |mentioned|pointed|aimed)(?:\s.*)?
     |\s+(?:plz+|pls|thanks(?:\s+a\s+lot|\s+you)?|thx|ty|thank\s+you|(?<!\bdr\s)(?<!\bdr\.\s)(?<!\bdoctor\s)no|ever(?:\s+again)?
@@ -72,6 +76,17 @@ _SCOPE = Pattern(
     re.I,
 )
 
+_MODAL = (
+    r"(?:may|must|should|could|shall|cannot|(?:ca|wo|do|does|must|should|could|would|is|are|have|has|need)n?['’]t"
+    r"|can(?=\s+(?:not|never)\b)"
+    r"|will(?=\s+(?:not|never|be)\b)|(?:do|does)\s+not|needs?\s+to|ha(?:ve|s)\s+to)"
+)
+_MAKING = (
+    r"(?:show|see|draw|mak|creat|generat|us|includ|contain|depict|hav|bring|view|want|display|upload|produc|add|mention|post"
+    r"|render|paint)"
+    r"(?:e|ing)?"
+)
+
 # What says that a text is a phrase about a concept: the group is the part that is one.
 _PHRASES = (
     Pattern(r"^(\w.*?)\s+(?:which|that|who|whose|whom)\s+\w"),
@@ -84,12 +99,20 @@ _PHRASES = (
         r"^(\w.*?)\s+(?:being|(?:pointed|aimed|held|carried|used|shown|drawn|depicted|worn)\s+(?:at|by|in|on|as|for|to|near"
         r"|towards?))\s+\w"
     ),
-    Pattern(r"^(\w.*?)\s+(?:may|must|should|could|shall|cannot|can['’]t)\s+(?:not\s+|never\s+)?be\s"),
-    Pattern(r"^keep\s+(\w.*)\s+(?:out|away)$"),
-    Pattern(
-        r"\w\s+(?:may|must|should|could|shall|cannot|can['’]t|can(?=\s+(?:not|never))|don['’]t|do\s+not)\s+(?:\w+\s+)*?(\w+)$"
+    Pattern(r"^(\w.*?)\s+(?:when(?:ever)?|if|while|where)\s+\w"),
+    Pattern(r"^(?:keep|leave|take|cut|filter)\s+(\w.*)\s+(?:out|away)$"),
+    Pattern(  # students must not draw weapons
+        rf"\w\s+(?:{_MODAL}|(?:is|are|was|were)\s+(?:\w+\s+)*(?:to|from))\s+(?:\w+\s+){{0,3}}?{_MAKING}\s+(\w.*)$", re.I
     ),
-    Pattern(r"^(\w.*?)\s+(?:is|are|was|were)\s+\w"),
+    Pattern(r"^(?:we|i|you|they|our|my|it)\b.*\bno[-\s](\w+)\s+(?:policy|rule|tolerance)\b", re.I),
+    Pattern(
+        r"^(?:(?:(?:could|can|would|will)\s+)?(?:we|i|you|they|there)\s+\w+|it(?:['’]s|\s+is))\s+\w+\s+(?:\w+\s+)*(\w+)$",
+        re.I,
+    ),
+    Pattern(rf"^(\w.*?)\s+(?:{_MODAL}|is|are|was|were|ha(?:ve|s)(?=\s+(?:no|never|to)\b))\s+\w", re.I),
+    Pattern(
+        r"^(?:people|persons?|some(?:one|body)|any(?:one|body)|students|kids|children)\s+(?!being\b)(\w+ing\b.*)$", re.I
+    ),
 )
 _WITH = Pattern(r"(?<=\w)\s+(?:with\s+|w/\s*|['’]?n['’]?\s+)(?:an?\s+|the\s+)?(?=\w)")
 _NAMES = frozenset(("rock n roll", "rock 'n' roll", "drum n bass", "drum 'n' bass", "mac n cheese"))

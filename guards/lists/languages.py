@@ -1,4 +1,4 @@
-"""What people write around a concept in other languages: *keine X*, *todo tipo de X*, *X や Y*. The words are in ``languages.txt``."""
+"""What people write around a concept in other languages: *keine X*, *todo tipo de X*, *X や Y*. The words are in ``languages*.txt``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..words.patterns import Pattern
 
-LANGUAGES = Path(__file__).with_name("languages.txt")
+LANGUAGES = Path(__file__).with_name("languages.txt"), Path(__file__).with_name("languages_east.txt")
 LABELS = Path(__file__).with_name("labels.txt")
 # Czech "a" and Polish "i" are words of English too: they join where a letter shows that the words are not.
 _FOREIGN = "[ąćęłńóśźżčďěňřšťůúýžáéíľĺŕôđ]"
@@ -29,7 +29,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
 def _lists() -> dict[str, list[str]]:
     """Kind of pattern (front, stuck back, ...) -> the patterns of all languages."""
     found: dict[str, list[str]] = {}
-    for kind, patterns in _rows(LANGUAGES):
+    for kind, patterns in (row for path in LANGUAGES for row in _rows(path)):
         found.setdefault(kind, []).extend(patterns.split(", "))
     for kind in found:
         found[kind] = [one.replace(" ?", r"\s*").replace(" ", r"\s+").replace("'", "['’]") for one in found[kind]]
@@ -89,9 +89,11 @@ _DUTCH_JOIN = Pattern(r"\b(\w+)\s+(en|of)\s+(?=(\w+))")
 
 def trimmed(text: str) -> str:
     """A concept without one thing that stands before or behind it; as it was where there is none."""
-    for pattern in (_front(), _back(), _small()):
-        text = pattern.sub("", text, count=1).strip() or text
-    return text
+    text = _front().sub("", text, count=1).strip() or text
+    said = _back().sub("", text, count=1).strip() or text
+    if said != text and said[:1].isupper():  # Les armes sont interdites
+        said = said[0].lower() + said[1:] if _small().match(said[0].lower() + said[1:]) else said
+    return _small().sub("", said, count=1).strip() or said
 
 
 def divided(text: str, line: str = "") -> list[str]:

@@ -30,8 +30,11 @@ LONGEST = 2000  # characters: about 400 words, five times what a CLIP text encod
 _HASHTAG = Pattern(r"(?:^|(?<=[\s,;|、，]))#+(?=[^\W\d_]\w*[.!?]*\s*(?:[,;|#、，]|$))")
 _BOUND = Pattern(r"^\s*(?:#[^\W\d_]\w*){2,}\s*$")  # #weapons#blood
 _HYPHENED = Pattern(r"^\s*(\d{1,3})-(?=\w)")  # 1-weapons
+_LETTER = Pattern(r"^\s*([A-Z])[.):]\s+(?=\S)")
 _NOTED = Pattern(r"(?<!\w)#(?![^\W\d_])")
-_FRAME = Pattern(r"^\s*(?:[\s{}\[\]()<>|=_*~`+:.,;\"'\\/\u2500-\u257f-]+|```\s*\w+|~~~\s*\w+|<[?!][^<>]*>)$")
+_FRAME = Pattern(
+    r"^\s*(?:[\s{}\[\]()<>|=_*~`+:.,;\"'\\/\u2500-\u257f-]+|BREAK|AND|and|or|und|oder|et|ou|y|или|и|```\s*\w+|~~~\s*\w+|<[?!][^<>]*>)$"
+)
 _CLOSED = Pattern(r"<\s*/\s*([^\W\d][\w:-]*)\s*>")
 _CLOSED_CODE = Pattern(r"\[/([a-z]+)\]", re.I)
 _RAISED = Pattern(r"<(su[pb])>[^<>]*</\1>", re.I)
@@ -60,6 +63,8 @@ _SAID = Pattern(rf"^[\s\"']*(?:{_NUMBER}|{_GRADES})?[\s\"')]*$", re.I)
 _SCOPES = frozenset("in for at on during im für pour dans en para para per nella bei voor для в".split())
 _DENIES = Pattern(r"\b(?:not|never|nicht|keine?|pas|nunca|não|нельзя|не)\b|n['’]t\b", re.I)
 _DELIMITERS = "|\t;,"
+# Some marked as bad, others as good: which are forbidden is clear to its writer alone.
+_BAD, _GOOD = Pattern("[❌✗✘🚫⛔👎🔴❎]"), Pattern("[✅✔☑👍🟢]")
 
 
 def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[str]:
@@ -76,6 +81,10 @@ def split(text: str, name: str = "concepts", embeddings: bool = False) -> list[s
 @lru_cache(64)
 def _read(text: str, name: str, embeddings: bool) -> tuple[str, ...]:
     """The same list comes with every picture."""
+    if _BAD.search(text) and _GOOD.search(text):
+        raise ValueError(
+            f"{name}: some are marked as bad, others as good. Name only what must not appear, such as: weapons, blood."
+        )
     concepts: dict[str, str] = {}
     for line in _unnumbered(_untagged(_lines(text), name)):
         if not line.strip():
@@ -122,11 +131,10 @@ def _unnumbered(lines: list[str]) -> list[str]:
     counted = len(numbers) > 1 and all(
         len(parts) == 2 and parts[0].isdecimal() and int(parts[0]) == at for at, parts in enumerate(numbers, 1)
     )
-    lettered = len(numbers) > 1 and all(
-        len(parts) == 2 and len(parts[0]) == 2 and parts[0][0] == chr(ord("A") + at) and parts[0][1] in ".):"
-        for at, parts in enumerate(numbers)
-    )
-    return [rest for _, rest in numbers] if counted or lettered or marked else lines
+    letters = [match[1] for line in lines if (match := _LETTER.match(line))]
+    if len(letters) > 1 and letters == [chr(ord("A") + at) for at in range(len(letters))]:
+        return [_LETTER.sub("", line) for line in lines]
+    return [rest for _, rest in numbers] if counted or marked else lines
 
 
 def _untagged(lines: list[str], name: str) -> list[str]:
@@ -183,9 +191,13 @@ def _heads(label: str, alone: bool = False) -> bool:
         words = words[:scope]
     if not alone and len(words) < 7 and any(word in known["ban"] or word.endswith(("禁止", "禁用")) for word in words):
         return True
+    if not alone and len(words) > 1 and known["place"].intersection(words[1:]):
+        if words[0] in _SCOPES or words[0] in ("not", "unsuitable", "inappropriate"):
+            return True  # not in our church, for kids under 12
     heading = known["heading"] if alone else known["heading"] | known["column"]
     return any(word in heading for word in words) and all(
-        word in heading or word in known["column"] or word in known["small"] or word.isdigit() for word in words
+        word.isdigit() or any(word in kind for kind in (heading, known["column"], known["small"], known["place"]))
+        for word in words
     )
 
 

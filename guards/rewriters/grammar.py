@@ -6,8 +6,9 @@ import re
 from typing import NamedTuple
 
 from ..words.forms import STOP_WORDS, bases, family, forms, inflected, is_plural, plural
+from ..words.losing import MODIFIER
 from ..words.patterns import Pattern
-from ..words.seams import FILE, MODIFIER, vowel
+from ..words.seams import FILE, vowel
 
 _ONE = "every|each|another|one|this|that"
 _MANY = "two|three|four|five|six|seven|eight|nine|ten|several|many|few|these|those|both"
@@ -41,6 +42,9 @@ _MASS = frozenset(
 _ENDS = Pattern(  # what follows goes on with something else than a further noun
     rf"\s*(?:$|[,.;:!?)\]}}|/\n\"”’'…–—]|(?:BREAK|AND)\b)|\s+(?:{'|'.join(STOP_WORDS)}|against|behind|beside|between|next|inside|above|"
     r"below|through|during|while|around|across|along|among|towards?|within|\w{2,}ing|\w{2,}ed)\b"
+)
+_FLOCK = Pattern(
+    r"\b(?:flock|herd|pack|school|swarm|group|crowd|pair|team|couple|bunch|lot)s?\s+of\s+(?:\w+\s+)?$", re.I
 )
 _SUBJECT = Pattern(r"(?:^|[,.;:(\[{|\n]\s*|\b(?:and|while|where|when|as|but|because)\s+)$", re.I)
 _THERE = Pattern(r"\b(there\s+)(is|was|are|were)(\s+)$", re.I)
@@ -222,6 +226,10 @@ def mass(word: str) -> bool:
 
 
 def counted(before: str) -> bool:
-    """Whether a text ends in a number, or a word for one, before what follows."""
+    """Whether a text ends in a number, a word for one or for a group, before what follows."""
     noun = determiner(before)
-    return noun is not None and (noun.word.isdecimal() or noun.word in _MANY.split("|"))
+    return (
+        bool(_FLOCK.search(before[-60:]))
+        or noun is not None
+        and (noun.word.isdecimal() or noun.word in _MANY.split("|"))
+    )

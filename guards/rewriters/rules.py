@@ -10,7 +10,7 @@ from ..lists import arrows, written
 from ..words.forms import family, inflected, is_plural, past_forms, plural, regular, spellings, verb_of
 from ..words.patterns import Pattern
 from ..words.seams import FILE, without
-from ..words.watch import Watch, words_of
+from ..words.watch import Hit, Watch, words_of
 from . import grammar
 
 _REPLACE = Pattern(r"^(?:please\s+)?(?:replace|swap|exchange|substitute|change|turn)\s+(?=\S)", re.I)
@@ -21,6 +21,7 @@ _PARTICIPLE = Pattern(
 )
 _STARTS = Pattern(r"(?:^|[.!?]\s+)[\"'“(]*$")  # a sentence
 _TAIL = Pattern(r"(.*\w)(-(?:\w+(?:ed|ing)|like))$", re.S)
+_PLAIN = Pattern(r"(?:(?!and\b|or\b)[^\W\d_][\w'’-]*\s*)+", re.I)
 _PARTICLES = frozenset("up down off out away over at after".split())  # of verbs: beat up
 _PERFECT = Pattern(r"\b(?:has|have|had|having|['’]ve)\s+$", re.I)
 
@@ -55,7 +56,9 @@ class Rules:
                 gone.append((length, length + len(hit.word)))
                 parts += [before, hit.word]
                 continue
-            word, tail = _tailed(hit.word, hit.concept)
+            count = self._count(hit)
+            word, tail = _tailed(hit.word[len(count) :], hit.concept)
+            before += count
             new, many = _inflected(word, hit.concept, right[hit.concept], before)
             was = many is True or many is None and is_plural(words_of(word)[-1])
             before, new = _capitals(word, hit.concept, *grammar.fitted(before, new, was, tail + behind))
@@ -70,6 +73,11 @@ class Rules:
             end += 0 if possessive else length
         text = "".join([*parts, text[end:]])
         return without(text, gone) if gone else text
+
+    def _count(self, hit: Hit) -> str:
+        """The number that a word met begins with, as the tags of picture boards do: 2cats. None where it is a letter in disguise: 3lf."""
+        number = re.match(r"\d+(?=[^\W\d_])", hit.word)
+        return number[0] if number and self._watch.find(hit.word[number.end() :]) else ""
 
     def release(self) -> None:
         """Nothing is held."""
@@ -99,10 +107,16 @@ def parse(text: str) -> Rules:
 def _concepts(line: arrows.Line) -> list[str]:
     """What a line's left side names, read as a list of concepts is: *cat, kitten* are two, *no cats* and *(cat:1.2)* are cats."""
     left = _REPLACE.sub("", line.left)
-    if left.isascii() and left.isalpha():
+    if left.isascii() and left.isalpha() or _PLAIN.fullmatch(left) and _deed(left, line.instead):
         return [left]
     named = written.split(left, f"rules, line {line.number}")
     return [concept for concept in named if words_of(concept)] or [left]
+
+
+def _deed(left: str, right: str) -> bool:
+    """Whether a left side is a phrase to be met as it stands: what somebody does (holding a gun), or one that both sides begin with."""
+    first, other = (re.sub(r"^(?:an?|the)\s+", "", side.lower()).split() for side in (left, right))
+    return len(first) > 1 and (len(first[0]) > 4 and first[0].endswith("ing") or first[:1] == other[:1])
 
 
 def _possessive(text: str, hit, new: str) -> tuple[str, int]:
@@ -133,7 +147,7 @@ def _inflected(word: str, left: str, right: str, before: str = "") -> tuple[str,
     many = None
     met, base = words_of(word), words_of(left)
     if met and base:
-        right, rest = _verb_phrase(right, base)
+        right, rest = _verb_phrase(right, base, met)
         if rest and met[1:] == base[1:]:
             met, base = met[:1], base[:1]
         kind, lemma = None, grammar.head(right)[1].lower()
@@ -147,16 +161,24 @@ def _inflected(word: str, left: str, right: str, before: str = "") -> tuple[str,
             kind = "en"
         if kind == "s" and (grammar.many(lemma) or grammar.mass(lemma) and not grammar.counted(before)):
             kind = None
-        if kind is None and many is None and is_plural(met[-1]) and not grammar.many(lemma) and grammar.counted(before):
-            kind = "s"  # many knives
+        several = is_plural(met[-1]) or plural(met[-1]) == met[-1]
+        if kind is None and many is None and several and not grammar.many(lemma) and grammar.counted(before):
+            kind = "s"  # many knives, three fish
         right = (grammar.formed(right, kind, lemma) if kind is not None else right) + rest
     return right, many
 
 
-def _verb_phrase(right: str, base: list[str]) -> tuple[str, str]:
+def _verb_phrase(right: str, base: list[str], met: list[str]) -> tuple[str, str]:
     """(a verb, what goes with it) where both sides are what somebody does: playing, chess; the right side and nothing elsewhere."""
     match = re.match(r"([^\W\d_]+)(\s.*)", right, re.S)
     verbs = match and (len(base) > 1 and base[-1] in _PARTICLES or verb_of(base[0]) and verb_of(match[1].lower()))
+    if match and met[1:] == base[1:] and met[0] != base[0]:  # smoking a cigarette, for smoke a cigarette
+        verbs = (
+            verbs
+            or met[0].endswith(("ing", "ed"))
+            or base[1:2] != []
+            and base[1] in ("a", "an", "the", "his", "her", "their")
+        )
     return (match[1], match[2]) if match and verbs else (right, "")
 
 

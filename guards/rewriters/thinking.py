@@ -6,7 +6,8 @@ import re
 
 from ..words.patterns import Pattern
 
-_NAME = (  # of thinking, in any tag
+_NAME = (  # of thinking, in any tag but the name of a file: <lora:details:1>
+    r"(?!(?:lora|lyco|lycoris|locon|hypernet|embed|embedding|wildcard)\b)"
     r"(?:\w{1,20}[_:-]|ant|inner|my|self|deep|model)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|rationale|reflections?|analysis|scratch_?pad|monologue|internal|plan|"
     r"cot|deliberation|tool_calls?|details|steps?)(?:_\w{1,20})?"
 )
@@ -32,6 +33,11 @@ _FINAL_CHANNEL = Pattern(
 def without_thinking(text: str) -> str:
     """An answer without its thinking, whether that is closed, left open or begun before the answer."""
     return _behind(_THOUGHT_ENDS, _THINKING.sub("\n", _behind(_FINAL_CHANNEL, text)))
+
+
+def thinks(text: str) -> bool:
+    """Whether an answer has signs of thinking, closed or not."""
+    return bool(_THINKING.search(text) or _THOUGHT_ENDS.search(text))
 
 
 def _behind(pattern: Pattern, text: str) -> str:

@@ -22,12 +22,19 @@ def caption(answer: str, several: bool = False, query: str = "") -> str:
         query
         and "\ninput" in text[: strong.start()].casefold()
         and units(first) & units(query)
-        and first[:5].lower() != "input"
+        and first[:5].lower() not in ("input", "conce")
     ):
         text = text[strong.start() :]  # the first one: weak models go on with examples of their own
-    text = from_json(closed(text, query).strip(), query)
+    text = _unquoted(from_json(closed(text, query).strip(), query), query)
     lines = [plain(_bare(line, query)) for line in _lines(text, several, query)]
     return ("\n" if several else " ").join(line for line in lines if line)
+
+
+def _unquoted(text: str, query: str) -> str:
+    """A text of several lines without the marks around all of it: **a dog, ...**."""
+    marks = re.match(r"[*_`\"']{1,3}", text)
+    around = marks and marks[0] and "\n" in text.strip() and text.endswith(marks[0][::-1]) and text.count(marks[0]) == 2
+    return text[marks.end() : -marks.end()] if marks and around and not query.startswith(marks[0]) else text
 
 
 def _own(text: str, query: str) -> bool:
@@ -175,6 +182,9 @@ def _is_talk(row: str, query: str, others: bool) -> bool:
         return True
     if not others:
         return False
+    lead = wrapping.LEAD.match(row)
+    if lead and units(row[lead.end() :]) & units(query):
+        return False  # Sure! A dog on a mat,
     return (
         any(_leads(pattern, row, query) for pattern in (wrapping.CHATTER, wrapping.SAID))
         or bool(query)

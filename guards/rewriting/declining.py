@@ -109,10 +109,20 @@ ELSEWHERE = Pattern(
     r"^\W*(?:(?:(?:invalid|bad|internal|unknown|server) (?:request|prompt|error|input|query)|forbidden|no comment|quota exceeded|"
     r"(?:model|server|service) (?:overloaded|unavailable)|same as (?:the )?(?:input|before|original)|(?:\w+ )?content detected|"
     r"(?:\w+ )?filter (?:triggered|activated))\W*$|(?:something|what) went wrong\b|(?:request|generation) failed\b)|"
-    r"^\W*(?:(?:this|it|that(?=['’]s| is| would| goes))(?!(?:['’]s| is) (?:an?|the)\b)|these|there (?:is|are)|my|your|per|due to|"
-    r"for (?:safety|legal|policy|"
-    r"security)|please (?!\w+-)|access to|"
-    r"(?:the )?content (?:is|was|has|can))\b|"
+    r"^\W*(?:(?:analy[sz]|check|load|generat|process|rewrit|work|prepar|understand)ing(?: (?:the|your|my))?"
+    r"(?: (?:\w+ ?(?:\.{3}|…)|request|prompt|query|caption|task|input|instructions?|concepts?|rules))?\W*$|try (?:again|another|"
+    r"a different)\b|(?:content |trigger )?warning\s*:|cuda\b|s\d{1,2}\s*[:.-]|(?:already|fully) \w+\W*$|"
+    r"(?:to be safe|with (?:all due )?respect|respectfully|in line with|according to (?:my|our|the)|as (?:you|requested|a responsible))\b)|"
+    r"\b(?:is|are|would be|seems?) (?:\w+ly |too |never |not |an? )?(?:dangerous|illegal|unethical|offensive|immoral|the (?:answer|"
+    r"solution))"
+    r"\b(?: \w+)?\W*$|\bseek (?:\w+ )?help\b|\b(?:helpline|hotline|in crisis)\b|\bagainst (?:the|our|my|all) rules\b|\bnothing wrong\b|"
+    r"^\W*(?:(?:this|it|that(?=['’]s| is| would| goes| kind))(?!(?:['’]s| is) (?:an?|the)\b)|these|"
+    r"there (?:is|are|['’]s)(?!.* (?:on|in|at|under|by|near|behind|over) (?:the|an?|his|her)\b)|(?:my|your) (?:\w+ )?(?:values?|"
+    r"guidelines?|"
+    r"polic\w+|program\w*|principles?|training|instructions?|apolog\w+|bad|design\w*|ethics|purpose|rules?|answer|response|reply|limits?|"
+    r"request|prompt|message|input|captions?|account|query|question|content|text|image|session|job|order|safety|intent\w*|words?)|per|"
+    r"due to|"
+    r"for (?:safety|legal|policy|security)|please (?!\w+-)|access to|(?:the )?content (?:is|was|has|can))\b|"
     r"\b(?:not|n['’]t) (?:allowed|permitted|appropriate|acceptable)\b|\b(?:policy|policies|guidelines?|prohibited)\b|"
     r"\b(?:no (?:está|esta|es) (?:permitid|autorizad)\w*|n['’]est pas (?:autoris|permis)\w*|nicht (?:erlaubt|gestattet|zulässig|möglich)|"
     r"non è (?:consentit|permess|possibil)\w*|não é permitid\w*|запрещ[её]н\w*|не (?:разрешен|допуска)\w*|nie (?:wolno|jest dozwolon\w*)|"
@@ -122,6 +132,85 @@ ELSEWHERE = Pattern(
     r"(?:お手伝い|お助け|提供)(?:は)?でき(?:ません|かねます)|ขออภัย|許可されて(?:い)?ません|허용되지",
     re.I,
 )
+
+# That something is not, or was turned down, in other languages; of an answer that has nothing of the query.
+_ABROAD = Pattern(
+    r"\b(?:nicht|kein\w*|niet|geen|ikke|inte|tidak|không|değil|onnistu|n[ãa]o (?:posso|quero|[ée]|est[áa])|no (?:puedo|quiero|debo|"
+    r"se puede)|"
+    r"prefiero|prefiro|preferisco|(?:ne|n['’])\s?\w+ pas|не|нет|нельзя|недопустим\w*|m['’]abstenir|"
+    r"(?:re[fc]us|rifiutat|rechaza|bloqu(?:é|ead|ad)|bloccat|geweiger|geblokk|abgelehn|gesperr|blockier|verweiger|reddedil|engellen|odmow|"
+    r"odrzuc|zablok)\w*|"
+    r"(?:in|un)(?:apropr|apropi|appropr|angemess|zulässig)\w*|impr[óo]pri\w*|illegal\w*)\b|不(?:可|行|允|能|会|會|想|要|适|適|當|当|合|支)|做不到|帮不了|幫不了|"
+    r"禁止|拒否|ません|부적절|불가|없습니다|않습니다|غير |ไม่|नहीं",
+    re.I,
+)
+# Of an answer that has nothing of the query: who speaks, what came of the task, what a person calls out.
+_SPEAKS = Pattern(
+    r"(?<!\w)(?:I(?= [a-z])(?! am an? )|[Ii]['’](?:m|d|ll|ve)|[Ww]e(?=['’ ](?:re|ve|ll|don|do|can|are|have|ran|will|"
+    r"must|cannot)\b)|"
+    r"[Yy]ou(?=['’ ](?:re|ve|ll|must|can|have|may|should|need|are|know|did|will)\b))|"
+    r"\b(?:can|could|will|would|should|must|do|does|did|is|are|was|were|has|have)(?:n['’]t| not)\b|"
+    r"\b(?<![Tt]hat )[Cc]annot\b|\b[Cc]an['’]?t\b"
+)
+_META = (
+    r"(?:captions?|prompts?|requests?|query|queries|inputs?|outputs?|concepts?|tokens?|syntax|commands?|sessions?|instructions?|tasks?|"
+    r"errors?|"
+    r"exception|polic(?:y|ies)|guidelines?|moderation|content|response|reply|gateway)"
+)
+_STATUS = Pattern(
+    r"\b(?:detected|removed|deleted|restricted|forbidden|banned|blocked|hidden|suppressed|withheld|exceeded|reached|invalid|unknown|"
+    r"untitled|"
+    r"blank|un(?:available|supported|suitable|safe|expected)|inappropriate|disallowed|prohibited|denied|rejected|refused?|refusal|declined|"
+    r"flagged|censored|sensitive|harmful|discretion|advised|advisory|compliant|exception|failed|failure|timeout|expired|stopped|kept|"
+    r"happened|overloaded|skip(?:ped|ping)?|abort(?:ed)?|cancell?ed|suitable|supported|applicable|permitted|allowed|possible|impossible|"
+    r"too long|"
+    r"required|not found|turned down|needed|found|off limits|adults only|(?:please|and) wait|later|(?:service|server|system|"
+    r"model)(?: is)? busy)"
+    rf"(?=\W*$|\s*:|\s+(?:due to|because|for safety|right now|words?|{_META})\b)|\b(?:wrong|bad|no|new|safe|daily|your|this) (?:words?|"
+    rf"version|"
+    rf"alternative|message|format|limit|title|result|{_META})\b|\b{_META}(?=\W*$)|\b(?:the word|this feature) (?:has|must|needs|is|was|"
+    rf"requires)\b|"
+    r"^\W*(?:(?:unable|failed) to\b|(?:nothing|everything) (?:\w+ ){0,3}(?:can|is|was)\b|(?:sign|log) in to\b|subscribe to\b|"
+    r"upgrade (?:to|your)\b|"
+    r"(?:rules?|constraints?|goal|task|instruction|avoid|forbidden)\s*:|not (?:for|going|today|happening|suitable|safe)\b|for adults\b|"
+    r"(?:not enough|insufficient|missing|more) (?:information|details?|context|data)\b|\d+ results|consider (?:another|a different)\b|"
+    r"(?:decision|verdict|label|classification|flag|category)\s*:|(?:enter|paste|type|send|click|press) (?:an?|the|your|here|enter)\b|"
+    r"my name is\b|"
+    r"rules are rules|(?:the|my|our) rules? (?:forbids?|says?|prohibits?)\b|safety score)|"
+    r"\b(?:comply|profanity|nsfw|compliance|occurred)\b|\b(?:\w+ed|denied) by (?:the |our |an? )?(?:\w+ )?(?:filters?|system|policy|"
+    r"moderation)\b",
+    re.I,
+)
+_FINITE = Pattern(
+    r"\b(?:is|are|was|were|has|have|does|do|must|can|will|may|exists?|occurred|happened|detected|reached|failed)\b",
+    re.I,
+)
+_THING = Pattern(r"\b(?:an?|the|his|her|two|three|four|five|\d+) \w", re.I)
+_CALLS_OUT = Pattern(
+    r"^\W*(?:(?:wow|whoops|oops|ouch|um+|uh+|er+|hmm+|well|nah|nope|no|yes|yeah|yep|cheers|enjoy|anytime|negative|affirmative|roger|copy|"
+    r"that|"
+    r"not|never|can(?:no|['’])?t|can not|won['’]?t|do|sorry|pardon|me|excuse|welcome|goodbye|bye|hello|hi|hey|there|thanks|thank you|way|"
+    r"worries|problem|(?:hard )?pass|big no|(?:all )?done|finished|(?:always a|my) pleasure|best regards|(?:nice|great|good|"
+    r"lovely) (?:one|idea|"
+    r"luck|night|morning|day|evening|try|job|work)|take care|love it|oh|god|absolutely|certainly|definitely|of course|maybe|perhaps|"
+    r"probably|"
+    r"please|wait|stop|asking|quit|mission accomplished|have an?|what['’]?s up|silence|(?:glad|happy) to help|see you|soon|really|"
+    r"safety first|(?:see|as) (?:above|below)|ditto|approved|accepted|passed|ready|hold on|(?:just )?(?:a|one) (?:second|moment|minute|"
+    r"sec)|"
+    r"looks (?:good|fine|great)(?: to me)?|all good|ugh|yikes|eek|lol|ha(?:ha)+|interesting|fascinating|true story|to be continued|oh dear|"
+    r"(?:new|different|another) topic|segmentation fault|killed|core dumped|eof|warning|coming right up|"
+    r"i['’]?m (?:out|good|done|sorry)|ok|okay|sure|right|alright|cool|got it|understood|noted|sir|today|so|something happened|impossible)"
+    r"\b\W*)+$",
+    re.I,
+)
+
+
+def apart(text: str) -> bool:
+    """Whether a text that has nothing of a query is talk: by who speaks, by what it says came of the task, or because it only calls out."""
+    if ELSEWHERE.search(text) or _ABROAD.search(text) or _SPEAKS.search(text) or _CALLS_OUT.match(text):
+        return True
+    return bool(_STATUS.search(text)) and (not _THING.search(text) or bool(_FINITE.search(text)))
+
 
 # (what an answer says, why it is no caption)
 NONE = (

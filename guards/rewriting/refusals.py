@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Iterable
 from ..words.forms import STOP_WORDS, forms
 from ..words.patterns import Pattern
 from ..words.watch import words_of
-from .declining import ELSEWHERE, NONE
+from .declining import NONE, apart
 
 _BEGINS = r"(?:\A|[.!?…:;]\s+|\n\s*)\W*(?:(?:hmm+|okay|ok|so|well|now|first|next|then|alright|sure|great|wait|understood)\b[,.!]?\s+)*"
 _CHAT = Pattern(
     r"\bhow (?:can|may) i (?:help|assist)|\bwhat can i do for\b|\b(?:help|assist) you\b|\blet me know\b|"
     r"\bfeel free to\b|\bplease (?:provide|share|give|enter|tell|let|re-?phrase|clarify|specify|try|send|paste)\b|"
     r"\b(?:could|can) you (?:please )?(?:clarify|provide|share|tell|re-?phrase)\b|^\W*(?:hi|hello|hey)(?: there)?\W*$|"
+    r"^\W*(?:(?:okay|ok|sure|got it|alright|all right|understood|noted|will do|right|yes|sir|thanks)\b\W*)+$|"
     r"\byou['’]?re welcome\b|^\W*thank(?:s| you)(?: you)?(?: so much| very much)?\W*$|"
     r"^\W*(?:words?|synonyms?|replacements?|reasoning|analysis|explanation|rationale|thoughts?|plan)\s*:|"
     r"^\W*no (?:outputs?|captions?|re-?writes?|rewriting|changes?|prompts?|answers?|responses?|results?|modifications?|edits?|"
@@ -180,11 +181,6 @@ def refusal(text: str, query: str) -> str:
         return "it is no caption"
     if chat(text, query):
         return "it is chat, no caption"
-    if (
-        ELSEWHERE.search(text)
-        and not ELSEWHERE.search(query)
-        and not units(text) & units(query)
-        and not kept(text, query)
-    ):
+    if apart(text) and not apart(query) and not units(text) & units(query) and not kept(text, query):
         return "it is a refusal"
     return "it has a blank, no caption" if blank(text, query) else ""

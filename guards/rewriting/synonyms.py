@@ -32,8 +32,10 @@ _MARK = r"[^\w\n]*(?:(?:\d{1,2}|[a-z])[.):]\s*)?[\W_]*?"  # before the name of a
 _SHOWS = r"shows?|implies|scenes?|depicts|zeigt|montre|muestra|mostra|показывает|显示|展示|场景|表现|相关|示す"
 _SAME = r"same|synonyms?|gleich\w*|mêmes?|igual\w*|mism[ao]s?|stess[oaie]|синонимы?|相同|同义词?|同じ"
 _LABEL = Pattern(  # in words around it, before a mark; or alone on its line
-    rf"^{_MARK}(?:[^\W\d_][\w ]{{0,30}} )?(?:(?P<shows>{_SHOWS}|line\s2)|(?P<same>{_SAME}|line\s1))(?!\w)[^:：=→|\n,;]{{0,30}}"
-    r"(?:[:：=→|]|[-–—](?=\s))|^[\s#*_]*(?:(?P<shows_alone>shows|显示|展示)|(?P<same_alone>same|synonyms|相同|同义词))[\s#*_]*$",
+    rf"^{_MARK}(?:[^\W\d_][\w ]{{0,30}} )?"
+    rf"(?:(?P<shows>{_SHOWS}|line\s(?:2|two))|(?P<same>{_SAME}|line\s(?:1|one)))(?!\w)[^:：=→|\n,;]{{0,30}}"
+    r"(?:[:：=→|]|[-–—]+>?(?=\s)|[\])】](?=\s+\w))|"
+    r"^[\s#*_]*(?:(?P<shows_alone>shows|显示|展示)|(?P<same_alone>same|synonyms|相同|同义词))[\s#*_]*$",
     re.I | re.M,
 )
 _NAME = Pattern(rf"(?:(?P<shows>{_SHOWS})|(?P<same>{_SAME}))(?!\w)", re.I)  # of a field or column
@@ -89,7 +91,7 @@ def _lists(text: str) -> tuple[str, str]:
     text = re.sub(r"<\|[^|<>\n]*\|>", "\n", fence[1].strip() if fence else text).replace("\\n", "\n")
     text = re.sub(r"</?\w+[^<>\n]*>", "\n", re.sub(r"<(same|shows|synonyms)>", r"\n\1: ", text, flags=re.I)).strip()
     found = None if any(label["shows"] for label in _LABEL.finditer(text)) else re.search(_JSON, text)
-    if text[:1] in ("[", "{") or found:
+    if found or text[:1] in ("[", "{") and not _LABEL.match(text):
         return _from_json(text[found.start() if found else 0 :])
     if text.count("|") >= 3:
         text = _from_table(text)
@@ -160,7 +162,7 @@ def _from_table(text: str) -> str:
 def _accepted(text, concept):
     if not re.search("[,;\n•、，；|/]", text.strip()):
         text = re.sub(r"\s+(?:and|or)\s+", ", ", text)
-    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+|\s*/\s*", text)]
+    parts = [_bare(part) for part in re.split(r"[,;\n•、，；|]|\s+-\s+|\s*/\s*|\s+\d{1,2}[.)]\s+", text)]
     parts = [part for part in parts if part and refusal(part, concept) not in _TALK]
     different = {part.casefold() for part in parts}
     if len(parts) > 60 or len(parts) > 8 and len(different) < len(parts) / 2:
@@ -204,6 +206,7 @@ def _accepted(text, concept):
 def _bare(part):
     part = re.sub(r"^.{0,60}[:：]\s*", "", plain(part))
     part = re.sub(r"^(?:\W*\d{1,2}[.)]\s*|[-*•\s]+|(?:and|or)\s+)+", "", part, flags=re.I)
+    part = re.sub(r"^(?:an?|the)\s+(?=[a-z])", "", part)
     return re.sub(r"(?<=\S)\s*\([^)]*\)", "", part).strip(" .!?\"'“”‘’*_`[](){}#=")
 
 

@@ -28,7 +28,8 @@ _TURN = Pattern(
 )
 _CALL = Pattern(r"<tool_call>\s*(\{.*?)(?:</tool_call>|\Z)", re.S)  # the caption is given to a tool
 _END = Pattern(
-    r"\s*(?:\[/\w+\]|</[\w ]+>|<?\[/?(?:end(?: of (?:text|turn|answer|caption|output|message))?|eos|done|stop)\]>?|<0x0A>|<eos>|\\n|"
+    r"\s*(?:\[/\w+\]|</[\w ]+>|<?\[/?(?:end(?: of (?:text|turn|answer|caption|output|message))?|eos|done|stop)\]>?|<end>|\bEOS\b|<0x0A>|"
+    r"<eos>|\\n|"
     r"\\\\n|#{2,}|"
     r"<br\s*/?>|\(end\)|-{3,}|={3,})+\s*\Z",
     re.I,
@@ -99,12 +100,17 @@ LEAD = Pattern(
 )
 VERBS = r"(?:replac|remov|chang|swapp|substitut|omit|rewrit|rewrote|reword|avoid)\w*"
 CHANGED = Pattern(  # what was done, behind the caption
-    rf"\s*[(\[（【][^()\[\]（）【】]*(?:\b{VERBS}|->|→|替换|改为|换成|置き換え)[^()\[\]（）【】]*[)\]）】]\s*$", re.I
+    rf"\s*[(\[（【][^()\[\]（）【】]*(?:\b{VERBS}|\b(?:no|without|instead\s+of|rather\s+than)\s+\w+\s*(?=[)\]）】])|->|→|替换|改为|换成|"
+    rf"置き換え)[^()\[\]（）【】]*[)\]）】]\s*$",
+    re.I,
 )
 TOLD = Pattern(  # a sentence behind the caption
     rf"^\W*(?:(?:the\s+)?[\"'“]?\w+[\"'”]?(?:\s+(?:was|is|has\s+been))?\s+(?:replaced|swapped|substituted)\b|(?:notes?|explanations?|"
     rf"reasons?|changes?(?: made)?|p\.?s)\b\W*:|i\b.*\b{VERBS}|{VERBS}\s.*\b(?:with|by|to|for)\b"
     rf"|(?:the|this|that|here|it|[\"'“]\w+[\"'”])\b.*\b{VERBS}\b.*\b(?:with|by|to|for|so|as|from the)\b"
+    r"|(?:there\s+(?:is|are)\s+)?no\s+(?:\w+\s+){1,3}(?:here|any\s?more|mentioned|involved|included|present|left|(?:is|are|was|"
+    r"were)\s+\w+)\W*$"
+    r"|(?:the\s+)?\w+\s+(?:is|are)\s+now\s+(?:an?\s+)?\w+\W*$"
     r"|(?:let me know|feel free|i hope|hope this|this (?:caption|version|rewrite|prompt)|is there anything|would you like)\b)",
     re.I,
 )
@@ -133,12 +139,12 @@ LABEL = Pattern(
     r"""^[\s>*_#"'`-]*(?:(?:the\s+|my\s+)?(?:(?:final|new|output|rewritten|revised|modified|updated|safe|corrected|
                     alternative|image|suggested|positive|your|resulting)\s+)*(?:caption|output|prompt|answer|response|result|rewrite|sentence|
                     query|description|text|version)(?:,?\s+(?:is|reads|becomes|(?:would|could|can|should)\s+be(?:\s+(?:rewritten|changed|written)\s+(?:as|to))?|(?:without|with\s+no)\s+[^:\n]{1,40}))?
-                    |assistant|model|rewritten|title|ai|bot|chatgpt|after|a
+                    |assistant|model|rewritten|positive|title|ai|bot|chatgpt|after|a
                     |改写|重写|書き換え|(?:改写|重写|修改|替换|更改|新|最终|输出|安全)*(?:后)?(?:的)?(?:新)?(?:提示词?|标题|描述|文本|答案|结果|输出|句子|图像描述|说明)
                     |(?:書き換え|修正|新しい|最終|出力)*(?:後)?(?:の)?(?:キャプション|プロンプト|出力|回答|文)|ausgabe|antwort|neue\s+beschreibung
                     |salida|respuesta|descripción|leyenda|nueva\s+descripción|sortie|r[ée]ponse|légende|nouvelle\s+légende|bildunterschrift
                     |neue\s+bildunterschrift|beschreibung|ответ|новый\s+запрос|описание|(?:новая\s+)?подпись|可以改为|改为|캡션|출력|답변)
-                    (?:\s*\([^)]*\))?[*_"'`]*\s*(?:[:：]|→|[=-]>|[=-]\s)[*_]*\s*""",
+                    (?:\s*\([^)]*\))?[*_"'`]*\s*(?:[:：]|→|[=-]>|[=–—-]\s)[*_]*\s*""",
     re.I | re.X,
 )
 HEADING = Pattern(  # a label on a line of its own, without a colon
@@ -172,7 +178,7 @@ CHATTER = Pattern(
 )
 NO_CAPTION = frozenset(
     """ok okay sure yes no none n/a na null nil maybe perhaps nothing done unchanged same empty understood hello hi thanks caption
-    output prompt answer input concept concepts error true false""".split()
+    output prompt answer input concept concepts error true false assistant user system text json markdown""".split()
 )
 QUOTES = {
     '"': '"',
@@ -260,13 +266,13 @@ def from_json(text: str, query: str = "") -> str:
         and text[0] == query.strip()[:1] == '"'
     ):
         return text
-    if (key := re.match(r'[\[{\s]*"[^"\n]{1,60}"\s*:', text)) and key[0].strip("[{ \n") in query:
-        return text  # a query in JSON
     inside = re.search(r"""\{\s*["']\w""", text)
     begins = 0 if text[:1] in '{["' else inside.start() if inside else -1
     if begins < 0 or len(text) < 2:
         return text
     text = text[begins:]
+    if (key := re.match(r'[\[{\s]*"[^"\n]{1,60}"\s*:', text)) and key[0].strip("[{ \n") in query:
+        return text  # a query in JSON
     try:
         value, _ = json.JSONDecoder().raw_decode(text) if begins else (json.loads(text), 0)
     except (ValueError, RecursionError):

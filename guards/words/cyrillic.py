@@ -62,6 +62,24 @@ _IRREGULAR = """мать матери матерью матерей матеря
 бежать бегу бежит бегут бегущий бегущая бегущие
 бить бью бьет бьют бьем бьешь бьющий
 убить убью убьет убьют""".splitlines()
+# What other words say of the first one's thing: their forms count as its own.
+_KIN = {
+    row.split()[0]: row.split()[1:]
+    for row in """кровь кровавый окровавленный
+алкоголь алкогольный
+смерть мертвый
+насилие насильственный
+порнография порно порнографический
+эротика эротический
+убийство убийца
+нагота голый обнаженный
+курение курить курящий
+наркотик наркотический
+наркотики наркотический
+терроризм террорист террористический
+нацизм нацист нацистский
+пьянство пьяный""".splitlines()
+}
 _OTHER = frozenset("пил банк парк кос пар гол".split())  # what would be a bare stem, and is a frequent other word
 
 
@@ -114,7 +132,8 @@ def _short(stem: str) -> set[str]:
 def forms(word: str) -> frozenset[str]:
     """Every form of a folded Russian word; the word itself alone where it is short."""
     row = _irregular().get(word, ())
-    return frozenset({*_regular(word), *row, *(_regular(row[0]) if row else ())})
+    kin = (form for one in _KIN.get(word, ()) for form in _regular(one))
+    return frozenset({*_regular(word), *row, *(_regular(row[0]) if row else ()), *kin})
 
 
 def _regular(word: str) -> set[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
+from .letters import fold
 from .patterns import Pattern
 
 ENDINGS = Path(__file__).with_name("endings.txt")
@@ -24,7 +25,8 @@ _LONGEST_SHARED = 4  # letters of words that mostly are words of several languag
 _OTHER = frozenset(
     """even given taken driven ridden haven raven coven token broken woken spoken chosen frozen stolen woven proven shaken hasten chasten
     whiten liven loosen coarsen ripen widen linen oven warden garden siren heaven heave rave line have eve cove garde chicke swollen
-    barren golden wooden handler wrestler whistler prowler butler antler bowler pillar blute bluten poplar women weren""".split()
+    barren golden wooden handler wrestler whistler prowler butler antler bowler pillar blute bluten poplar women weren
+    pomegranate pomegranates zeitgeist""".split()
 )
 
 
@@ -73,6 +75,16 @@ _PARTICLES = (
     "이 가 은 는 을 를 와 과 의 에 도 들 로 으로 에서 에게 만 께 한테 처럼 보다 까지 부터 랑 이랑 하고 들이 들은 들을 들의 들과 들로 "
     "들도 들에게 이다 입니다 인 이며 이고 였다 이었다 에게서 에는 에도 이나 조차 마저 밖에 만이 으로서 으로써 로서 로써 같은"
 ).split()
+# Kinds of it that are written as one word with it, and what stands behind a noun of two syllables or more.
+_KOREAN_KINDS = {
+    "총": "권총 소총 기관총 저격총 엽총 산탄총 장총 총기 총격".split(),
+    "칼": "식칼 부엌칼 회칼 칼날".split(),
+    "검": "장검 단검".split(),
+    "피": "핏자국 피투성이".split(),
+    "술": "술병 술잔".split(),
+}
+_KOREAN_BACK = "하는 하고 하며 하여 하던 했다 했던 합니다 해 당한 당하는 적인 자 범 터 모델 사진 장면".split()
+_KOREAN_OTHER = ("물고기", "흰자위", "노른자위", "전성기")  # fish is no meat
 _ROWS = dict(
     zip(
         "うくぐすつぬぶむる",
@@ -87,6 +99,8 @@ class _Tongue:
     own: set[str] = field(default_factory=set)
     letters: str = ""
     heads: bool = False
+    fronts: set[str] = field(default_factory=set)
+    none: tuple[str, ...] = ()
     rules: list[tuple[str, list[str]]] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
 
@@ -104,6 +118,10 @@ def _tongues() -> dict[str, _Tongue]:
             tongue.own.update(line.split()[1:])
         elif line.startswith("heads: "):
             tongue.heads = True
+        elif line.startswith("fronts: "):
+            tongue.fronts.update(line.split()[1:])
+        elif line.startswith("none: "):
+            tongue.none = tuple(line.split()[1:])
         elif line.startswith("letters: "):
             tongue.letters += line.split()[1]
         elif line.startswith("= "):
@@ -132,11 +150,25 @@ def written(phrase: str, folded: str) -> tuple[str, ...]:
     return tuple(name for name, one in _tongues().items() if letters.intersection(one.letters) or folded in one.own)
 
 
-def head(word: str, name: str, singles: dict) -> object:
-    """What the last part of a folded compound is found as, in languages that write compounds as one word: Schusswaffe."""
-    if not name or not _tongues()[name].heads:
+def head(word: str, name: str, singles: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """What a part of a folded compound is found as, in languages that write compounds as one word: Schusswaffe, Bierflasche, 핵무기.
+
+    ``name``: the language of the text; without it, of such words as show theirs.
+    """
+    if _within(word, _HANGUL):
+        ends = (singles.get(word[at:]) for at in range(1, len(word) - 1) if not word.startswith(_KOREAN_OTHER))
+        return next((found for found in ends if found and len(found[1]) > 1), None)
+    if word in _OTHER or len(word) < 8:
         return None
-    return next((found for at in range(3, len(word) - 4) if (found := singles.get(word[at:]))), None)
+    for at in range(3, len(word) - 4):
+        found = singles.get(word[at:])
+        if found and any(_tongues()[one].heads for one in ([name] if name else written(found[1], fold(found[1])[0]))):
+            return found
+    tongue = _tongues().get(name)
+    if tongue and tongue.fronts and not word.startswith(tongue.none):
+        fronts = ((singles.get(word[:at]), word[:at]) for at in range(4, len(word) - 3))
+        return next((found for found, part in fronts if found and tongue.fronts & {part, part[:-1]}), None)
+    return None
 
 
 @lru_cache(8192)
@@ -161,6 +193,8 @@ def _everywhere(word: str) -> set[str]:
     if len(word) > 3 and word.isalpha() and word.isascii():
         if word.endswith("e"):
             found.add(word + "n")
+        if word.endswith("ion"):
+            found.add(word + "en")
         if word.endswith("en") and len(word) > 4:
             found.add(word[:-1])
         for old, new in (("eau", "eaux"), ("eaux", "eau"), ("al", "aux"), ("aux", "al")):
@@ -176,7 +210,8 @@ def _within(word: str, ends: tuple[str, str]) -> bool:
 def scripted(word: str) -> frozenset[str] | None:
     """The forms of a folded word in one of these scripts, itself included; None for other scripts."""
     if _within(word, _HANGUL):
-        return frozenset([word, *(word + particle for particle in _PARTICLES)])
+        backs = [*_PARTICLES, *(_KOREAN_BACK if len(word) > 1 else ())]
+        return frozenset([word, *(one + back for one in (word, *_KOREAN_KINDS.get(word, ())) for back in ("", *backs))])
     if _within(word, _ARABIC):
         return _arabic(word)
     if _within(word, _HEBREW):

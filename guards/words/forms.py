@@ -15,6 +15,7 @@ from . import cyrillic, endings
 from .patterns import Pattern
 
 WORDS = Path(__file__).with_name("english.txt")  # inflections and families that no rule makes
+INNOCENT = Path(__file__).with_name("innocent.txt")  # phrases that make a word another
 
 STOP_WORDS = frozenset(
     """a an the and or but nor so yet if of in on at by to for from with without into onto over under near off out up
@@ -37,7 +38,6 @@ class _English:
     made: dict[str, list[list[str]]]
     no_base: frozenset[str]
     nouns: frozenset[str]
-    innocent: tuple[str, ...]
 
 
 @lru_cache(1)
@@ -60,7 +60,6 @@ def _english() -> _English:
         _index(sections["made only"] + sections["other inflections"]),
         frozenset(word for row in sections["no base"] for word in row),
         frozenset(word for row in sections["nouns"] for word in row),
-        tuple(" ".join(row) for row in sections["innocent"]),
     )
 
 
@@ -121,7 +120,10 @@ def _doubles(word: str) -> bool:
 @lru_cache(4096)
 def regular(word: str) -> dict:
     """A word's regular inflections as form -> kind ("", "s", "ing", "ed", "est"). English spelling; other words gain harmless non-words."""
-    forms = {word: "", plural(word): "s"}
+    many = plural(word)
+    forms = {word: "", many: "s"}
+    if many not in (word + "s", word + "es"):  # knifes, childs, ladys; womens, without its apostrophe
+        forms.update({word + "s": "s"} | ({} if many.endswith("s") else {many + "s": "s"}))
     if word.endswith("ie"):
         stem, ing, past = word, word[:-2] + "ying", word + "d"
     elif word.endswith("e") and not word.endswith(("ee", "oe", "ye")):
@@ -238,9 +240,10 @@ def spellings(word: str) -> list[str]:
     return [one for row in _english().spellings.get(word, ()) for one in row if one != word]
 
 
+@lru_cache(1)
 def innocent() -> tuple[str, ...]:
     """Phrases, as regular expressions on folded text, in which a word is not what it is elsewhere: smoked salmon, a photo shoot."""
-    return _english().innocent
+    return tuple(line for line in INNOCENT.read_text(encoding="utf-8").splitlines() if line[:1] != "#")
 
 
 # Words that are small words of another language, and what shows that the text is in it.
@@ -275,6 +278,19 @@ def foreign(word: str, text: str, first: int, last: int) -> bool:
     return shown > 1
 
 
+_BRITISH = Pattern(r"([a-z]{3,}i)([sz])((?:e[drs]?s?|ing|ations?))|([a-z]{2,}o)(u?)(r(?:s|ed|ings?|ful|less|ites?)?)")
+
+
+def _abroad(word: str) -> list[str]:
+    """The other spelling, British or American, where one letter parts them: terrorise, colourful. What is no word meets no text."""
+    found = _BRITISH.fullmatch(word)
+    if not found:
+        return []
+    if found[2]:
+        return [found[1] + {"s": "z", "z": "s"}[found[2]] + found[3]]
+    return [found[4] + ("" if found[5] else "u") + found[6]]
+
+
 @lru_cache(4096)
 def forms(word: str) -> frozenset:
     """Every form of a folded word (see `letters.fold`) that counts as the same word, itself included."""
@@ -303,4 +319,4 @@ def forms(word: str) -> frozenset:
             every.update(_inflections(kind))
         for one in spellings(base):
             every.update(_inflections(one))
-    return frozenset(every)
+    return frozenset(every.union(*map(_abroad, every)))

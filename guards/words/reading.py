@@ -13,7 +13,15 @@ _MARKS = "\u0900-\u0963\u0971-\u0df3\u0f71-\u0fbc"  # vowel signs belong to the 
 _WORD = Pattern(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]|[{_MARKS}])+|[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
 UNSPACED = Pattern(f"[{_UNSPACED}]")
 DOTTED = Pattern(r"(?<![\w.])[^\W\d_](?:\.[^\W\d_])+(?!\w)")  # U.S.
+HUMP = Pattern("[a-z][A-Z]")  # #NudeArt
 _AND = Pattern(r"\s*[&+＋]\s*")
+
+# Words that a word of two is often written with: hand gun, hit man, swim suit.
+_LAST = frozenset(
+    """gun guns man men woman women knife knives suit suits bath baths shot shots fire fires arm arms wear fight fights wife wives
+    child children girl girls boy boys axe axes sword swords head heads dog dogs tease shed
+    bow bows saw saws stain stains saber sabers mark marks up""".split()
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,26 @@ def follow(folded, words, place, rest):
             return 0
         place += 1
     return place
+
+
+def humps(text, folded, places, names):
+    """The words of a folded text, those of hashtags and of ``names`` (the spans of files' names) parted at capitals: #NudeArt."""
+    result = []
+    for word in tokens(folded):
+        first = places[word.start]
+        if text[first - 1 : first] == "#" or any(start < first < end for start, end in names):
+            inner = range(word.start + 1, word.end)
+            cuts = [at for at in inner if text[places[at]].isupper() and text[places[at - 1]].islower()]
+            result += [Token(folded[a:b], a, b) for a, b in zip([word.start, *cuts], [*cuts, word.end])]
+        else:
+            result.append(word)
+    return result
+
+
+def apart(first: str, last: str) -> bool:
+    """Whether two words may be one written apart: hand gun, flame thrower; not car pet."""
+    long = len(first) + len(last) > 7 and min(len(first), len(last)) > 2
+    return last in _LAST or long and (len(first) > 3 or first not in STOP_WORDS)
 
 
 def undotted(folded, words):

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from .forms import VOWELS
+from .losing import BESIDE, DET, LINK, MODIFIER, WORN, lost
 from .patterns import Pattern
 
 # Names of files in a prompt: a word in one cannot be replaced, for no such file need exist.
@@ -19,19 +20,13 @@ FILE = Pattern(
     r"\bembedding\s*:\s*[^\s,;|:()\[\]{}<>]+",
     re.I,
 )
-_BESIDE = r"(?:in\s+front\s+of|on\s+top\s+of|next\s+to|close\s+to|beside|besides|behind|under|over|above|below|beneath|near|against|inside)"
-_LINK = rf"(?:{_BESIDE}|of|with|holding|wearing|carrying|in|on|at|by|to|for|from|without|around|into|onto)"
 _COUNT = r"(?:two|three|four|five|six|several|many|some|few|another|each|every|no|not|any|all|\d+(?!-))"
 _AND_ABROAD = r"(?:и|или|und|oder|et|ou|y|o|e|og|och)"
 _ABROAD = (
     rf"(?:с|со|на|в|без|mit|ein|eine|einem|einen|einer|avec|une?|con|una|uno|um|uma|com|een|met|le|la|les|el|los|las|il|lo|gli|du|des|del|"
     rf"au|aux|al|das|dem|im|am|auf|unter|neben|vor|hinter|dans|sur|sous|en|sobre|por|nel|nella|sul|sulla|{_AND_ABROAD})"
 )
-_SMALL = rf"(?:a|an|the|and|or|vs\.?|versus|plus|his|her|their|its|my|your|our|{_LINK}|{_COUNT}|{_ABROAD})"
-_DET = (
-    r"(?:an?|the|his|her|their|its|my|your|our|this|that|these|those|some|any|every|each|another|"
-    r"one|two|three|four|five|six|several|many|\d+)"
-)
+_SMALL = rf"(?:w/o?|a|an|the|and|or|vs\.?|versus|plus|his|her|their|its|my|your|our|{LINK}|{_COUNT}|{_ABROAD})"
 _VERB = (  # of a clause whose subject is gone
     r"(?:(?:is|are|was|were|has|have|had|could|would)(?:\s+(?:been|be|being))?(?:\s+\w+(?:ing|ed|en)\b)?|lies?|lay|sits?|sat|stands|stood|"
     r"hangs?|hung|rests|rested|falls?|fell|floats?|floated|fl(?:ies|ew)|leans|leaned|appears?|appeared|glows?|glowed|burns?|burned|burnt|"
@@ -39,29 +34,16 @@ _VERB = (  # of a clause whose subject is gone
     r"(?:lying|sitting|standing|hanging|resting|floating|falling|leaning|pointing|aimed|hidden|left|sleeping|walking|stuck|drawn|held|thrown|\w+ed)"
     r"(?=\s+(?:in|on|at|by|next|beside|behind|under|over|above|below|near|against|inside|between)\b))"
 )
-# What stands between an article and its noun, and cannot stay without it.
-MODIFIER = (
-    r"(?:very|really|extremely|rather|quite|so|too|big|bigger|huge|tiny|small|little|large|giant|massive|old|older|new|young|black|white|red|blue|"
-    r"green|yellow|brown|pink|purple|orange|gr[ae]y|golden|gold|silver|bronze|wooden|metal|metallic|steel|plastic|rusty|dark|bright|shiny|"
-    r"sharp|blunt|heavy|light|long|short|loaded|smoking|broken|burning|bloody|dirty|clean|bare|real|fake|single|beautiful|pretty|ugly|lovely|"
-    r"dangerous|deadly|scary|strange|cute|fluffy|fat|thin|slim|tall|ancient|modern|antique|vintage|futuristic|colou?rful|"
-    r"glowing|cold|hot|warm|fresh|cool|wet|dry|cheap|expensive|delicious|tasty|frosty|iced|"
-    r"\w+-\w+(?:ed|ing)|\w+-(?:cold|hot|sized?|old|free|like)|\w+-and-\w+)"
-)
 _ADVERB = (
     r"(?:completely|fully|almost|nearly|partially|partly|totally|entirely|very|really|extremely|quite|rather|so|too|barely|mostly|slightly|"
     r"utterly|absolutely|incredibly|somewhat|half|semi|visibly|clearly|stark|terribly|horribly|obviously|highly)"
 )
-_SHUTS = r"(?=\s*(?:$|[,.;:!?)\]}|\n]|(?:BREAK|AND)\b))"
+_SHUTS = r"(?=\s*(?:$|[,.;:!?)\]}|\n]|(?-i:BREAK|AND)\b))"
 _PRONOUN = r"(?:i|you|he|she|it|we|they|there|this|that|these|those|who|which)"
-_WORN = (  # where a thing that is gone was held
-    r"(?:\s+(?:in|on|at|to|from|against|between|around)\s+(?:his|her|its|their|my|one|each|both|the)(?:\s+(?:left|right|other|own|bare|two))?"
-    r"\s+(?:hands?|heads?|mouths?|lips|belts?|holsters?|hips?|fists?|grip|pockets?|arms?|face|faces|necks?|foreheads?|temples?|fingers|teeth|throat)\b"
-    rf"|\s+(?:in|at)\s+(?:hand|hands|mouth)\b|\s+(?:drawn|raised|lowered|cocked){_SHUTS})"
-)
-_ARTICLED = rf"(?:{_DET}\s+)?(?:{MODIFIER}\s+)*"
+_WORN = rf"(?:{WORN}|\s+(?:drawn|raised|lowered|cocked){_SHUTS})"
+_ARTICLED = rf"(?:{DET}\s+)?(?:{MODIFIER}\s+)*"
 _CLAUSE = Pattern(
-    rf"(^|[,.;\n][ \t]*|\b(?:and|but|while|as)\s+)(?:{_DET}\s+)?(?:\w+['’]s\s+)?(?:(?:{MODIFIER}|\w{{3,}}ing)\s+)*\0\s+{_VERB}\b"
+    rf"(^|[,.;\n][ \t]*|\b(?:and|but|while|as)\s+)(?:{DET}\s+)?(?:\w+['’]s\s+)?(?:(?:{MODIFIER}|\w{{3,}}ing)\s+)*\0\s+{_VERB}\b"
     r"([^,.;\n|()\[\]{}]*)",
     re.I,
 )
@@ -75,16 +57,16 @@ _LOST = [  # (what a seam takes along, what is left)
         ),
         "\0",
     ),
-    (Pattern(r"\0\s*[:=]\s*-?(?:\d*\.?\d+(?=\s*(?:$|[,;|\n]))|\d*\.\d+(?=\s+\w))"), "\0"),  # gun:1.3
+    (Pattern(r"\0\s*(?:::?|=)\s*-?(?:\d*\.?\d+(?=\s*(?:$|[,;|\n]))|\d*\.\d+(?=\s+\w))"), "\0"),  # gun:1.3
     (Pattern(r"\0\s*,\s*(?:which|who|whose)\s[^,.;\n|()\[\]{}]*", re.I), "\0"),
     (Pattern(rf"\s+whose\s+(?:{MODIFIER}\s+)*\0\s+{_VERB}\b[^,.;\n|()\[\]{{}}]*", re.I), "\0"),
     (
-        Pattern(rf"\bthere(?:['’]s|\s+(?:is|are|was|were))\s+(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+{_LINK}\b)", re.I),
+        Pattern(rf"\bthere(?:['’]s|\s+(?:is|are|was|were))\s+(?:{DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+{LINK}\b)", re.I),
         "\0",
     ),
     (
         Pattern(
-            rf"\s+and\s+(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+(?:sleep|play|run|sit|walk|stand|lie|fight|dance|eat|look)\b)",
+            rf"\s+and\s+(?:{DET}\s+)?(?:{MODIFIER}\s+)*\0(?=\s+(?:sleep|play|run|sit|walk|stand|lie|fight|dance|eat|look)\b)",
             re.I,
         ),
         "",
@@ -92,41 +74,24 @@ _LOST = [  # (what a seam takes along, what is left)
     (
         Pattern(
             r"\s*\b(?:covered|stained|soaked|dripping|drenched|spattered|splattered|smeared|armed|filled|surrounded)\s+(?:in|with|by)\s+"
-            rf"(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0(?!\w)",
+            rf"(?:{DET}\s+)?(?:{MODIFIER}\s+)*\0(?!\w)",
             re.I,
         ),
         " \0",
     ),
     (Pattern(rf"\b({MODIFIER})\s+(?:and|or|but)\s+\0(?!\w)", re.I), r"\1"),  # blue and red
-    (Pattern(rf"\b({_DET})\s+\0\s+(?:and|or|but)\s+(?={MODIFIER}\s+\w)", re.I), "\\1 \0 "),  # a red and blue flag
+    (Pattern(rf"\b({DET})\s+\0\s+(?:and|or|but)\s+(?={MODIFIER}\s+\w)", re.I), "\\1 \0 "),  # a red and blue flag
     (Pattern(r"\b(is|are|was|were)\s+\0\s+(?:and|or|but)\s+", re.I), r"\1 "),
-    (Pattern(rf"(?:\s+(?:who|which|that))?\s+look(?:s|ed|ing)?\s+(?:like|at)\s+(?:{_DET}\s+)?\0(?!\w)", re.I), "\0"),
-    (Pattern(rf"\s+(?:who|which|that)\s+\0(?:{_SHUTS}|(?=\s+{_LINK}\b))", re.I), "\0"),
+    (Pattern(rf"(?:\s+(?:who|which|that))?\s+look(?:s|ed|ing)?\s+(?:like|at)\s+(?:{DET}\s+)?\0(?!\w)", re.I), "\0"),
+    (Pattern(rf"\s+(?:who|which|that)\s+\0(?:{_SHUTS}|(?=\s+{LINK}\b))", re.I), "\0"),
     (Pattern(rf"(^|[,.;\n][ \t]*){_PRONOUN}\s+\0(?:\s+(?:and|but|while)\s+|{_SHUTS})", re.I), r"\1"),
-    (Pattern(rf"(?:\s+{_LINK}\s+)?(?:\b{_DET}\s+)?\b\w+['’]s\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),
+    (Pattern(rf"(?:\s+{LINK}\s+)?(?:\b{DET}\s+)?\b\w+['’]s\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),
     (Pattern(rf"\b(?!{_SMALL}\b)(\w+)\s+\0\s+(?=(?:an?|his|her|their|its)\s)", re.I), r"\1 with "),  # smoking a cigar
-    (Pattern(rf"\bneither\s+(?:{_DET}\s+)?\0\s*nor\s+(?:(?:an?|the|any)\s+)?", re.I), "no "),
-    (Pattern(rf"\bneither\s+(?:(?:an?|the|any)\s+)?([^,.;\0]+?)\s+nor\s+(?:{_DET}\s+)?\0", re.I), r"no \1"),
-    (Pattern(rf"\b(?:either|both)\s+(?:{_DET}\s+)?\0\s*(?:or|and)\b\s*", re.I), ""),
-    (Pattern(rf"\b(?:either|both)\s+([^,.;\0]+?)\s+(?:or|and)\s+(?:{_DET}\s+)?\0", re.I), r"\1"),
-    (  # a gun held by a man; a gun that glows
-        Pattern(
-            rf"(^|[,.;\n][ \t]*)(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0\s+(?:being\s+)?(?:\w+ed|held|worn|drawn|shown|thrown)\s+by\s+",
-            re.I,
-        ),
-        r"\1",
-    ),
-    (
-        Pattern(rf"(^|[,.;\n][ \t]*)(?:{_DET}\s+)?(?:{MODIFIER}\s+)*\0\s+(?:that|which)\s[^,.;\n|()\[\]{{}}]*", re.I),
-        "\\1\0",
-    ),
+    (Pattern(rf"\bneither\s+(?:{DET}\s+)?\0\s*nor\s+(?:(?:an?|the|any)\s+)?", re.I), "no "),
+    (Pattern(rf"\bneither\s+(?:(?:an?|the|any)\s+)?([^,.;\0]+?)\s+nor\s+(?:{DET}\s+)?\0", re.I), r"no \1"),
+    (Pattern(rf"\b(?:either|both)\s+(?:{DET}\s+)?\0\s*(?:or|and)\b\s*", re.I), ""),
+    (Pattern(rf"\b(?:either|both)\s+([^,.;\0]+?)\s+(?:or|and)\s+(?:{DET}\s+)?\0", re.I), r"\1"),
     (Pattern(rf"\b(?:{_ADVERB}[\s-]+)*{_ADVERB}[\s-]*\0", re.I), "\0"),  # completely naked
-    (
-        Pattern(
-            rf"(?<!\w)(?:{_LINK}\s+(?:{_DET}\s+)?|{_DET}\s+)(?:{MODIFIER}\s+)+\0(?:{_SHUTS}|(?=\s+{_LINK}\b))", re.I
-        ),
-        "\0",
-    ),
     (Pattern(rf"(?:(?<=^)|(?<=[,;(|]\s)|(?<=[,;(|]))(?:{MODIFIER}\s+)+\0{_SHUTS}", re.I), "\0"),  # big black guns
     (Pattern(rf"\0{_WORN}", re.I), "\0"),
     (
@@ -137,7 +102,7 @@ _LOST = [  # (what a seam takes along, what is left)
         "\\1\0",
     ),
     (Pattern(rf"\s+(?:who\s+|which\s+|that\s+)?(?:is|are|was|were|being|looks?)\s+\0{_SHUTS}", re.I), "\0"),
-    (Pattern(rf"\b({_DET}\s+(?:{MODIFIER}|\w+(?:ful|ous|ive|less|able|ible|ish)))\s*,\s*\0\s+(?=\w)", re.I), r"\1 "),
+    (Pattern(rf"\b({DET}\s+(?:{MODIFIER}|\w+(?:ful|ous|ive|less|able|ible|ish)))\s*,\s*\0\s+(?=\w)", re.I), r"\1 "),
 ]
 _ONCE = [  # the same, before the seam has taken anything along
     (Pattern(r",\s*\"[^\"\n]{1,40}\"\s*:\s*\0(?=\s*\})|\"[^\"\n]{1,40}\"\s*:\s*\0\s*,\s*"), ""),  # a field of JSON
@@ -149,40 +114,30 @@ _ONCE = [  # the same, before the seam has taken anything along
     ),
     (Pattern(rf"\s+(?:who|that|which)\s+(?:have|held|wore|bore|\w{{2,}}(?:s|ed))\s+{_ARTICLED}\0(?!\w)", re.I), " \0"),
     (
-        Pattern(rf"\b(?!(?:{_SMALL}|{MODIFIER})\b)(\w+)\s+\0\s+and\s+(?=\w{{2,}}ing\b(?:{_SHUTS}|\s+{_LINK}\b))", re.I),
+        Pattern(rf"\b(?!(?:{_SMALL}|{MODIFIER})\b)(\w+)\s+\0\s+and\s+(?=\w{{2,}}ing\b(?:{_SHUTS}|\s+{LINK}\b))", re.I),
         r"\1 ",
     ),
-    (
-        Pattern(rf"\b(?!(?:and|or)\b)(\w+)\s+{_DET}\s+(?:{MODIFIER}\s+)*\0\s+and\s+(?={_DET}\s)", re.I),
-        r"\1 ",
-    ),  # holds a cat and a dog
     (Pattern(rf"\s+(?:instead\s+of|rather\s+than)\s+{_ARTICLED}\0", re.I), "\0"),
-    (
-        Pattern(rf"(^|[,.;\n][ \t]*){_DET}\s+(?:{MODIFIER}\s+)*\0\s+\w{{2,}}ing\s+(?={_DET}\s)", re.I),
-        r"\1",
-    ),  # a cat chasing a mouse
-    (Pattern(rf"(?:(?<=\w)\s+|^)\w{{2,}}ing\s+{_DET}\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),  # petting a cat
-    (
-        Pattern(
-            rf"(?<!\w)(?:{_LINK}\s+)?{_DET}\s+(?:{MODIFIER}\s+)*\w{{3,}}ing\s+(?:{MODIFIER}\s+)*\0(?:{_SHUTS}|(?=\s+{_LINK}\b))",
-            re.I,
-        ),
-        "\0",
-    ),
+    (Pattern(rf"(?:(?<=\w)\s+|^)\w{{2,}}ing\s+{DET}\s+(?:{MODIFIER}\s+)*\0{_SHUTS}", re.I), "\0"),  # petting a cat
     (
         Pattern("(?:手?[拿抱握持举戴穿带牵端叼背]着?|抱えた|持つ|持った)(?:[一两二三几]?[只把个条头匹张支根件])?\0的?"),
         "\0",
     ),
 ]
 _OPERATOR = r"(?:[&+＋＝=]|→|[-=]*>+)"
-_MARKS = Pattern(r"(^|[,;:.!?|/\n(\[{，、；。])([ \t]*)\0[ \t]*([,;:.!?|/，、；]+)(?!\d)")
+_MARKED = Pattern(  # **gun**, <b>gun</b>, /* gun */, #gun
+    rf"(?<![\w*_~`$])([*_~`$]{{1,3}}){_ARTICLED}\0\1(?![\w*_~`$])|<(\w+)(?:\s[^<>\n]*)?>\s*\0\s*</\2>|/\*\s*\0\s*\*/|<\0>|[#@]\0|(?<!\w)\w+=\0{_SHUTS}"
+    rf"|(?<![\w.])-?\d*\.?\d+::\s*\0(?:\s*::|{_SHUTS})",
+    re.I,
+)
+_MARKS = Pattern(r"(^|[,;:.!?|\n(\[{，、；。]|/{1,2})([ \t]*)\0[ \t]*([,;:.!?|/，、；]+)(?!\d)")
 _COUNTED = Pattern(
     "[一两二三四五六七八九十几这那数]?[只把个条头匹张支根名位辆群]\0(?=\\s*(?:$|[，、；。,.;和与與跟及或在的]))"
 )
 _AND_HAN = Pattern(
     "(^|[，、；。,.;])\0(?:以及|或者|[和与與跟及或とや])|(?:以及|或者|[和与與跟及或のとや的])\0(?=$|[，、；。,.;\n])"
 )
-_LAST_MARK = Pattern(r"[ \t]*[,;:|/][ \t]*\0[ \t]*(?=$|[\n)\]}])")
+_LAST_MARK = Pattern(r"[ \t]*(?:[,;:|]|/{1,2})[ \t]*\0[ \t]*(?=$|[\n)\]}])")
 _ARTICLE = Pattern(r"\b(a)(n?)(\s+)\0\s*(?=[\"“‘(\[{]*(\w[^\s,.;:!?()\[\]{}|]*))", re.I)
 _SPOKEN_CONSONANT = Pattern(
     r"uni(?!n|m|dent|ll)|unanim|us[aeiu]|ut[eio]|eu|ewe|one\b|once\b|uk[reu]|ur[aio]n|ugand|ubiq|ufos?\b|ouij|uvul",
@@ -190,15 +145,17 @@ _SPOKEN_CONSONANT = Pattern(
 )
 _SPOKEN = frozenset("RAM RAW ROM SIM HUD LAN SAM RIP".split())  # letters that are read as a word
 _FIRST = Pattern(
-    rf"\b({_LINK}|con|mit|avec|com|с|со)\s+(?:(?:a|an|the|his|her|their|some|ein\w*|une?|una|uma?)\s+)?\0\s*(?:and|or|{_AND_ABROAD})\s+(?=\w)",
+    rf"\b({LINK}|con|mit|avec|com|с|со)\s+(?:(?:a|an|the|his|her|their|some|ein\w*|une?|una|uma?)\s+)?\0\s*(?:and|or|{_AND_ABROAD})\s+(?=[(\[]*\w)",
     re.I,
 )  # with a cat and a dog
-_SUBJECT = Pattern(rf"(^|[.;\n]\s*)\0\s*{_BESIDE}\s+", re.I)  # a cat beside a dog
+_SUBJECT = Pattern(rf"(^|[.;\n]\s*)\0\s*{BESIDE}\s+", re.I)  # a cat beside a dog
 _BEFORE = Pattern(
-    rf"(?:(?<=[\s(\[{{|:,;/\"“])|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?)\]}}|/&+=→>]|[-–—]\s|BREAK\b|{_SMALL}\b|(?:but|nor|that|which|who|while)\b))",
+    rf"(?:(?<=[\s(\[{{|:,;/\"“$])|^){_SMALL}\s*\0(?=\s*(?:$|[,.;:!?\n)\]}}|/&+=→>]|[-–—]\s|(?-i:BREAK)\b|--|{_SMALL}\b|(?:but|nor|that|which|who|while)\b))",
     re.I,
 )
 _GROUP = Pattern(r"[{\[][^{}\[\]]*\0[^{}\[\]]*[}\]]")
+_DONE_BY = Pattern(rf"\b(?!(?:{_SMALL}|is|are|was|were|be|been)\b)[a-z]\w+\s+$", re.I)  # children smoking
+_DONE_TO = Pattern(rf"\s+(?!{_SMALL}\b)\w+s{_SHUTS}|\s+(?!{_SMALL}\b)\w+s(?=\s+{LINK}\b)", re.I)  # cigars
 _SHUT = Pattern(r"[\s,]*(?::\s*-?[\d.]*\s*|\\)?([)\]}])")
 _WEIGHT = Pattern(r"[+-]+(?=[\s,.)]|$)|\d*\.\d+")  # behind a bracket, or a word
 _NUMBER = Pattern(r"\s*-?\d*\.?\d+\s*")
@@ -226,7 +183,8 @@ def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
     paired = not _unpaired(text)
     sentence = text[:1].isupper() and text.rstrip()[-1:] in (".", "!", "?")
     for start, end in sorted(spans, reverse=True):
-        text = text[:start] + "\0" + text[end:]
+        done = text[start:end].lower().endswith("ing") and _DONE_BY.search(text[max(0, start - 40) : start])
+        text = text[:start] + ("with" if done and _DONE_TO.match(text, end) else "\0") + text[end:]
     if paired:  # c(a)t took a bracket along
         for place in reversed(_unpaired(text)):
             text = text[:place] + text[place + 1 :]
@@ -298,7 +256,7 @@ def _clause(match: re.Match) -> str:
     parts = _NEXT_CLAUSE.match(match[2])
     assert parts is not None  # it matches any text
     rest, joint, behind = parts.groups()
-    place = re.search(rf"^\s*{_DET}\s.*|\b{_BESIDE}\b.*|\b(?:in|on|at|by)\b.*", rest, re.I | re.S)
+    place = re.search(rf"^\s*{DET}\s.*|\b{BESIDE}\b.*|\b(?:in|on|at|by)\b.*", rest, re.I | re.S)
     left = place[0].strip() if place and not re.match(_WORN, " " + place[0], re.I) else ""
     left = re.sub(r"^(?:at|by)\s+", "", left) or "\0"
     return match[1] + left + (joint + behind if joint else "")
@@ -307,14 +265,20 @@ def _clause(match: re.Match) -> str:
 def _close(text: str) -> str:
     """Close the seams (NUL) that removed words leave."""
     text = re.sub(r"(?:\s{0,2}\n){9,}", "\n" * 8, re.sub(r"[ \t]{2,}", " ", text))
-    text = re.sub(r"\0['’]s\b", "\0", text)
+    text = re.sub(r"\s--no\s+\0[\s,]*(?=--|$)", " ", re.sub(r"(\s--no)\s+\0\s*,", r"\1", text))
+    text = re.sub(r"\bno\s+\0\s+(?:allowed|permitted)\b|\bno-\0|\0['’]s\b", "\0", text)
+    text = re.sub(rf"\s+(?:where|because|until|when)\s+{_ARTICLED}\0\s+{_VERB}[^,.;\n|()\[\]{{}}]*", "\0", text)
+    for _ in range(3):
+        text = _MARKED.sub("\0", text)
     for pattern, left in _LOST[:1]:
         text = pattern.sub(left, text)
     text = re.sub(r"\0(?:['’](?=\s|$)|[+-]+(?=[\s,.)]|$)|\.\d+(?=[\s,)]|$))", "\0", text)
+    text = lost(re.sub(r"\0(?:[\s,]*\0)+", "\0", text))
     for pattern, left in _ONCE:
         text = pattern.sub(left, text)
     text = re.sub(
-        r"\0-\w+(?:ed|ing)\b|\0[-_](?:like|shaped|themed|styled?|inspired|print(?:ed)?)\b|#\0|\0-(?:and|or)-|[-_]+\0[-_]*|\0[-_]+",
+        r"\0-(?:\w+(?:ed|ing)|clad|torn|worn|free|born|bound|ridden|lit|made|drawn)\b|"
+        r"\0[-_ ](?:like|shaped|themed|styled?|inspired|aesthetic|print(?:ed)?)\b|#\0|\0-(?:and|or)-|[-_]+\0[-_]*|\0[-_]+",
         "\0",
         text,
     )
@@ -326,8 +290,8 @@ def _close(text: str) -> str:
         before = text
         for pattern, left in _LOST[1:]:
             text = pattern.sub(left, text)
-        text = _FIRST.sub(r"\1 ", re.sub(r"\0(?:[\s,]*\0)+", "\0", text))
-        text = _GROUP.sub(_group, _bare(_BEFORE.sub("\0", text)))
+        text = _FIRST.sub(r"\1 ", _bare(re.sub(r"\0(?:[\s,]*\0)+", "\0", text)))
+        text = _GROUP.sub(_group, _BEFORE.sub("\0", text))
     text = re.sub(rf"({_OPERATOR})\s*\0\s*{_OPERATOR}\s*", r"\1 ", _AND_HAN.sub("\\1\0", text))
     text = re.sub(rf"\s*{_OPERATOR}\s*\0{_SHUTS}|(?:^|(?<=[,.;:(\n|]))[ \t]*\0\s*{_OPERATOR}\s*", "\0", text)
     text = _SUBJECT.sub(
@@ -337,7 +301,8 @@ def _close(text: str) -> str:
     text = re.sub(
         r"[\s,]*\bBREAK[\s,]*\0[\s,]*(?=BREAK\b|$)|^(?:[\s,]*\0[\s,]*BREAK\b)+|,[ \t]*\0[\s,]*(?=BREAK\b)", "\0 ", text
     )
-    text = re.sub(r"^[\s,\0]*BREAK\b", "\0", text)
+    text = re.sub(r"\b(BREAK|COUPLE|ADD[A-Z]{3,4})[ \t]*\0[ \t,]*(?=\w|[(\[{<])", r"\1 ", text)
+    text = re.sub(r"^[\s,\0]*(?:BREAK|COUPLE|ADD[A-Z]{3,4})\b|[\s,]*\b(?:COUPLE|ADD[A-Z]{3,4})[\s,\0]*$", "\0", text)
     text = re.sub(
         r"(\s[-–—])\s*\0\s*[-–—]\s", r"\1 ", re.sub(r"^\s*\0[\s,]*(?:and|or|but|nor|then)\b", "\0", text, flags=re.I)
     )
@@ -346,9 +311,9 @@ def _close(text: str) -> str:
     text = re.sub(r"(^|\n)[ \t]*(?:\d+[.)]|[-*•])[ \t]*\0[ \t]*(?=\n|$)", "\\1\0", text)
     text = re.sub(r"\n[ \t]*\0[ \t]*(?=\n|$)", "", text)
     text = re.sub("(?<=[\u3040-\u9fff，、；。])\0|\0(?=[\u3040-\u9fff，、；。])", "", text).replace("\0", " ")
-    text = re.sub(r"[ \t]+([,.;:!?)\]}|])", r"\1", re.sub(r"[ \t]{2,}", " ", text))
+    text = re.sub(r"[ \t]+([,.;!?)\]}\n]|:-?[\d.]+\))", r"\1", re.sub(r"[ \t]{2,}", " ", text))
     text = re.sub(r"(?:,\s*){2,}", ", ", text)
     text = re.sub(r"((?:^|[\s:,\[{(])\")[ \t]+(?=\w)", r"\1", text)
-    text = re.sub(r",\s*([)\]}]|:\s*-?[\d.]+\s*\))", r"\1", re.sub(r"([(\[{|])[\s,]+", r"\1", text))
+    text = re.sub(r",\s*([)\]}]|:\s*-?[\d.]+\s*\))", r"\1", re.sub(r"([(\[{])[\s,]+", r"\1", text))
     text = re.sub(r"^[\s,;:|/，、；]+|[\s,;:|/，、；]+$", "", text)
     return text if any(char.isalnum() or char > "\u2600" for char in text) else ""

@@ -18,12 +18,19 @@ from . import endings
 from .forms import STOP_WORDS, foreign, forms, innocent
 from .letters import disguised, emoji_names, fold, in_word, scripts_of, unhidden
 from .patterns import Pattern
-from .reading import DOTTED, UNSPACED, follow, spaced, tokens, undotted
+from .reading import DOTTED, HUMP, UNSPACED, apart, follow, humps, spaced, tokens, undotted
 from .seams import FILE, without
 
 _JOINT = Pattern(r"[-_.*'’·~+|/\\\u2010-\u2015]{1,2}")
 _LEET = {ord(a): b for a, b in zip("0134578@$!|€£", "oieastbasilel")}
 _LEET_MARK = Pattern(r"[^\W\d_][0134578@$!|€£]|[0134578@$!|€£][^\W\d_]")
+# Words that end in z, and have nothing of those that end in s there: gunz, weaponz
+_WITH_Z = frozenset(
+    "quartz waltz spitz benz franz hertz chintz blitz fritz heinz katz cruz diaz lopez perez topaz fez".split()
+)
+_IN = frozenset(
+    "smokin killin fuckin shootin fightin drinkin strippin bleedin burnin dyin kissin".split()
+)  # for -ing, without an apostrophe too
 _SHOUT = Pattern(r"[!|]+(?=\W|$)")  # no letter at a word's end
 # Stars, and signs that stand for a letter within a word: p*rn, s#it
 _STARRED = Pattern(
@@ -31,6 +38,7 @@ _STARRED = Pattern(
 )
 _STRETCHED = Pattern(r"([^\W\d_])\1{2,}")  # kniiife, beeeer
 _TIED = Pattern(r"\w[-/&.+]\w")  # AC/DC is written ACDC as well
+_TIE = Pattern(r"(?<=\w)-(?=\w)")
 _SIZED = Pattern(r"(\d+)([^\W\d_]+)|([^\W\d_]+)(\d+)")  # 9mm, C4
 _CONTRACTION = Pattern(
     r"\b(?:(?:i|you|he|she|it|we|they|who|what|that|there|here|this|how|where|when|why|let)['’](?:ll|d|re|ve|m|s)|\w*n['’]t)\b"
@@ -43,11 +51,6 @@ _MIXED = Pattern(r"[^\W\d_]+\d+|\d+[^\W\d_]+")  # M4A1: M4 A1
 _LONG = Pattern("(?<=[\u30a1-\u30fa])[-\u2010-\u2015\u2500]")  # a dash for the mark of a long vowel
 _END = Pattern("[\n\r\v\f,;:!?、。…؟।|()\\[\\]{}「」『』【】〈〉《》]")  # ends a run of Chinese or Japanese
 _FLAG = Pattern("[\U0001f1e6-\U0001f1ff]{2}|[🏳🏴]\ufe0f?\u200d[🌈☠⚧]")
-# Words that a word of two is often written with: hand gun, hit man, swim suit.
-_LAST = frozenset(
-    """gun guns man men woman women knife knives suit suits bath baths shot shots fire fires arm arms wear fight fights wife wives
-    child children girl girls boy boys axe axes sword swords head heads dog dogs tease shed""".split()
-)
 # Stretched, they are these words, and not those with one letter less: goood is good.
 _TWICE = frozenset(
     """good goods goodness goodbye food wood mood cool pool tool fool look book took cook shoot root boot hoot loot coop loop hoop loose
@@ -117,7 +120,8 @@ class Watch:
                 char for char in plain if char in _DIGRAPHS or plain in _ACCENTED and not char.isascii()
             ]
         spelled = "".join(_DIGRAPHS.get(char, char) for char in plain.lower())
-        for written in dict.fromkeys((tuple(words), tuple(words_of(spelled)))):
+        closed = _TIE.sub("", plain) if " " in plain else plain  # wet tshirt
+        for written in dict.fromkeys(tuple(words_of(one)) for one in (plain, spelled, closed)):
             self._add_words(entry, list(written), bool(_TIED.search(plain)))
         mixed = _MIXED.findall(words[0]) if len(words) == 1 else ()
         if len(mixed) > 1 and "".join(mixed) == words[0]:  # M4 A1
@@ -160,6 +164,9 @@ class Watch:
         folded, places = fold(text)
         matches = [*self._plain(folded), *self._flags(text, places)]
         matches += [match for other in self._spoken(text) for match in other._plain(folded)]
+        if HUMP.search(text):
+            names = [match.span() for match in FILE.finditer(text)]
+            matches += self._read(folded, humps(text, folded, places, names))
         for revealed, at in unhidden(folded):
             matches += [
                 (entry, at[start], at[stop - 1] + 1)
@@ -185,12 +192,12 @@ class Watch:
         sign = self.signs.get(entry)
         if sign and not (text.startswith(sign, last) or text.endswith(sign, 0, first)):
             return False  # 18+
-        word = text[first:last].casefold()
         if foreign(folded, text, first, last):
             return False  # die Katze
-        return all(
-            char in word or char in _DIGRAPHS and _DIGRAPHS[char] in word for char in self.accents.get(entry, ())
-        )
+        word, accents = text[first:last].casefold(), self.accents.get(entry, ())
+        if accents and not folded.startswith(fold(entry[1])[0]):
+            return True  # Vogel for vögel, yeux for œil: no letter is left out
+        return all(char in word or char in _DIGRAPHS and _DIGRAPHS[char] in word for char in accents)
 
     def _plain(self, folded):
         """(entry, start, end) of what is found in a folded text, prompt syntax within words left aside."""
@@ -236,8 +243,8 @@ class Watch:
                 entry = self.single.get(twice) or (
                     None if twice in _TWICE else self.single.get(_STRETCHED.sub(r"\1", word))
                 )
-            if entry is None and len(word) > 3 and (word[0].isdigit() or word[-1].isdigit()):
-                entry = self.single.get(word.strip("0123456789"))
+            if entry is None and len(word) > 3:
+                entry = self._slurred(word, folded[end : end + 2])
             entry = entry or endings.head(word, self.tongue, self.single)
             if entry is None and len(word) == 1 and ord(word) > 0x2000:
                 entry = self._emoji(word)
@@ -247,10 +254,10 @@ class Watch:
                 stop = follow(folded, words, place + 1, rest)
                 if stop:
                     yield entry, start, words[stop - 1].end
-            if word in _LAST and place and words[place - 1].end == start - 1 and folded[start - 1] == " ":
-                entry = self.single.get(words[place - 1].word + word)
-                if entry:
-                    yield entry, words[place - 1].start, end
+            before = words[place - 1] if place and folded[start - 1] == " " else None
+            if before and before.end == start - 1 and apart(before.word, word):
+                if entry := self.single.get(before.word + word):
+                    yield entry, before.start, end
             yield from self._compound(folded, words, place)
             if len(word) == 1 and word.isalnum() and ord(word) < 0x2000:
                 if letters and 1 <= start - letters[-1].end <= 3 and letters[-1] is words[place - 1]:
@@ -259,6 +266,15 @@ class Watch:
                     yield from self._spelled(letters)
                     letters = [token]
         yield from self._spelled(letters)
+
+    def _slurred(self, word, after):
+        """What a word is found as that is written as it is spoken, or has a number at its end: gunz, smokin', cat2."""
+        if word[0].isdigit() or word[-1].isdigit():
+            return self.single.get(word.strip("0123456789"))
+        if word[-1] == "z" and word not in _WITH_Z:
+            return self.single.get(word[:-1] + "s")
+        dropped = word.endswith("in") and after[:1] in ("'", "’") and not after[1:].isalpha()
+        return self.single.get(word + "g") if dropped or word in _IN else None
 
     def _compound(self, folded, words, place):
         """Parts joined by a hyphen, dot or the like, read as one word: ca-t, fire-arm, kni.fe."""

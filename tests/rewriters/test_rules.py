@@ -121,6 +121,10 @@ def test_a_replacement_fits_where_it_stands(written, text, expected):
         # one and many
         ("knives -> spoon", "many knives, one knife", "many spoons, one spoon"),
         ("guns -> puppies", "a gun", "a puppy"),
+        ("fish -> bird", "three fish, a school of fish", "three birds, a school of birds"),
+        ("sheep -> cow", "two sheep, many white sheep, a sheep", "two cows, many white cows, a cow"),
+        ("girl -> boy", "1girl, 2girls, solo", "1boy, 2boys, solo"),
+        ("elf -> fairy", "3lf, 3elves", "fairy, 3fairies"),
         ("guns -> knives", "a gun", "a knife"),
         ("guns -> leaves", "a gun", "a leaf"),
         ("guns -> boxes", "a gun", "a box"),
@@ -147,6 +151,10 @@ def test_a_replacement_fits_where_it_stands(written, text, expected):
         ("run -> go", "he runs, ran", "he goes, went"),
         ("smoking -> holding a book", "he smokes, he smoked", "he holds a book, he held a book"),
         ("shoot -> take a photo of", "he shoots a bird", "he takes a photo of a bird"),
+        ("smoke a pipe -> read a book", "smoking a pipe, he smokes a pipe", "reading a book, he reads a book"),
+        ("holding a gun -> holding a rose", "a man holds a gun", "a man holds a rose"),
+        ("people holding guns -> people holding roses", "people holding guns", "people holding roses"),
+        ("a man with a gun -> a man with a rose", "a man with a gun", "a man with a rose"),
         ("beat up -> look after", "he beats up a man", "he looks after a man"),
         # capitals, hyphens, names of files
         ("Batman -> a clown", "Batman walks. Batman runs.", "A clown walks. A clown runs."),

@@ -76,6 +76,7 @@ THOUGHT = [  # x is thought, @ the answer
         # notes below
         *[f"@\n\n{note}" for note in ("What I changed: car → boat", "Key change: the car is a boat.", "Tags: lake, dawn", "Word count: 9")],
         "@ — car replaced with boat",
+        *"@. No cars are mentioned.;@. The car is now a boat.;@ (boat instead of car)".split(";"),
         "@\nInput Caption: a car\nOutput Caption: a boat",
         # tables and JSON
         "| Original | Rewritten |\n|---|---|\n| ^ | @ |",
@@ -203,6 +204,12 @@ def test_what_goes_round_in_circles_is_told_from_a_query_that_repeats_itself():
     assert not refusals.loops("fox, red fox, blue fox, old fox", "cat, red cat, blue cat, old cat", {"cat"})
 
 
+def test_signs_of_thinking_are_seen_in_every_family():
+    thinks = hosting.module("guards.rewriters.thinking").thinks
+    assert not [answer for answer in THOUGHT if "final" not in answer and not thinks(answer)]
+    assert not thinks("a dog thinks on a mat, <lora:step:1>")
+
+
 @pytest.mark.parametrize("answer", THOUGHT)
 def test_a_yes_that_is_only_thought_is_no_answer(answer):
     verdict = protocol.verdict(protocol.Answer(answer.replace("x", "yes, it is").replace("@", "No")))
@@ -245,6 +252,10 @@ def test_yes_and_no_are_found_where_they_stand_in_a_sentence(text, yes):
         "A) Same → kitten, feline\nB) Shows → litter box",
         "__Same:__ kitten, feline<br>__Shows:__ litter box",
         "Same: kitten, feline; Shows: litter box",
+        "Same -> kitten, feline\nShows -> litter box",
+        "[Same] kitten, feline\n[Shows] litter box",
+        "Same: 1. kitten 2. feline\nShows: 1. litter box",
+        "Line one: the kitten, a feline\nLine two: litter box",
         "Same: (kitten, feline)\nShows: (litter box)",
         "Same: kitten and feline\nShows: litter box, etc.",
         "Shows: litter box\nSame: kitten, feline",

@@ -125,6 +125,12 @@ CAPTION = "a dog on a mat"
         "ChatGPT: a dog on a mat",
         "改写：a dog on a mat",
         "$$\\text{a dog on a mat}$$",
+        "Output Caption – a dog on a mat",
+        "Positive: a dog on a mat",
+        "a dog on a mat <END>",
+        "a dog on a mat EOS",
+        "a dog on a mat (no cat)",
+        "Concepts: cat\nInput Caption: a cat\nOutput Caption: a dog on a mat",
     ],
 )
 def test_the_caption_is_found(answer):
@@ -135,6 +141,18 @@ def test_a_query_of_several_lines_keeps_them():
     answer = "Output Caption: a dog on a mat,\nA red ball beside it\nsunny day\n\nNote: the cat is gone"
     assert answers.caption(answer, several=True) == "a dog on a mat,\nA red ball beside it\nsunny day"
     assert answers.caption("a dog on a mat,\nbeside a red ball\nA cat on a mat") == "a dog on a mat, beside a red ball"
+
+
+def test_marks_around_several_lines_go_and_json_stays_json():
+    query, text = "Title: cat\n- a cat", "Title: dog\n- a dog"
+    for answer in (f"`{text}`", f"**{text}**", f"Positive: {text}"):
+        assert answers.caption(answer, several=True, query=query) == text
+    assert (
+        answers.caption("Sure! A poster\nTitle: dog", several=True, query="A poster\nTitle: cat")
+        == "A poster\nTitle: dog"
+    )
+    for before in ("", "Sure:\n", "Output: "):
+        assert answers.caption(before + '{"subject": "dog"}', query='{"subject": "cat"}') == '{"subject": "dog"}'
 
 
 @pytest.mark.parametrize(
@@ -217,6 +235,31 @@ def test_a_plain_caption_stays_as_it_is(caption):
 )
 def test_what_is_no_caption_is_refused(answer, why):
     assert why in answers.fault(answers.caption(answer), "a cat on a mat")
+
+
+# Talk about the task, or of somebody: of a query as short as *gun* nothing else tells it from a caption.
+TALK = """Skip|Pass.|Failed.|Cancelled.|Never.|Impossible.|Not going to happen.|With respect, I decline.|An error occurred.|Bad gateway
+Restricted words detected.|Token limit exceeded|Viewer discretion is advised.|No suitable caption|Command not found|Off limits.|Wow!|Nah
+Loading model...|Checking safety...|Okay, got it.|Excuse me?|rejected by filter|Drawing weapons is inappropriate.|Please seek help.|user
+To be safe, I'll skip this.|There's nothing wrong with that caption.|Content warning: violence|S2: Non-violent crimes|Try another prompt.
+A safe version does not exist.|Nothing here can be kept.|Turned down.|Not enough information.|See above.|Approved.|Hold on.|Label: weapon
+Demande refusée.|Anfrage abgelehnt.|Dabei helfe ich nicht.|Solicitud rechazada.|Richiesta rifiutata.|Не могу.|不可以。|我做不到
+禁止されています。|부적절한 내용입니다.|Verzoek geweigerd.|Reddedildi.|Tidak bisa.|Det er ikke tilladt.|ไม่อนุญาต""".replace(
+    "\n", "|"
+).split("|")
+# Captions that have words of such talk.
+CAPTIONS = """hidden garden|blank canvas|forbidden city at night|a message in a bottle|server room with blue lights|solar system
+concept art of a castle|traffic rules for kids, poster|safety helmet|a stop sign|a model train|working horses in a field
+loading dock with crates|a fine day|a good friend|no clouds, blue sky|welcome mat|mountain pass|an impossible staircase
+filtered sunlight through trees|sign in the snow|love|a waiter is busy|There is a flower on the table|There are butterflies on the wall
+My favourite flower|un bloque de madera|un cestino dei rifiuti|una rosa|nothing but blue sky|everything blooms in spring
+adults and children|a customs officer|un bouquet de roses|ein Dorf im Frieden""".replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize("query", ["gun", "a cat on a mat", "beer garden"])
+def test_talk_is_told_from_captions_where_nothing_of_the_query_is_left(query):
+    assert not [answer for answer in TALK if not answers.fault(answers.caption(answer, query=query), query)]
+    assert not [answer for answer in CAPTIONS if answers.fault(answers.caption(answer, query=query), query)]
 
 
 @pytest.mark.parametrize(

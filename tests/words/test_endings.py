@@ -91,6 +91,31 @@ veitsi | veitset
 умереть | он умер
 связать | связанная девушка
 яд | чаша с ядом
+Waffe | Schusswaffen
+Messer | Taschenmesser, Wald
+Bier | eine Bierflasche auf dem Tisch
+Drogen | ein Mann und ein Drogenhandel
+Kuss | Küsse
+Explosion | Explosionen
+Nacktheit | eine nackte Frau im Wald
+nudité | une femme nue
+sang | une main ensanglantée
+embrasser | ils s'embrassent
+œil | deux yeux
+sangre | sangriento
+desnudez | mujer desnuda
+violência | cena violenta
+nudità | donna nuda
+krew | krwawy
+кровь | окровавленный нож
+алкоголь | алкогольный напиток
+смерть | мертвый
+총 | 권총을 든 남자
+총 | 소총
+무기 | 핵무기
+칼 | 부엌칼을 든
+살인 | 살인자
+키스 | 키스하는 남녀
 diavolo | diavoli
 miecz | miecze"""),
 )
@@ -125,6 +150,13 @@ ant | an antler chandelier
 دم | رجل في حديقة مدمرة
 نشيد | نشق
 피 | 피아노
+고기 | 물고기
+총 | 총명한
+Granate | a pomegranate on a plate
+Geist | the zeitgeist
+Waffe | ein Waffeleisen auf dem Tisch
+Blut | ein Bluthund und eine Blutorange
+Alkohol | ein alkoholfreies Getränk auf dem Tisch
 총 | 총장
 赤い | 赤ちゃん
 飲む | 飲食店"""),
