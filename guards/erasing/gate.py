@@ -5,6 +5,8 @@ are. A vector means concept k by how far P moves it along the way s_k on which i
 
     m_k = <P c, s_k> / |s_k|^2     about 1 where the concept is named, less where it is implied, near 0 elsewhere
 
+(of several s_k the most, where a text may be told to one of several text encoders alone).
+
 Since a text that does not mean a concept is left as it is, bit for bit, its edit need not hold other texts as tightly as an edit of the
 weights must. Whether a text implies a concept is told by one that does, by a wider margin:
 
@@ -28,7 +30,8 @@ BEGUN = 0.5  # of the most that a text means a concept by: where it begins to
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """P = ``left`` (c, r) ``right`` (r, c); ``shifts`` (n, c): how far it moves each concept's own vector. float32, on one device."""
+    """P = ``left`` (c, r) ``right`` (r, c); ``shifts`` (n, w, c): how far it moves each concept's own vector, in each of the w ways that a
+    text may be told. float32, on one device."""
 
     left: torch.Tensor
     right: torch.Tensor
@@ -42,12 +45,17 @@ class Reading:
         return (text.float() @ self.right.T) @ self.left.T
 
     def telling(self) -> torch.Tensor:
-        """(n, c): <c, telling> is m of a vector c, for those that need no change."""
-        return (self.shifts @ self.left @ self.right) / self.shifts.square().sum(1, keepdim=True).clamp(min=1e-12)
+        """(n, w, c): the most of <c, telling> is m of a vector c, for those that need no change."""
+        return (self.shifts @ self.left @ self.right) / self.shifts.square().sum(2, keepdim=True).clamp(min=1e-12)
 
     def meaning(self, change: torch.Tensor) -> torch.Tensor:
         """m (b, T, n) of a ``change``."""
-        return (change @ self.shifts.T) / self.shifts.square().sum(1).clamp(min=1e-12)
+        return most(change, self.shifts / self.shifts.square().sum(2, keepdim=True).clamp(min=1e-12))
+
+
+def most(vectors: torch.Tensor, ways: torch.Tensor) -> torch.Tensor:
+    """(..., n): of each of n concepts the most of <vector, way>, of ``vectors`` (..., c) and ``ways`` (n, w, c)."""
+    return (vectors @ ways.flatten(0, 1).T).unflatten(-1, ways.shape[:2]).amax(-1)
 
 
 def begun(means: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
@@ -67,12 +75,13 @@ def gated(
     """(``text`` (b, T, c) with the texts changed that mean a concept, in its own type; by how much each implies each concept without naming
     it (b, n)).
 
-    ``hints`` (n, c): <c, hint> is a vector's m by the edit that tells what a text implies; ``limits``: from when on a text names, and
-    implies; ``alone``: of each concept, whether nothing else takes care of texts that imply it, so that these are changed, too."""
+    ``hints`` (n, w, c): the most of <c, hint> is a vector's m by the edit that tells what a text implies; ``limits``: from when on a text
+    names, and implies; ``alone``: of each concept, whether nothing else takes care of texts that imply it, so that these are changed,
+    too."""
     change = named.change(text)
     means = named.meaning(change)
     each = ramp(means.amax(1), limits[0].low, limits[0].high)
-    told = ramp((text.float() @ hints.T).amax(1), limits[1].low, limits[1].high)
+    told = ramp(most(text.float(), hints).amax(1), limits[1].low, limits[1].high)
     implies = [one if own else torch.zeros_like(one) for one, own in zip(told.unbind(1), alone, strict=True)]
     meant = torch.maximum(each, torch.stack(implies, 1))
     found = meant.amax(1)[:, None, None]

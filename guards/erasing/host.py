@@ -1,7 +1,6 @@
 """Erase Concept: the closed-form edit of a loaded model, as weight patches of the kind that the host's own LoRA loaders take."""
 
 import hashlib
-import itertools
 import weakref
 from dataclasses import dataclass, field, replace
 
@@ -39,10 +38,10 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """The edit as a map of the text's vectors, for ``gate``. ``hints`` (n, c): how far a tighter edit, which tells what a text implies,
-    would move a vector c on each concept's way is <c, hint>; float32, all on the CPU. ``causal``: a word does not change the vectors before
-    it; ``start`` (c,): the first vector of all texts alike, or None; ``mistaken``: of each concept, the held captions and the most that any
-    vector of theirs means it; ``lines``: what was done, for people."""
+    """The edit as a map of the text's vectors, for ``gate``. ``hints`` (n, w, c): how far a tighter edit, which tells what a text
+    implies, would move a vector c on each concept's way is the most of <c, hint>; float32, all on the CPU. ``causal``: a word does not
+    change the vectors before it; ``start`` (c,): the first vector of all texts alike, or None; ``mistaken``: of each concept, the held
+    captions and the most that any vector of theirs means it; ``lines``: what was done, for people."""
 
     named: gate.Reading
     hints: torch.Tensor
@@ -149,7 +148,7 @@ class _Solving:
     def mistaken(self, captions, telling: torch.Tensor) -> tuple[dict[str, float], ...]:
         """Of each concept, the held captions and the most that any vector of theirs means it. ``telling``: of `gate.Reading`."""
         read, held = self.places.read, captions.held
-        most = [(read(captions.encoded[caption].vectors) @ telling.T).amax(0).tolist() for caption in held]
+        most = [gate.most(read(captions.encoded[caption].vectors), telling).amax(0).tolist() for caption in held]
         return tuple(dict(zip(held, means, strict=True)) for means in zip(*most, strict=True))
 
     def captions(self, erasures) -> "_Captions":
@@ -166,7 +165,8 @@ class _Solving:
             lambda done: self.at(0.1 + 0.6 * done / count, f"caption {done} of {count}"),
             self.remaking,
         )
-        return _Captions(groups, held, left_out, encoded)
+        fields = [] if self.remaking else host_texts.fields(self.clip, groups[0][0][0], encoded[""])
+        return _Captions(groups, held, left_out, encoded, [lambda text: text, *fields])
 
     def replacement(self, one, erasures) -> str:
         """What takes a concept's place, and a line of the report about it."""
@@ -208,27 +208,32 @@ class _Solving:
     def held(self, captions) -> formula.Sums:
         """What is to stay."""
         sums = formula.Sums(self.places.width, _solver(self.model))
-        for caption in captions.held:
-            sums.keep(self.places.read(captions.encoded[caption].vectors), 1.0)
+        for way in captions.ways:
+            texts = [way(captions.encoded[caption]).vectors for caption in captions.held]
+            for at in range(0, len(texts), host_texts.BATCH):  # many at a time: the sums are large
+                sums.keep(self.places.read(torch.cat(texts[at : at + host_texts.BATCH])), 1.0)
         return sums
 
-    def solution(self, captions, groups, held, preserve, is_told=False) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """P of ``formula``, and every concept's vectors (n, width) that it is to change. ``groups``: the pairs of captions (old, new) of
-        each concept; ``held``: the sums of what is to stay, ``preserve``: how much they count; ``is_told``: whether the report says how
-        well it does."""
+    def solution(
+        self, captions, groups, held, preserve, is_told=False
+    ) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
+        """P of ``formula``, and every concept's vectors (n, width) that it is to change, in each way that a text may be told. ``groups``:
+        the pairs of captions (old, new) of each concept; ``held``: the sums of what is to stay, ``preserve``: how much they count;
+        ``is_told``: whether the report says how well it does."""
         sums, encoded = held.times(preserve), captions.encoded
-        read, moved = self.places.read, []
+        read, moved, every = self.places.read, [], []
         for group in groups:
-            for old, new in group:
-                concept, target = (read(vectors) for vectors in host_texts.aligned(encoded[old], encoded[new]))
+            every.append([])
+            for way in captions.ways:
+                pairs = [host_texts.aligned(way(encoded[old]), way(encoded[new])) for old, new in group]
+                concept, target = (read(torch.cat(part)) for part in zip(*pairs, strict=True))
                 sums.edit(concept, target)
                 moved.append((concept, target))
+                every[-1].append(concept)
         self.at(0.75, "solving")
         solution = sums.solve(self.settings.regularise)
         if is_told:
             self.lines.append(self.said(captions, solution, moved))
-        ends = list(itertools.accumulate(map(len, groups), initial=0))
-        every = [torch.cat([one for one, _ in moved[a:b]]) for a, b in itertools.pairwise(ends)]
         return solution, every
 
     def said(self, captions, solution, moved) -> str:
@@ -238,10 +243,11 @@ class _Solving:
         held = [captions.encoded[caption].vectors for caption in captions.held]
         stay = self.places.read(torch.cat(held or [torch.zeros(1, self.places.encoded)])).to(solution)
         shaken = (stay @ solution.T).norm() / stay.norm().clamp(min=1e-30)
-        without = len(captions.left_out)
+        without, count = len(captions.left_out), sum(map(len, captions.groups))
         return (
-            f"{len(moved)} captions changed, {1 - float(missed):.1%} of the way; {len(held)} held, which moved by {float(shaken):.2%}"
+            f"{count} captions changed, {1 - float(missed):.1%} of the way; {len(held)} held, which moved by {float(shaken):.2%}"
             + (f"; {without} left out of keep, since they name what is to go" if without else "")
+            + (f"; also in one of {len(captions.ways) - 1} text encoders alone" if len(captions.ways) > 1 else "")
         )
 
     def form(self, solution):
@@ -279,26 +285,27 @@ class _Solving:
 
 
 def _shifts(solution, moved) -> torch.Tensor:
-    """(n, width): how far P moves of each concept's vectors, ``moved``, that which it moves most."""
-    changes = [vectors.to(solution) @ solution.T for vectors in moved]
-    return torch.stack([change[change.norm(dim=1).argmax()] for change in changes])
+    """(n, w, width): how far P moves of each concept's vectors in each way, ``moved``, that which it moves most."""
+    changes = [[vectors.to(solution) @ solution.T for vectors in ways] for ways in moved]
+    return torch.stack([torch.stack([change[change.norm(dim=1).argmax()] for change in ways]) for ways in changes])
 
 
 def _hints(solution, moved) -> torch.Tensor:
-    """(n, width): <c, hint> is <P c, s> / |s|^2 of each concept's shift s."""
+    """(n, w, width): <c, hint> is <P c, s> / |s|^2 of each concept's shifts s."""
     shifts = _shifts(solution, moved)
-    return shifts @ solution / shifts.square().sum(1, keepdim=True).clamp(min=1e-12)
+    return shifts @ solution / shifts.square().sum(2, keepdim=True).clamp(min=1e-12)
 
 
 @dataclass(frozen=True)
 class _Captions:
     """``groups``: each concept's pairs (old, new); ``held``: captions to keep; ``left_out``: those that name what is to go; ``encoded``:
-    all of them."""
+    all of them; ``ways``: what makes of an encoded text the same text as it may be told, first as it is."""
 
     groups: list
     held: list[str]
     left_out: list[str]
     encoded: dict
+    ways: list
 
     def causal(self) -> bool:
         """Whether no word changed the vectors before it in any of the pairs."""

@@ -7,6 +7,8 @@ import torch
 from . import formula
 
 BATCH = 32
+PADS = 8  # positions behind a text's words that are looked at where one text encoder alone is told
+OWN = 0.02  # of what a vector's numbers usually are: by how much a text changes those that are a text encoder's own
 CLIPS = {"l", "g", "h"}  # text encoders that read 77 tokens at a time, each text by itself
 
 
@@ -49,6 +51,37 @@ def encode(clip, texts, tick, remaking=None) -> dict[str, Encoded]:
             words = _unpadded([_key(entry[0]) for entry in chunks[0]]) if chunks else None
             found[text] = Encoded(vectors, ((words, len(vectors)),) if words else ())
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A text as it is where only one of several text encoders is told, and the others nothing, with few of the positions that pad it: they
+    are much alike. ``own`` (width,): which numbers of a vector are that encoder's; ``empty``: of the empty text."""
+
+    own: torch.Tensor
+    empty: Encoded
+
+    def __call__(self, text: Encoded) -> Encoded:
+        words, length = text.parts[0]
+        count = min(length, len(words) + PADS)
+        return Encoded(torch.where(self.own, text.vectors[:count], self.empty.vectors[:count]), ((words, count),))
+
+
+def fields(clip, text: str, empty: Encoded) -> list[Field]:
+    """Of each CLIP where several make one vector together, as SDXL's and SD3's do, whose prompts may differ; none of other text encoders.
+    ``text``: any that is not empty."""
+    none, whole = clip.tokenize(""), clip.tokenize(text)
+    several = [name for name in whole if name in CLIPS]
+    if len(several) < 2 or not empty.parts:
+        return []
+    count = empty.parts[0][1]
+    base, *told = (
+        clip.encode_from_tokens(tokens)[0][:count].detach().float()
+        for tokens in (none, *({**none, name: whole[name]} for name in several))
+    )
+    masks = [((one - base).abs().amax(0) > OWN * base.square().mean().sqrt()).cpu() for one in told]
+    found = [Field(mask, empty) for mask in masks if mask.any()]  # some give a pooled vector only
+    return found if len(found) > 1 else []
 
 
 def _vectors(clip, tokens):

@@ -28,16 +28,23 @@ def erased(erasing, model, clip, strength=1.0, **changes):
         return erasing.apply(model, erasing.erase(model, clip, settings(erasing, **changes)), strength)
 
 
-def by_numpy(model, clip, key, pairs, keep):
-    """Equation 7 for one weight of a UNet, position by position, from the texts alone (all words are one token)."""
+def by_numpy(model, clip, key, pairs, keep, fields=()):
+    """Equation 7 for one weight of a UNet, position by position, from the texts alone (all words are one token). ``fields``: the numbers of
+    a vector that each of several text encoders gives, which may be told alone: then with nine positions behind the words."""
     weight = model.get_key_patches(key)[key][0][0].detach().double().numpy()
     read = {words: text(clip, words)[0][0][0].double().numpy() for words in (*[w for p in pairs for w in p], *keep)}
+    ways = [read]
+    for own in fields:
+        ways.append({words: read[""][: len(words.split()) + 3 + 8].copy() for words in read})
+        for words, vectors in ways[-1].items():
+            vectors[:, own] = read[words][: len(vectors), own]
     left, right = 0.1 * weight, 0.1 * numpy.eye(weight.shape[1])
-    for old, new in pairs:
-        c, t = read[old][1:], read[new][1:]
-        left, right = left + weight @ t.T @ c, right + c.T @ c
-    for words in keep:
-        left, right = left + weight @ read[words].T @ read[words], right + read[words].T @ read[words]
+    for told in ways:
+        for old, new in pairs:
+            c, t = told[old][1:], told[new][1:]
+            left, right = left + weight @ t.T @ c, right + c.T @ c
+        for words in keep:
+            left, right = left + weight @ told[words].T @ told[words], right + told[words].T @ told[words]
     return left @ numpy.linalg.inv(right)
 
 
@@ -54,10 +61,37 @@ def test_every_cross_attention_is_edited_exactly_and_nothing_else(host, erasing,
     assert sorted(edited.patches) == sorted(keys) and keys
     pairs, keep = [("gun", "banana"), ("a photo of a gun", "a photo of a banana")], ["", "a dog", "a tree"]
     for key in keys:
-        expected = by_numpy(model, clip, key, pairs, keep)
+        expected = by_numpy(model, clip, key, pairs, keep, [slice(0, 8), slice(8, 16)] if family == "sdxl" else ())
         actual = edited.patch_weight_to_device(key, return_weight=True).detach().double().numpy()
         assert numpy.abs(actual - expected).max() <= 1e-5 * numpy.abs(expected).max()
     assert {name.split(".attn2.")[0] for name in lora} == {key.split(".attn2.")[0] for key in keys}
+
+
+@pytest.mark.both_hosts
+@pytest.mark.parametrize("told", ["l", "g"])
+def test_what_one_of_two_text_encoders_alone_is_told_is_edited_too(host, erasing, told):
+    """As by the fields of CLIPTextEncodeSDXL, or of SD3's."""
+    gate = hosting.module("guards.erasing.gate")
+    with torch.inference_mode():
+        model, clip = models.sdxl(context=512, pooled=320), models.clip(width=(192, 320), sdxl=True)
+        made = erasing.solve(model, clip, erasing.Settings("gun -> banana"))
+        edited = erasing.apply(model, erasing.erase(model, clip, erasing.Settings("gun -> banana")), 1.0)[0]
+
+        def prompt(words):
+            return clip.encode_from_tokens({**clip.tokenize(""), told: clip.tokenize(words)[told]})
+
+        gun, banana, dog = map(prompt, ("a man with a gun", "a man with a banana", "a man with a dog"))
+        means = made.named.meaning(made.named.change(gun)).amax()
+        others = made.named.meaning(made.named.change(dog)).amax()
+        limits = gate.Limits(0.5, 0.6)
+        read, _ = gate.gated(gun, made.named, made.hints, (limits, limits), [False], made.causal)
+        kept, _ = gate.gated(dog, made.named, made.hints, (limits, limits), [False], made.causal)
+    assert means > 0.6 and others < 0.3
+    assert (read - banana).norm() < 0.6 * (gun - banana).norm() and torch.equal(kept, dog)
+    key = next(key for key in edited.patches if ".attn2.to_v." in key)
+    weight = edited.patch_weight_to_device(key, return_weight=True)
+    base = model.get_key_patches(key)[key][0][0]
+    assert ((gun - dog) @ (weight - base).T).norm() > 0.3 * ((gun - dog) @ base.T).norm()
 
 
 def test_the_values_alone_can_be_edited(erasing, tiny, clip):

@@ -12,7 +12,7 @@ def edit(*moves):
     """P that sends e_a to e_b for each (a, b), of 6 dimensions."""
     unit = torch.eye(6)
     shifts = torch.stack([unit[b] - unit[a] for a, b in moves])
-    return gate.Reading(shifts.T.contiguous(), torch.stack([unit[a] for a, _ in moves]), shifts)
+    return gate.Reading(shifts.T.contiguous(), torch.stack([unit[a] for a, _ in moves]), shifts[:, None])
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def moves():
 
 def hints(named):
     """What tells how far a text implies a concept, by the same edit."""
-    return named.shifts @ named.left @ named.right / named.shifts.square().sum(1, keepdim=True)
+    return named.shifts @ named.left @ named.right / named.shifts.square().sum(2, keepdim=True)
 
 
 def gated(text, named, implied=None, alone=(False, False), causal=False, implying=LIMITS):
@@ -36,7 +36,22 @@ def test_meaning_is_one_for_the_concept_a_half_for_half_of_it_and_nothing_for_ot
     means = moves.meaning(moves.change(text))
     torch.testing.assert_close(means[0, :, 0], torch.tensor([1.0, 0.5, 0.0, 0.0]))
     torch.testing.assert_close(means[0, :, 1], torch.tensor([0.0, 0.0, 1.0, 0.0]))
-    torch.testing.assert_close(text @ moves.telling().T, means)
+    torch.testing.assert_close(gate.most(text, moves.telling()), means)
+
+
+def test_of_several_ways_to_tell_it_the_most_counts():
+    """As where either of two text encoders may be told of it: e0 + e2 becomes e1 + e3, and each half by itself."""
+    unit = torch.eye(6)
+    halves = torch.stack([unit[1] - unit[0], unit[3] - unit[2]])
+    both = gate.Reading(halves.T.contiguous(), unit[[0, 2]], torch.stack([halves.sum(0), *halves])[None])
+    text = torch.stack([unit[0] + unit[2], unit[0], unit[2] + unit[4], 0.5 * unit[2], unit[4]])[None]
+    means = both.meaning(both.change(text))
+    torch.testing.assert_close(means[0, :, 0], torch.tensor([1.0, 1.0, 1.0, 0.5, 0.0]))
+    torch.testing.assert_close(gate.most(text, both.telling()), means)
+    whole = gate.Reading(both.left, both.right, both.shifts[:, :1])
+    torch.testing.assert_close(whole.meaning(whole.change(text))[0, :, 0], torch.tensor([1.0, 0.5, 0.5, 0.25, 0.0]))
+    made, _ = gate.gated(text[:, 1:3].transpose(0, 1), both, hints(both), (LIMITS, LIMITS), (False,), False)
+    torch.testing.assert_close(made[:, 0], torch.stack([unit[1], unit[3] + unit[4]]))
 
 
 def test_a_text_that_names_it_is_edited_and_one_that_implies_it_says_so(moves):
@@ -101,7 +116,7 @@ def test_with_the_gate_wide_open_it_is_the_edit_of_the_weights():
     sums.keep(held, 1.0)
     solution = sums.solve(0.1)
     left, right, _ = formula.thin(solution)
-    edited = gate.Reading(left.float(), right.float(), (concept @ solution.T)[:1].float())
+    edited = gate.Reading(left.float(), right.float(), (concept @ solution.T)[:1][None].float())
     weight, text = torch.randn(5, 8, generator=generator, dtype=torch.float64), concept[:1][None]
     open_wide = gate.Limits(1e-9, 2e-9)
     made, _ = gate.gated(text.float(), edited, hints(edited), (open_wide, open_wide), [False], causal=False)
