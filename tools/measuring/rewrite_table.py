@@ -19,6 +19,15 @@ from ..setup.language_model import language_model
 from .together import Together
 
 FROM = (0.44, 0.48, 0.52, 0.55, 0.6, 0.65)  # limits that --only-notice counts for, beside the one in use
+SECOND = 0.7  # probability of yes above which the second question says so; it finds 28 of 30 of the project's own captions that imply
+_TASK = "A stranger looks at a picture without its caption. Say yes if the stranger would mention the word, no if not."
+_ASK = "Caption: {}\nWord: {}"
+_EXAMPLES = (
+    ("The orchestra tunes its instruments", "violin", "yes"),
+    ("A bicycle leans on a fence", "snow", "no"),
+    ("Workers dig for coal", "underground", "yes"),
+    ("A jug of lemonade on a table", "sleeping", "no"),
+)
 DEFAULT = PROJECT / "models" / "rewrite_evaluation.tsv"
 
 
@@ -57,7 +66,7 @@ def arguments():
     parser.add_argument(
         "--judge",
         action="store_true",
-        help="ask a second question, in other words and without examples, whether the final prompt of what was noticed implies its concept",
+        help="ask a second question, in other words, whether the final prompt of what was noticed implies its concept",
     )
     parser.add_argument(
         "--out", type=Path, help="write one JSON line a row into this file; rows that it has already are not done again"
@@ -114,8 +123,12 @@ async def rewrite_all(rewriter, rows, options):
         }
         if options.judge and met(row):
             other = another(rows, number - 1)  # what the judge says of any prompt
-            for name, asked in (("implied", concept), ("implied other", other)):
-                row[name] = round((await rewriter.judge(second_question(outcome.text, asked))).yes, 3)
+            for name, text, asked in (
+                ("implied", outcome.text, concept),
+                ("implied other", outcome.text, other),
+                ("implied before", query, concept),
+            ):
+                row[name] = round((await rewriter.judge(second_question(text, asked))).yes, 3)
         row["attempted"] = [detail for detail in outcome.details if "attempt" in detail]
         made[number] = row
         print(
@@ -145,15 +158,11 @@ def another(rows, place: int) -> str:
 
 
 def second_question(text: str, concept: str) -> list[dict]:
-    """Whether a final prompt implies its concept, in other words than the guard's own question and without its examples."""
-    return [
-        {"role": "system", "content": "You look at illustrations and say what is in them. Reply with yes or no only."},
-        {
-            "role": "user",
-            "content": f'An illustrator draws this sentence: "{text}"\nWould somebody who sees the drawing call it, or anything in it, '
-            f'"{concept}"?',
-        },
-    ]
+    """Whether a text implies a concept, in other words than the guard's own question and with other examples."""
+    messages = [{"role": "system", "content": _TASK}]
+    for caption, word, answer in _EXAMPLES:
+        messages += [{"role": "user", "content": _ASK.format(caption, word)}, {"role": "assistant", "content": answer}]
+    return [*messages, {"role": "user", "content": _ASK.format(text, concept)}]
 
 
 async def notice_all(rewriter, rows, options):
@@ -204,7 +213,9 @@ def summary(made) -> str:
     rewriting = [row for row in made if row["decision"] != "unchanged"]
     calls = sum(row["calls"] for row in made)
     noticed = sum(map(met, made))
-    judged, others = ([row[name] for row in made if name in row] for name in ("implied", "implied other"))
+    judged, others, before = (
+        [row[name] for row in made if name in row] for name in ("implied", "implied other", "implied before")
+    )
 
     def share(decision):
         count = sum(row["decision"] == decision for row in made)
@@ -219,8 +230,12 @@ def summary(made) -> str:
             f"unchanged (concept not in the query)  {share('unchanged')}",
             f"noticed (named, or seen in its picture)  {noticed} of {n}",
             *(
-                f"of these, the final prompt implies {what}  {sum(yes > 0.5 for yes in said)} of {len(said)}"
-                for what, said in (("it still", judged), ("another row's concept", others))
+                f"of these, {what}  {sum(yes > SECOND for yes in said)} of {len(said)}"
+                for what, said in (
+                    ("the final prompt implies it still", judged),
+                    ("the final prompt implies another row's concept", others),
+                    ("the query itself implies it", before),
+                )
                 if said
             ),
             f"changed                               {sum(row['changed'] for row in made)} of {n}",
