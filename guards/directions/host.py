@@ -22,22 +22,23 @@ class Steer(rail.Guard):
     seed: str = ""
 
     def begin(self, run):
-        sampling = run.model.model_sampling
+        sampling = run.guider.model_patcher.get_model_object("model_sampling")  # a node's own, before the model has it
         ends = self.start_percent, self.end_percent
         return _State(None if ends == (0.0, 1.0) else tuple(float(sampling.percent_to_sigma(end)) for end in ends))
 
     def patch(self, run, state, options):
         """For the positive rows alone, their untouched twins left out."""
+        own = slice(run.batch if any(guard.twin for guard in run.guards) else None)
 
         def add(h, extra):
             if not run.slots:
                 return h
             steered = h
             for rows, _ in run.rows(h.shape[0], extra):
-                addition = self.steer(run, state, h[rows][: run.batch], extra)
+                addition = self.steer(run, state, h[rows][own], extra)
                 if addition is not None:
                     steered = h.clone() if steered is h else steered
-                    steered[rows][: run.batch] += addition
+                    steered[rows][own] += addition
             return steered
 
         places.after(options, run.guider.model_patcher, self.directions[0].block, add)
@@ -47,7 +48,7 @@ class Steer(rail.Guard):
         ``extra``: a patch's extra options."""
         if state.limits and not state.limits[0] >= run.level >= state.limits[1]:
             return None
-        images = _images(rows.shape[0], extra) if self.shares else ()
+        images = _images(run.batch, rows.shape[0], extra) if self.shares else ()
         key = (rows.shape, rows.dtype, rows.device, images)
         if key not in state.moved:  # once a run, unless areas make blocks of several sizes
             values = [self.strength * _shaped(d.values, rows) for d in self.directions]
@@ -63,16 +64,24 @@ def _shaped(values, rows):
     return fitted(values, *rows.shape[-2:]) if rows.ndim == 4 else values.view(1, 1, -1)
 
 
-def _images(count, extra):
-    """Which images of the run's batch ``count`` rows are: all in order, or those of the host's context window along the batch."""
+def _images(batch, count, extra):
+    """Which images of the run's ``batch`` ``count`` rows are: all in order, once or several times, or those of a context window along the
+    batch, the host's or AnimateDiff-Evolved's. Raises NotImplementedError where that cannot be told."""
     window = extra.get("context_window")
-    if getattr(window, "dim", None) != 0 or len(window.index_list) > count:
-        return tuple(range(count))
-    images = list(window.index_list)
+    images = list(window.index_list) if getattr(window, "dim", None) == 0 else []
     anchor = getattr(window, "causal_anchor_index", None)
-    if anchor is not None and anchor >= 0:
+    if images and anchor is not None and anchor >= 0:
         images.insert(0, anchor)
-    return tuple(images) if len(images) == count else tuple(range(count))
+    theirs = (extra.get("ad_params") or {}).get("sub_idxs")
+    for known in (images, theirs or ()):
+        if len(known) == count:
+            return tuple(known)
+    if count % batch:
+        raise NotImplementedError(
+            f"Steer Fairly: another pack asks the model for {count} of {batch} pictures at once, and does not say which, so they cannot be "
+            "given their sides. Remove the pack's node, or use Steer with Direction."
+        )
+    return tuple(image % batch for image in range(count))
 
 
 class _State:

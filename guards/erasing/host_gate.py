@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..host import checks, rail
+from ..host import checks, rail, strangers
 from . import gate
 from .host import Map
 
@@ -23,7 +23,14 @@ class EraseGate(rail.Guard):
 
     def begin(self, run):
         checks.targets(run, len(self.made.named.left))
-        return _State()
+        state = _State()
+        if checks.is_unet(run.guider.model_patcher):  # else no pack has such patches
+
+            def read(texts, extra):
+                return self._read(run, state, texts, strangers.rows(run, len(texts), extra)) if run.slots else texts
+
+            strangers.follow(run.guider.model_options["transformer_options"], read)
+        return state
 
     def prepare(self, run, state, evaluate):
         """Once a run, when the host has prepared its texts: refuse a model that reads none as vectors, and tell of others than ours."""
@@ -45,8 +52,10 @@ class EraseGate(rail.Guard):
             )
 
     def read(self, run, state, texts, extra):
+        return self._read(run, state, texts, run.rows(texts.shape[0], extra))
+
+    def _read(self, run, state, texts, rows):
         named, hints = state.moved(self.made, texts.device)
-        rows = run.rows(texts.shape[0], extra)
         made = texts.clone() if rows else texts
         for at, _ in rows:
             made[at], told = gate.gated(texts[at], named, hints, self.limits, self.alone, self.made.causal)

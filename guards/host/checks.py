@@ -177,8 +177,8 @@ def whole_latents(guards, corrected: bool) -> None:
     NotImplementedError."""
     if any(guard.twin for guard in guards):
         raise NotImplementedError(
-            "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos). "
-            "Remove the context-window node, or choose mode 'single_pass'."
+            "Concept Guards: Growth Inhibitor's mode 'paired' works on whole batches and cannot follow context windows (long videos), nor "
+            "packs that sample the pictures of a batch apart. Remove the context-window node, or choose mode 'single_pass'."
         )
     if corrected:
         raise NotImplementedError(

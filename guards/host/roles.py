@@ -17,9 +17,15 @@ def scale(guider, step: Callable[[], int]) -> float:
     """The guidance scale of the positive prediction, of any of the host's guiders. ``step``: tells the executed step, if asked."""
     if hasattr(guider, "cfg1"):  # DualCFGGuider
         return guider.cfg1 * guider.cfg2 if getattr(guider, "nested", False) else guider.cfg1
-    if isinstance(guider.cfg, list | tuple):  # guiders of other packs that have one for every step
-        return guider.cfg[min(step(), len(guider.cfg) - 1)]
-    return guider.cfg
+    cfg = number_or_list(guider.cfg)
+    return cfg[min(step(), len(cfg) - 1)] if isinstance(cfg, list | tuple) else cfg
+
+
+def number_or_list(cfg):
+    """A guider's cfg, or a list of one for every step, as guiders of other packs have it. They may hold either in an array or a tensor."""
+    if hasattr(cfg, "ndim"):
+        return cfg.tolist() if cfg.ndim == 1 else float(cfg.max())
+    return cfg
 
 
 def counting(guider, step: Callable[[], int]) -> frozenset[str]:
@@ -43,14 +49,20 @@ def counting(guider, step: Callable[[], int]) -> frozenset[str]:
 def rows(total: int, extra: dict, slots, shown, wanted: frozenset[str]) -> list[tuple[slice, object]]:
     """[(slice, uuid)] of the ``total`` rows of a joined batch whose roles are ``wanted``, and of those of a list that a node brings along
     (its text may be anything). ``extra``: a patch's extra options; ``slots``, ``shown``: the roles of the lists under way, as the host and
-    as strangers count them."""
+    as strangers count them. Raises ValueError for rows that cannot be told apart."""
     numbers, tiles = extra["cond_or_uncond"], extra.get(TILES, 1)
-    if SLOTS in extra:
+    if len(extra.get(SLOTS, ())) == len(numbers):
         roles = [slots[slot] for slot in extra[SLOTS]]
-    else:  # no row is ours, or a pack made the options anew, without what it does not know
+    else:  # no row is ours, or a pack made the options anew, or for some of the rows, without what it does not know
         roles = [shown[number] if number < len(shown) else None for number in numbers]
-    uuids = extra.get("uuids") or [None] * len(numbers)
+    uuids = extra.get("uuids") or ()
+    uuids = uuids if len(uuids) == len(numbers) else [None] * len(numbers)
     count = total // (len(roles) * tiles)
+    if not count:
+        raise ValueError(
+            f"Concept Guards: a pack's patch runs the model on {total} rows and says that they belong to {len(numbers)} prompts, so the "
+            "guard cannot tell which of them is the positive one. Remove the pack's node from this MODEL, or use Safe Latent Diffusion."
+        )
     found = []
     for tile in range(tiles):
         for i, uuid in enumerate(uuids):

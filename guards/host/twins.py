@@ -3,6 +3,7 @@
 The sampler sees one batch twice as large, the user the first half only (result and previews).
 """
 
+import copy
 import inspect
 
 import comfy.samplers
@@ -46,20 +47,24 @@ class Twin:
         return out[: self.batch]
 
     def _same_noise(self, sampler):
-        """A sampler that adds noise (ancestral, SDE) must add the same to both halves."""
+        """A sampler that adds noise (ancestral, SDE) must add the same to both halves, also inside of another pack's (Detail Daemon)."""
         if not isinstance(sampler, comfy.samplers.KSAMPLER) or "noise_sampler" in sampler.extra_options:
             return sampler
-        if "noise_sampler" not in inspect.signature(sampler.sampler_function).parameters:
-            return sampler
+        options = {name: self._same_noise(value) for name, value in sampler.extra_options.items()}
+        if "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
+            options["noise_sampler"] = self._noise_sampler()
+        sampler = copy.copy(sampler)
+        sampler.extra_options = options
+        return sampler
+
+    def _noise_sampler(self):
         generator = seeds.generator((self.seed or 0) + 1)  # not that of the starting noise
         half = self.noise
 
         def draw(sigma, sigma_next):
             return _twice(torch.randn(half.shape, generator=generator)).to(getattr(sigma, "device", half.device))
 
-        return comfy.samplers.KSAMPLER(
-            sampler.sampler_function, {**sampler.extra_options, "noise_sampler": draw}, sampler.inpaint_options
-        )
+        return draw
 
 
 def _twice(tensor):

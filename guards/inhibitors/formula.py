@@ -72,6 +72,13 @@ def align(at, end, count, length):
     return Alignment(mapper, (mapper >= 0).float(), erase)
 
 
+def longer(alignment, more):
+    """The alignment of texts with ``more`` positions behind, which are those of row 0."""
+    length = len(alignment.mapper)
+    mapper = torch.cat([alignment.mapper, torch.arange(length, length + more)])
+    return Alignment(mapper, (mapper >= 0).float(), torch.cat([alignment.erase, alignment.erase.new_zeros(more)]))
+
+
 def inject(row, target, alignment):
     """The context that row 1 gives its values: row[mapper] * alpha + target[erase] * (1 - alpha).
 

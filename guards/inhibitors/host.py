@@ -46,8 +46,7 @@ def guard(
     if adapter is None and scale == 0:
         return model, conditioning, "off (scale 0)"
     layers = len(attention.blocks(checks.network(model)))
-    if adapter is not None:
-        # Refused now, and not when sampling.
+    if adapter is not None:  # refused now, and not when sampling
         checks.same_family(
             model,
             adapter.family,
@@ -59,7 +58,8 @@ def guard(
     if mode == "paired":
         row, alignment = inhibitor_text.appended(clip, text, " ".join(names), target.count)
         source = row[0][0] if reading == "code" else conditioning[0][0]
-        tag = {"context": inhibitors.inject(source, target.context, alignment), "alignment": alignment}
+        tag = {"text": conditioning[0][0], "alignment": alignment}
+        tag["context"] = inhibitors.inject(source, target.context, alignment)
         conditioning = [[tensor, {**options, TAG: tag}] for tensor, options in conditioning]
         inhibitor = Paired(target, scale, adapter, cross_end, self_end, report)
     else:

@@ -17,7 +17,7 @@ from . import formula as inhibitors
 from . import host_look as look
 from . import host_text as inhibitor_text
 
-TAG = "guard_inhibitor"  # of a conditioning entry: the injected context, and its alignment
+TAG = "guard_inhibitor"  # of a conditioning entry: its text, the injected context, and how both are aligned
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,15 @@ class Paired(rail.Guard):
             return entry
         own = repeat_to_batch_size(entry["cross_attn"], run.batch)
         injected = own
-        if TAG in entry:
-            alignments[entry["uuid"]] = entry[TAG]["alignment"]
-            injected = repeat_to_batch_size(entry[TAG]["context"].to(own), run.batch)
+        if TAG in entry and own.shape[1] >= entry[TAG]["text"].shape[1]:
+            text, context = (entry[TAG][part].to(own) for part in ("text", "context"))
+            alignment, nothing = entry[TAG]["alignment"], torch.zeros_like(context)
+            first, more = own.split([text.shape[1], own.shape[1] - text.shape[1]], 1)
+            injected = repeat_to_batch_size(context, run.batch)
+            if not torch.equal(first, repeat_to_batch_size(text, run.batch)):  # ConditioningAverage and the like
+                injected = injected + inhibitors.inject(first - text, nothing, alignment)
+            injected = torch.cat([injected, more], 1)  # ConditioningConcat's is behind it
+            alignments[entry["uuid"]] = inhibitors.longer(alignment, more.shape[1])
         return {**entry, "cross_attn": torch.cat([injected, own])}
 
     def patch(self, run, state, options):
@@ -112,10 +118,15 @@ class Paired(rail.Guard):
 
 
 def _twins(run, total, extra):
-    """[(the guarded pictures' rows, their twins' rows, uuid)] of the positive rows among ``total``."""
+    """[(the guarded pictures' rows, their twins' rows, uuid)] of the positive rows among ``total``. Raises NotImplementedError where they
+    are not all there."""
+    rows = run.rows(total, extra)
+    if any(at.stop - at.start != 2 * run.batch for at, _ in rows):
+        checks.whole_latents(run.guards, corrected=False)
+    positive = run.guider.conds["positive"]
+    only = positive[0].get("uuid") if len(positive) == 1 else None  # for packs that lose which entry a row is of
     return [
-        (slice(at.start, at.start + run.batch), slice(at.start + run.batch, at.stop), uuid)
-        for at, uuid in run.rows(total, extra)
+        (slice(at.start, at.start + run.batch), slice(at.start + run.batch, at.stop), uuid or only) for at, uuid in rows
     ]
 
 

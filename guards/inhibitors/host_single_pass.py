@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..host import attention, checks, rail
+from ..host import attention, checks, rail, strangers
 from . import formula as inhibitors
 from . import host_look as look
 from . import host_text as inhibitor_text
@@ -55,13 +55,14 @@ class SinglePass(rail.Guard):
         def cross(layer):
             return lambda q, k, v, extra, inner: self._cross(run, state, layer, q, k, v, extra, inner)
 
+        strangers.follow(options)
         attention.wrap_cross(options, checks.network(run.guider.model_patcher), cross)
 
     def _cross(self, run, state, layer, q, k, v, extra, inner):
         out = inner(q, k, v, extra)
         if run.step >= state.end or not (state.look.active or state.look.on):
             return out
-        for at, _ in run.rows(attention.own_rows(q, extra), extra):
+        for at, _ in strangers.rows(run, q.shape[0], extra):
             if state.look.on:
                 attended = out[at] if inner is attention.plain else attention.also(q[at], k[at], v[at], extra)
                 state.look.layer(layer, q[at], attended, extra)

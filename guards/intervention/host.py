@@ -7,6 +7,7 @@ entries lie dormant (their timestep range is empty), so that without the guarded
 a graph wired wrongly errs on the safe side. The guard wakes the query for the first steps and hides the rewrite.
 """
 
+import logging
 from dataclasses import dataclass
 
 from ..host import checks, rail
@@ -19,6 +20,19 @@ DORMANT = dict(start_percent=1.0, end_percent=1.0)  # from sigma 0 to sigma 0: n
 @dataclass(frozen=True)
 class PromptIntervention(rail.Guard):
     """Serves every tagged conditioning of a run; each entry carries its own ratio."""
+
+    def begin(self, run):
+        ratios = {
+            entry[TAG]["ratio"] for entries in run.guider.conds.values() for entry in entries or () if TAG in entry
+        }
+        for ratio in ratios:
+            if switch_step(ratio, run.steps) >= run.steps:
+                logging.warning(
+                    "Prompt Intervention: this run has %d steps, all of which ratio %g gives to the query, so the rewritten prompt does "
+                    "nothing in it. Lower ratio (0 is the rewritten prompt alone), or sample more steps.",
+                    run.steps,
+                    ratio,
+                )
 
     def choose(self, run, state, role, entries):
         """Each time anew: context windows hand in entries of their own, cut to the window."""

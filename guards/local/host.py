@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..host import attention, checks, rail
+from ..host import attention, checks, rail, strangers
 from . import calibration, formula, replacements
 from . import host_calibration as calibrated
 
@@ -39,6 +39,7 @@ class LocalGate(rail.Guard):
         def cross(layer):
             return lambda q, k, v, extra, inner: self._cross(run, state, layer, q, k, v, extra, inner)
 
+        strangers.follow(options)
         layers = self.made.acting | {self.made.layer}
         attention.wrap_cross(options, checks.network(run.guider.model_patcher), cross, layers)
 
@@ -50,7 +51,7 @@ class LocalGate(rail.Guard):
         out, looking = inner(q, k, v, extra), layer == self.made.layer and run.step >= state.begins
         if not (looking or state.is_open(run, self.names)):
             return out
-        for at, uuid in run.rows(attention.own_rows(q, extra), extra):
+        for at, uuid in strangers.rows(run, q.shape[0], extra):
             own = out[at] if inner is attention.plain else attention.also(q[at], k[at], v[at], extra)
             meant = [run.meant.get((q.device, at.start, name)) for name in self.names]
             out[at] = self._gated(state, layer, looking, uuid, q[at], own, out[at], extra, meant)

@@ -10,6 +10,8 @@ from . import formula as sld
 from .host_aligned import AlignedGuidance
 from .host_texts import names, same_text, shared_options
 
+LEAST = 1e-6  # noise level: unsampling starts without any, where every prediction is the picture itself
+
 
 @dataclass(frozen=True, eq=False)
 class SafeLatentDiffusion(rail.Guard):
@@ -51,7 +53,14 @@ class SafeLatentDiffusion(rail.Guard):
         return _State(concept, unconditional, run.add_always(unconditional) if ends else None, partial)
 
     def _say_what_is_not_seen(self, run):
-        """The published formula looks at the positive prompt alone, by its distance from the negative one."""
+        """The published formula looks at the positive prompt alone, by its distance from the negative one, and after the warm-up."""
+        if self.settings.warmup_steps >= run.steps:
+            logging.warning(
+                "Safe Latent Diffusion: this run has %d steps and the warm-up takes %d, so the guard does nothing in it. Choose preset "
+                "custom with fewer warmup_steps, or variant aligned, which has no warm-up.",
+                run.steps,
+                self.settings.warmup_steps,
+            )
         others = (role for role in run.guider.conds if role != "positive" and role not in run.added)
         hidden = [role for role in others if names(run, role, self.concept)]
         if hidden:
@@ -73,30 +82,32 @@ class SafeLatentDiffusion(rail.Guard):
         return "positive", state.base(run), state.concept
 
     def correct(self, run, state, predictions):
-        x, sigma = run.x, run.sigma.view(-1, *[1] * (run.x.ndim - 1))
+        x, sigma = run.x, run.sigma.view(-1, *[1] * (run.x.ndim - 1)).clamp(min=LEAST)
         if sigma.shape[0] == 1:
             sigma = sigma.expand(x.shape[0], *sigma.shape[1:])
         positive, unconditional, concept = (predictions[n] for n in ("positive", state.base(run), state.concept))
         eps_positive, eps_base, eps_concept = ((x - d).float() / sigma for d in (positive, unconditional, concept))
         if state.partial:  # outside its area or mask the host leaves the prediction at exactly zero
             eps_concept = torch.where((concept != 0).any(dim=1, keepdim=True), eps_concept, eps_base)
-        gamma, state.candidate = self.settings.gamma(eps_positive, eps_base, eps_concept, state.momentum)
+        momentum = state.momentum.get(x.shape)
+        gamma, state.candidates[x.shape] = self.settings.gamma(eps_positive, eps_base, eps_concept, momentum)
         if not (self.settings.always or self.settings.guided(run.step)):
             return None
         return gamma * sigma * run.scale
 
     def commit(self, state):
-        if state.candidate is not None:
-            state.momentum, state.candidate = state.candidate, None
+        state.momentum |= state.candidates
+        state.candidates.clear()
 
 
 class _State:
-    """Of one sampling run. Every evaluation proposes a momentum; the one that ends a step is kept."""
+    """Of one sampling run. Every evaluation proposes a momentum; the one that ends a step is kept. Samplers that shrink or enlarge the
+    latents on their way, or cut them up, have one for each size."""
 
     def __init__(self, concept, unconditional, always, partial):
         self.concept, self.unconditional, self.partial = concept, unconditional, partial
         self.always = always  # the negative without its timestep range, if it has one
-        self.momentum = self.candidate = None
+        self.momentum, self.candidates = {}, {}
 
     def base(self, run):
         """What the concept is measured from now: where the negative prompt has ended, the host's prediction for it is zero."""

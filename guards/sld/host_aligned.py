@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import comfy.utils
 import torch
 
-from ..host import checks, rail
+from ..host import checks, rail, roles
 from . import formula as sld
 from . import host_texts as texts
 from .watch import Watch
@@ -87,9 +87,12 @@ class AlignedGuidance(rail.Guard):
         if state.partial:  # outside its area or mask the host leaves the prediction at exactly zero
             inside = (concept != 0).any(dim=1, keepdim=True)
             concept, result = (torch.where(inside, part, nothing) for part in (concept, result))
-        addition, state.candidate = self.settings.push(
-            result, nothing, concept, state.memory, state.doubt, state.opened(result), state.few
+        known = state.memory is None or len(state.memory.total) == len(result)
+        addition, made = self.settings.push(
+            result, nothing, concept, state.memory if known else None, state.doubt, state.opened(result), state.few
         )
+        if known:  # else some of the pictures alone, or several versions of each, as a pack's sampler may ask for between steps
+            state.candidate = made
         return addition
 
     def commit(self, state):
@@ -98,7 +101,7 @@ class AlignedGuidance(rail.Guard):
 
 def _away(run) -> bool:
     """Whether guidance pushes away from the negative prompt (cfg above 1), whatever it names. Lists of scales: in any step."""
-    scale = getattr(run.guider, "cfg", 1.0)
+    scale = roles.number_or_list(getattr(run.guider, "cfg", 1.0))
     return max(scale) > 1 if isinstance(scale, list | tuple) else run.scale > 1
 
 

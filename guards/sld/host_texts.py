@@ -9,7 +9,7 @@ from . import formula as sld
 # concept shares with the prompt, or the difference of the two would hold more than their meaning.
 OWN = frozenset(
     """cross_attn pooled_output attention_mask t5xxl_ids t5xxl_weights text_input_ids conditioning_llama3 conditioning_mt5xl
-    attention_mask_mt5xl conditioning_byt5small conditioning_lyrics lyrics_strength cross_attn_controlnet unprocessed_ltxav_embeds
+    attention_mask_mt5xl conditioning_byt5small conditioning_lyrics lyrics_strength unprocessed_ltxav_embeds
     reference_latents_text_embeds minimax_token_tags area strength set_area_to_bounds mask mask_strength default start_percent
     end_percent clip_start_percent clip_end_percent timestep_start timestep_end uuid model_conds prompt_type""".split()
 )

@@ -22,10 +22,22 @@ CARRIED = ("guidance", "clip_vision_output", "frame_rate")
 
 
 class _Evaluation:
-    """One pass through the network: the number of its next attention, and where its tokens are; ``blind``: whether nothing is to act."""
+    """One pass through the network: the number of its last attention, and where its tokens are; ``blind``: whether nothing is to act;
+    ``blocks``: number -> the block that an attention is in, by the network's own count, where it has one; ``whole``: those of one that
+    left out none."""
 
-    def __init__(self, places):
-        self.places, self.number, self.blind = places, -1, False
+    def __init__(self, places, whole):
+        self.places, self.number, self.blind, self.blocks, self.whole = places, -1, False, {}, whole
+
+    def next(self, extra):
+        """One more attention; where a cache has left out blocks (WaveSpeed's and others leave out all but the first and last ones), that
+        of the block which runs."""
+        block = extra.get("block_type"), extra.get("block_index")
+        self.number += 1
+        if self.whole.get(self.number) != block:
+            later = (number for number in self.whole if number > self.number and self.whole[number] == block)
+            self.number = next(later, self.number)
+        self.blocks[self.number] = block
 
     def past(self, replaced, sizes):
         """What stands in for blocks, {block: patch}, with the attentions counted that it leaves out: SkipLayerGuidance goes on without a
@@ -62,7 +74,7 @@ def count_calls(options, model, texts):
     def wrapper(executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **kwargs):
         if c_crossattn is None:
             return executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
-        evaluation = _Evaluation(Places.of(model, x, c_crossattn))
+        evaluation = _Evaluation(Places.of(model, x, c_crossattn), next((text.blocks for text in texts), {}))
         transformer_options = {**(transformer_options or {}), CALLS: evaluation}
         replaced = transformer_options.get("patches_replace", {})
         if replaced.get("dit"):
@@ -70,7 +82,7 @@ def count_calls(options, model, texts):
             transformer_options["patches_replace"] = {**replaced, "dit": blocks}
         out = executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
         for text in texts:
-            text.counted(evaluation.number + 1)
+            text.counted(evaluation)
         return out
 
     add_wrapper_with_key(WrappersMP.APPLY_MODEL, CALLS, wrapper, options)
@@ -88,7 +100,7 @@ def override(options, act, texts=()):
         attend = func if before is None else lambda *a, **b: before(func, *a, **b)
         if evaluation is None:  # a ControlNet's own attention
             return attend(q, k, v, heads, **kwargs)
-        evaluation.number += 1
+        evaluation.next(kwargs["transformer_options"])
         axis = 2 if kwargs.get("skip_reshape") else 1
         lengths = q.shape[axis], k.shape[axis]
         if texts:
@@ -97,7 +109,7 @@ def override(options, act, texts=()):
             ours = evaluation.places.between(*lengths)
         if not ours or evaluation.blind:
             return attend(q, k, v, heads, **kwargs)
-        text, picture = evaluation.places.find(*lengths)
+        text, picture = evaluation.places.find(*lengths, kwargs["transformer_options"])
         return act(Call(evaluation.number, text, picture, func, attend, (q, k, v), heads, kwargs))
 
     options[SLOT] = replace
@@ -165,7 +177,8 @@ class Texts:
         self.layout = known(run.guider.model_patcher)
         self._entries, self._made, self._level = {}, {}, None
         self.numbers = frozenset()  # of the attentions between text and picture; empty as long as nothing was read
-        self.count, self._reading = 0, False  # attentions in all; whether the evaluation under way is one of ours
+        self.blocks = {}  # number -> the block of each attention
+        self._reading = False  # whether the evaluation under way is one of ours
 
     def refresh(self):
         """Read them at the level of the evaluation under way, unless they are known for it."""
@@ -186,15 +199,21 @@ class Texts:
             alike.setdefault(name if self.layout.whole else conditioning[0][0].shape, []).append(name)
         return alike.values()
 
-    def counted(self, count):
-        """Refuse an evaluation that had another number of attentions than a text alone. Raises RuntimeError."""
+    def counted(self, evaluation):
+        """Refuse an evaluation that had more attentions than a text alone, or fewer that cannot be told apart. A cache may give what it had
+        in the place of all of them (EasyCache), or of those behind the first ones (WaveSpeed's). Raises RuntimeError."""
+        last, whole = evaluation.number, len(self.blocks) - 1
         if self._reading:
-            self.count = count
-        elif self.numbers and count not in (0, self.count):  # 0: a cache (EasyCache) gave what it had
+            self.blocks = evaluation.blocks
+        elif self.numbers and last not in (-1, whole) and not self._begins(evaluation.blocks.get(last), last):
             raise RuntimeError(
-                f"Growth Inhibitor: the model ran {count} attention layers, for the targets alone {self.count}, so the guard cannot tell "
+                f"Growth Inhibitor: the model ran {last + 1} attention layers, for the targets alone {whole + 1}, so the guard cannot tell "
                 "which is which. Another pack's patch may add layers: remove it, or use Safe Latent Diffusion with it."
             )
+
+    def _begins(self, block, last):
+        """Whether the first attentions up to the one with the number ``last`` are those of a text alone, by the ``block`` it is in."""
+        return block == self.blocks.get(last) and block[1] is not None
 
     def keys_and_values(self, name, call, rows):
         """(1 or rows, ...) each, of a text in the attention ``call``, on its device and in its type; and its mask, or None."""

@@ -96,9 +96,12 @@ class Places(NamedTuple):
             return keys == self.text and queries != keys
         return queries == keys >= self.text + self.padded
 
-    def find(self, queries, keys) -> tuple[slice, slice]:
-        """(the text's keys, the picture's queries) as slices, of an attention between them."""
+    def find(self, queries, keys, extra) -> tuple[slice, slice]:
+        """(the text's keys, the picture's queries) as slices, of an attention between them; ``extra``: its transformer options. Patches of
+        the input may put tokens of theirs before the text (Flux's USO style reference)."""
         if self.layout.kind == CROSS:
             return slice(0, self.text), slice(0, queries)
         first = keys - self.padded if self.layout.last else self.text
+        if "post_input" in extra.get("patches", {}) and not self.layout.last:
+            first = keys - self.padded - sum(extra.get("reference_image_num_tokens", ()))
         return slice(0, first), slice(first, first + self.picture)

@@ -150,6 +150,16 @@ def test_the_range_counts_in_the_hosts_percents_of_the_schedule(tiny, start, end
     assert torch.equal(guarded, models.sample(tiny)) == (steered == 0)
 
 
+def test_the_range_is_that_of_another_node_s_noise_levels_from_the_first_run_on(host):
+    """ModelSamplingContinuousEDM's are in the model only once a run has begun."""
+    from comfy_extras import nodes_model_advanced
+
+    node = nodes_model_advanced.ModelSamplingContinuousEDM()
+    model = node.patch(steer(models.sd1(), end=0.5), "v_prediction", 120.0, 0.002)[0]
+    first, again = (models.sample(model, steps=6) for _ in range(2))
+    assert torch.equal(first, again)
+
+
 def test_a_range_the_wrong_way_round_is_refused_by_name(tiny):
     with pytest.raises(ValueError, match="start_percent is 0.8 and end_percent 0.2.*Swap"):
         steer(tiny, start=0.8, end=0.2)

@@ -32,6 +32,11 @@ class Guider:
         (Guider("positive negative empty_negative_prompt", cfg=8.0), "positive"),
         (Guider("positive negative empty_negative_prompt", cfg=0.0), "empty_negative_prompt"),
         (Guider("positive negative", cfg=[7.0, 0.0]), "positive"),
+        (Guider("positive negative", cfg=(0.0, 7.0)), "negative"),
+        (Guider("positive negative", cfg=torch.tensor([7.0, 0.0])), "positive"),
+        (Guider("positive negative", cfg=torch.tensor([0.0, 7.0]).numpy()), "negative"),
+        (Guider("positive negative", cfg=torch.tensor(0.0)), "negative"),
+        (Guider("positive negative", cfg=torch.full((2, 1, 1, 1), 7.0)), "positive"),
         (Guider("positive style", cfg=1.0), "positive style"),
     ],
 )
@@ -71,3 +76,18 @@ def test_a_direction_reaches_the_negative_prompt_where_the_picture_is_the_negati
     assert torch.isfinite(out).all() and not close(out, plain, 1e-2)
     if cfg == 0.0:
         assert close(out, models.sample(steered, CONCEPT, OTHER, cfg=1.0)), "steered as the positive prompt would be"
+
+
+def test_rows_of_a_pack_that_hands_on_some_of_them_are_told_by_their_numbers(host):
+    """Whether or not it cuts the other lists, too."""
+    roles, wanted = hosting.module("guards.host.roles"), frozenset(("positive",))
+    slots, shown = ["positive", "concept_guards:0", "negative"], ["positive", "negative"]
+    whole = {"cond_or_uncond": [1, 1, 0], "concept_guards_slots": (2, 1, 0), "uuids": ["n", "c", "p"]}
+    assert roles.rows(6, whole, slots, shown, wanted) == [(slice(4, 6), "p")]
+    for uuids, known in ((["p"], "p"), (["n", "c", "p"], None)):
+        assert roles.rows(2, {**whole, "cond_or_uncond": [0], "uuids": uuids}, slots, shown, wanted) == [
+            (slice(0, 2), known)
+        ]
+    assert roles.rows(4, {**whole, "cond_or_uncond": [1, 1]}, slots, shown, wanted) == []
+    with pytest.raises(ValueError, match="2 rows.*3 prompts.*Remove the pack's node"):
+        roles.rows(2, whole, slots, shown, wanted)

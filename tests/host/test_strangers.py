@@ -71,6 +71,29 @@ def test_a_pack_that_makes_the_options_anew_with_numbers_alone_leaves_guards_on_
     assert not close(expected, models.guided(guider(kind, sld(tiny))), 1e-3), "the direction does nothing here"
 
 
+@pytest.mark.parametrize("cut", [("uuids",), ()])
+def test_a_pack_that_runs_one_prompt_after_the_other_leaves_guards_on_the_positive_rows(tiny, cut):
+    def function(apply_model, args):
+        numbers, x, c = args["cond_or_uncond"], args["input"], args["c"]
+        each, out = len(x) // len(numbers), []
+        for i, number in enumerate(numbers):
+            at = slice(i * each, (i + 1) * each)
+            options = {**c["transformer_options"], "cond_or_uncond": [number]}
+            options |= {key: [options[key][i]] for key in cut}
+            texts = c["c_crossattn"][at]
+            out.append(apply_model(x[at], args["timestep"][at], c_crossattn=texts, transformer_options=options))
+        return torch.cat(out)
+
+    clip = models.clip()
+    for mode in ("single_pass", "paired"):
+        guard = hosting.module("guards.inhibitors.host").guard
+        guarded, positive, _ = guard(directed(tiny), clip, "a dog", "dog", -2.0, mode, variant="words")
+        guarded = sld(guarded)
+        apart = guarded.clone()
+        apart.set_model_unet_function_wrapper(function)
+        assert close(models.sample(apart, positive, batch=2), models.sample(guarded, positive, batch=2))
+
+
 def test_a_pack_that_throws_the_guards_out_of_the_model_is_refused(tiny):
     model = sld(tiny).clone()
     model.model_options["transformer_options"] = {}

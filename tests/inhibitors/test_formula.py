@@ -95,6 +95,9 @@ def test_moved_values_give_the_published_maps_product():
     assert torch.allclose(torch.cat([maps, maps], -1) / 2 @ gi.fold(twice, alignment), expected, atol=1e-6)
     more = torch.cat([values, torch.ones(3, 3, 4)], 1)  # tokens that another pack appended
     assert torch.equal(gi.fold(more, alignment)[:, 77:], more[:, 77:])
+    other = torch.cat([values, torch.randn(3, 77, 4)], 1)  # another text that stands behind
+    moved = gi.fold(other, gi.longer(alignment, 77))
+    assert torch.allclose(maps @ moved[:, :77], expected, atol=1e-6) and torch.equal(moved[:, 77:], other[:, 77:])
 
 
 def test_windows_are_the_published_ones():

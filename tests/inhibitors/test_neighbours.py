@@ -224,3 +224,22 @@ def test_two_paired_inhibitors_are_refused(gi, model, clip):
     twice, positive, _ = guarded(gi, once, clip, "paired", targets="van gogh")
     with pytest.raises(ValueError, match="name all targets in one node"):
         models.sample(twice, positive)
+
+
+@pytest.mark.both_hosts
+def test_the_host_s_nodes_may_change_the_prompt_of_a_pair(gi, model, clip):
+    """Conditioning Average mixes it with another one's, Conditioning Concat puts another one behind it."""
+    import nodes
+
+    one, other = "a photo of a dog", "a photo of a cat"
+    patched, positive, _ = guarded(gi, model, clip, "paired", text=one, reading="paper")
+    instead = clip.encode_from_tokens_scheduled(clip.tokenize(other))
+    mixed = nodes.ConditioningAverage().addWeighted(positive, instead, 0.0)[0]
+    expected = models.sample(*guarded(gi, model, clip, "paired", text=other, reading="paper")[:2])
+    assert torch.allclose(models.sample(patched, mixed), expected, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(models.sample(patched, positive), expected, rtol=1e-3, atol=1e-3)
+    joined = nodes.ConditioningConcat().concat(positive, models.OTHER)[0]
+    out = models.sample(patched, joined, batch=2)
+    assert joined[0][0].shape[1] == 154 and out.isfinite().all()
+    for without in (models.sample(model, joined, batch=2), models.sample(patched, positive, batch=2)):
+        assert not torch.allclose(out, without, rtol=1e-3)

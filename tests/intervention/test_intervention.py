@@ -204,6 +204,12 @@ def test_intervention_and_safe_latent_diffusion_chain_in_either_order(tiny):
     assert not torch.equal(one, models.sample(tin(tiny, ratio=0.5)[0], positive))
 
 
+@pytest.mark.parametrize("ratio, steps, told", [(0.2, 1, True), (0.7, 2, True), (0.5, 2, False), (0.2, 20, False)])
+def test_steps_so_few_that_the_rewritten_prompt_never_acts_are_told_of(tiny, ratio, steps, told, caplog):
+    _, prompts = run(tiny, ratio, steps=steps)
+    assert ("r" not in prompts.text) == told == ("Lower ratio" in caplog.text)
+
+
 def test_bad_input_is_named(tiny):
     with pytest.raises(ValueError, match="query is empty"):
         tin(tiny, query=[])

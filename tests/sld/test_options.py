@@ -97,3 +97,59 @@ def test_a_prompt_that_intervention_wakes_is_corrected(host):
     rows = models.Rows(guarded)
     models.sample(rows.model, positive, steps=4)
     assert [n for n, _ in rows.calls][:2] == [3, 3]
+
+
+@pytest.mark.both_hosts
+def test_what_a_controlnet_reads_of_the_prompt_it_reads_of_the_concept(tiny):
+    """InstantID gives its ControlNet a face in the place of the text."""
+    import comfy.controlnet
+
+    class Reading(comfy.controlnet.ControlBase):
+        def get_control(self, x, t, cond, batched_number, transformer_options):
+            read = cond.get("crossattn_controlnet", cond["c_crossattn"]).sum((1, 2)).view(-1, 1, 1, 1)
+            return {"input": [], "middle": [read * torch.ones(len(x), 64, 4, 4)], "output": []}
+
+        def pre_run(self, model, percent_to_timestep_function):
+            pass
+
+    control = Reading()
+    positive, negative = (
+        [
+            [t, {**o, "control": control, "control_apply_to_uncond": False, "cross_attn_controlnet": face}]
+            for t, o in text
+        ]
+        for text, face in ((POSITIVE, torch.ones(1, 4, CONTEXT)), (OTHER, torch.zeros(1, 4, CONTEXT)))
+    )
+    rows = models.Rows(sld(tiny, POSITIVE, **GENTLE))
+    assert close(models.sample(rows.model, positive, negative), models.sample(tiny, positive, negative))
+    assert rows.calls == [(3, (1, 1, 0))] * 4
+
+
+def test_noise_put_back_into_a_picture_may_start_from_none(host):
+    """A flow model turned back, from level 0 on, by a sampler that does not divide by it."""
+    import comfy.samplers
+
+    def back(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for i in range(len(sigmas) - 1):
+            denoised = model(x, sigmas[i].expand(len(x)), **extra_args)
+            x = x + (x - denoised) / max(float(sigmas[i]), 0.1) * (sigmas[i + 1] - sigmas[i])
+        return x
+
+    model = models.sd1("FLOW")
+    guider = comfy.samplers.CFGGuider(sld(model, OTHER))
+    guider.set_conds(POSITIVE, models.NEGATIVE)
+    guider.set_cfg(2.0)
+    picture, sigmas = models.noise(model), torch.linspace(0, 0.9, 5)
+    with torch.inference_mode():
+        out = guider.sample(0 * picture, picture, comfy.samplers.KSAMPLER(back), sigmas, disable_pbar=True, seed=0)
+    assert out.isfinite().all()
+
+
+def test_a_run_that_ends_in_the_warm_up_is_told_of(tiny, caplog):
+    for steps, told in ((2, True), (3, False)):
+        caplog.clear()
+        guarded, plain = (
+            models.sample(model, steps=steps) for model in (sld(tiny, preset="medium", warmup_steps=2), tiny)
+        )
+        assert torch.equal(guarded, plain) == told
+        assert ("fewer warmup_steps, or variant aligned" in caplog.text) == told

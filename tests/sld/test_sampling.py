@@ -176,7 +176,7 @@ def test_every_sampler_guards_repeats_and_commits_once_per_step(tiny, sampler, m
     guard = hosting.module("guards.sld.host").SafeLatentDiffusion
     original = guard.commit
     monkeypatch.setattr(
-        guard, "commit", lambda self, state: (commits.append(state.candidate is not None), original(self, state))
+        guard, "commit", lambda self, state: (commits.append(bool(state.candidates)), original(self, state))
     )
     guarded = sld(tiny, preset="strong", warmup_steps=0)
     part = 0.3 if sampler == "dpm_adaptive" else 1.0  # for the whole way it takes hundreds of steps

@@ -211,6 +211,64 @@ def test_skip_layer_guidance_runs_beside_the_guard(built, family, skipped):
     assert close(one, other, 1e-6) and not close(one, plain, 1e-3)
 
 
+def cached(model, kept):
+    """A cache that runs the first ``kept`` blocks and gives what it had in the place of the others, as WaveSpeed's does."""
+    from comfy.patcher_extension import WrappersMP
+
+    model, network = model.clone(), model.model.diffusion_model
+    name = hosting.module("guards.host.dit").stack(model).blocks
+
+    def run(executor, *args, **kwargs):
+        whole = getattr(network, name)
+        setattr(network, name, whole[:kept])
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            setattr(network, name, whole)
+
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "cached", run)
+    return model
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_blocks_that_a_cache_leaves_out_are_counted_all_the_same(built, form, open_gate):
+    smaller = dits.build("wan")
+    smaller.model.diffusion_model.blocks = smaller.model.diffusion_model.blocks[:1]
+    out, expected = (dits.sample("wan", inhibit("wan", one, -1.0, form)) for one in (cached(built("wan"), 1), smaller))
+    assert close(out, expected, 1e-6) and not close(out, dits.sample("wan", smaller), 1e-3)
+    for family in (
+        "flux",
+        "chroma",
+        "qwen",
+        "lumina",
+    ):  # of Flux and Chroma the single blocks, which are the last ones, run too
+        out, plain = (
+            dits.sample(family, cached(one, 1)) for one in (inhibit(family, built(family), -1.0, form), built(family))
+        )
+        assert out.isfinite().all() and not close(out, plain, 1e-3), family
+
+
+def test_tokens_that_a_patch_puts_before_the_text_are_not_the_picture_s(built, open_gate, monkeypatch):
+    """As the host's USO style reference on Flux: 6 of them, and the picture's 16 stay the last ones."""
+    kind, found = hosting.module("guards.tokens.host_layouts").Places, []
+    find = kind.find
+    monkeypatch.setattr(kind, "find", lambda *args: found.append((args[2], find(*args))) or found[-1][1])
+
+    def more(args):
+        ids, style = args["txt_ids"], torch.ones(len(args["txt"]), 6, args["txt"].shape[2])
+        more_ids = torch.zeros(len(ids), 6, ids.shape[2])
+        return {**args, "txt": torch.cat([style, args["txt"]], 1), "txt_ids": torch.cat([more_ids, ids], 1)}
+
+    styled = built("flux").clone()
+    styled.set_model_post_input_patch(more)
+    dits.sample("flux", inhibit("flux", styled))
+    whole = [places for keys, places in found if keys == 6 + 20 + 16]
+    assert whole and all(one == (slice(0, 26), slice(26, 42)) for one in whole)
+    reference = kind(hosting.module("guards.tokens.host_layouts").LAYOUTS["Flux"], 16, 16, 20)
+    extra = {"patches": {"post_input": [more]}, "reference_image_num_tokens": [4, 5]}
+    assert reference.find(51, 51, extra) == (slice(0, 26), slice(26, 42))
+
+
 def test_where_layers_are_added_the_run_stops(built):
     """As other packs' patches do: here one that runs a block twice."""
     model = built("flux").clone()
