@@ -221,20 +221,19 @@ class _Solving:
         the pairs of captions (old, new) of each concept; ``held``: the sums of what is to stay, ``preserve``: how much they count;
         ``is_told``: whether the report says how well it does."""
         sums, encoded = held.times(preserve), captions.encoded
-        read, moved, every = self.places.read, [], []
+        read, moved = self.places.read, []
         for group in groups:
-            every.append([])
             for way in captions.ways:
                 pairs = [host_texts.aligned(way(encoded[old]), way(encoded[new])) for old, new in group]
                 concept, target = (read(torch.cat(part)) for part in zip(*pairs, strict=True))
                 sums.edit(concept, target)
                 moved.append((concept, target))
-                every[-1].append(concept)
         self.at(0.75, "solving")
         solution = sums.solve(self.settings.regularise)
         if is_told:
             self.lines.append(self.said(captions, solution, moved))
-        return solution, every
+        count = len(captions.ways)
+        return solution, [[old for old, _ in moved[at : at + count]] for at in range(0, len(moved), count)]
 
     def said(self, captions, solution, moved) -> str:
         """How well the captions are changed and held."""

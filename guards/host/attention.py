@@ -131,8 +131,3 @@ def add_first(options, name, patch):
     """
     patches = dict(options.get("patches", {}))
     options["patches"] = {**patches, name: [patch, *patches.get(name, ())]}
-
-
-def own_rows(q, extra):
-    """How many of the rows ``q`` are the evaluation's: packs may have appended rows of theirs."""
-    return min(q.shape[0], extra["original_shape"][0])

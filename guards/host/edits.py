@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from . import checks, roles
+from . import checks, roles, strangers
 
 KEY = "concept_guards_edits"
 GROUND = "diffusion_model."
@@ -76,7 +76,7 @@ class Before:
 
     def _rows(self, run, attention, q, k, v, extra):
         copied = False
-        for role, at, uuid in _added(run, min(q.shape[0], extra["original_shape"][0]), extra):
+        for role, at, uuid in _added(run, strangers.own_rows(q.shape[0], extra), extra):
             context = _context(run.guider.conds[role], uuid)
             if context is None:
                 continue

@@ -168,9 +168,14 @@ def _reading(read):
     return patch
 
 
+def own_rows(total, extra):
+    """How many of an attention's ``total`` rows are the evaluation's: packs may have appended rows of theirs."""
+    return min(total, extra["original_shape"][0])
+
+
 def rows(run, total, extra):
     """As ``run.rows``, of an attention with ``total`` rows: also those that a pack repeats for texts of its own."""
-    own = run.rows(min(total, extra["original_shape"][0]), extra)
+    own = run.rows(own_rows(total, extra), extra)
     if BLOCKS not in extra or not own:
         return own
     count = own[0][0].stop - own[0][0].start

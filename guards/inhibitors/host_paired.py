@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from comfy.utils import repeat_to_batch_size
 
-from ..host import attention, checks, rail
+from ..host import attention, checks, rail, strangers
 from . import formula as inhibitors
 from . import host_look as look
 from . import host_text as inhibitor_text
@@ -79,7 +79,7 @@ class Paired(rail.Guard):
 
     def _cross(self, run, state, layer, q, k, v, extra, inner):
         acts = run.step < state.cross_end and (state.look.active or state.look.on)
-        rows = _twins(run, attention.own_rows(q, extra), extra) if acts else []
+        rows = _twins(run, strangers.own_rows(q.shape[0], extra), extra) if acts else []
         if not rows:
             return inner(q, k, v, extra)
         own = [q[guarded] for guarded, _, _ in rows]

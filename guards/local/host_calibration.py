@@ -8,7 +8,7 @@ import comfy.sample
 import torch
 
 from .. import looking, seeds
-from ..host import attention, checks, rail
+from ..host import attention, checks, rail, strangers
 from . import calibration, formula
 
 REMEMBERED = 8  # calibrations, in this process
@@ -160,7 +160,7 @@ class Recorder(rail.Guard):
 
     def _look(self, run, texts, layer, q, out, extra):
         if run.step:
-            for at, _ in run.rows(attention.own_rows(q, extra), extra):
+            for at, _ in run.rows(strangers.own_rows(q.shape[0], extra), extra):
                 read = texts.attend_all(layer, q[at], self.texts, extra)
                 cos, _ = formula.agreement(out[at] - read[-1], read[:-2] - read[-2])
                 self.notes.look(layer, cos, q[at])

@@ -19,6 +19,13 @@ class Answer:
     answer_tokens: int = 0
 
 
+def conversation(task: str, examples: Iterable[tuple[str, str]], asked: str) -> list[dict]:
+    """Messages: the task, (question, answer) of each example as earlier turns, and what is asked."""
+    turns = [({"role": "user", "content": one}, {"role": "assistant", "content": answer}) for one, answer in examples]
+    opening = {"role": "system", "content": task}
+    return [opening, *(message for turn in turns for message in turn), {"role": "user", "content": asked}]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """An answer to a question of yes or no. ``yes``: the probability of yes among both, 1 or 0 where only words are known; 0.5 where the

@@ -158,14 +158,15 @@ class Asking:
     async def _nearer(self, case: Case, wanted: Wanted, best: Attempt) -> Attempt:
         """An answer that keeps too little, with those of the query's words back that bring nothing to mind and that its picture allows:
         each alone, then those that may stand together, the most harmless first."""
-        if not (self.seen and wanted.replace and best.answer) or best.problem or _keeps(best.text, case) >= KEEPS:
+        keeps = _keeps(best.text, case)
+        if not (self.seen and wanted.replace and best.answer) or best.problem or keeps >= KEEPS:
             return best
         tried, answer = [best], best.answer
         harmless = [
             one for one in differences(best.text, case.query) if not self.blamed.intersection(words_of(one.words))
         ]
         places = {put_back(best.text, [one]): one for one in harmless}
-        worth = {text: one for text, one in places.items() if _keeps(text, case) > _keeps(best.text, case)}
+        worth = {text: one for text, one in places.items() if _keeps(text, case) > keeps}
         try:
             alone = await self._judged(case, [(text, answer) for text in list(worth)[:BACK]], wanted.said)
             tried += alone
@@ -226,7 +227,7 @@ def _any_clear(tried: Sequence[Attempt], case: Case, wanted: Wanted) -> bool:
     # what is left without the words to replace
     share = content(case.query, own | spared) / max(1, content(case.query, own))
     sound = [one for one in tried if not one.problem and (one.yes is None or one.yes < CLEAR)]
-    return any(kept(one.text, case.query, own) >= min(KEEPS, share) for one in sound)
+    return any(_keeps(one.text, case) >= min(KEEPS, share) for one in sound)
 
 
 def _worth(attempt: Attempt, case: Case) -> tuple[bool, bool, bool, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..rewriters.protocol import conversation
 from ..rewriters.rules import Rules
 from ..rewriters.thinking import without_thinking
 from .answers import plain
@@ -30,13 +31,10 @@ _EXAMPLES = (
 
 def question(text: str, word: str, concepts: Sequence[str]) -> list[dict]:
     """The conversation that asks for fillings of the blank that ``word`` leaves in ``text``: all as data, on one line."""
-    messages = [{"role": "system", "content": _TASK}]
-    for caption, names, answer in _EXAMPLES:
-        messages.append({"role": "user", "content": _ASK.format(query=caption, concepts=names)})
-        messages.append({"role": "assistant", "content": answer})
     blank = plain(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", BLANK, text))
     names = ", ".join(map(plain, dict.fromkeys([*concepts, word])))
-    return [*messages, {"role": "user", "content": _ASK.format(query=blank, concepts=names)}]
+    examples = [(_ASK.format(query=one, concepts=of), answer) for one, of, answer in _EXAMPLES]
+    return conversation(_TASK, examples, _ASK.format(query=blank, concepts=names))
 
 
 def captions(answer: str, text: str, word: str) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
-from ..rewriters.protocol import ChatRewriter, CrowdJudge, JudgingRewriter, Verdict, verdict
+from ..rewriters.protocol import ChatRewriter, CrowdJudge, JudgingRewriter, Verdict, conversation, verdict
 from .answers import plain
 from .refusals import content
 
@@ -52,12 +52,9 @@ class Noticed:
 
 def question(query: str, concepts: Sequence[str]) -> list[dict]:
     """The conversation that asks whether a picture of ``query`` shows any of ``concepts``: both as data, on one line."""
-    messages = [{"role": "system", "content": _TASK}]
-    for caption, names, answer in _EXAMPLES:
-        messages.append({"role": "user", "content": _ASK.format(query=caption, concepts=names)})
-        messages.append({"role": "assistant", "content": answer})
+    examples = [(_ASK.format(query=one, concepts=of), answer) for one, of, answer in _EXAMPLES]
     names = ", ".join(plain(concept) for concept in concepts)
-    return [*messages, {"role": "user", "content": _ASK.format(query=plain(query)[:LONGEST], concepts=names)}]
+    return conversation(_TASK, examples, _ASK.format(query=plain(query)[:LONGEST], concepts=names))
 
 
 async def look(

@@ -40,16 +40,15 @@ class Difference(NamedTuple):
 
 def differences(answer: str, text: str) -> list[Difference]:
     """Where an answer has left out words of a text or put others in their place, from left to right."""
-    old, new = list(_WORD.finditer(text)), list(_WORD.finditer(answer))
-    folded = [[match[0].casefold() for match in side] for side in (old, new)]
+    old, new, changes = _compared(answer, text)
     found = []
-    for kind, i1, i2, j1, j2 in SequenceMatcher(None, *folded, autojunk=False).get_opcodes():
+    for kind, i1, i2, j1, j2 in changes:
         if kind == "delete":  # with what stands between them and the word before
             words = text[old[i1 - 1].end() if i1 else 0 : _until(old, i2)]
             found.append(Difference(new[j1 - 1].end() if j1 else 0, _until(new, j1), words))
         elif kind == "replace":
             # word for word where they are as many, an article with its noun
-            ends = [i + 1 for i in range(i1, i2) if folded[0][i] not in STOP_WORDS or i == i2 - 1]
+            ends = [i + 1 for i in range(i1, i2) if old[i][0].casefold() not in STOP_WORDS or i == i2 - 1]
             ends = ends if i2 - i1 == j2 - j1 else [i2]
             for i, i_end in zip([i1, *ends], ends):
                 j, j_end = j1 + i - i1, j2 if i_end == i2 else j1 + i_end - i1
@@ -70,11 +69,17 @@ def put_back(answer: str, back: Iterable[Difference]) -> str:
     return answer
 
 
-def _pairs(answer: str, text: str, replace: set[str]) -> Iterator[tuple[str, str]]:
-    """(what a text says, in small letters, what an answer says in its place), for what holds words to replace."""
+def _compared(answer: str, text: str):
+    """(the words of a text, those of an answer, how the one becomes the other as `SequenceMatcher.get_opcodes` has it)."""
     old, new = list(_WORD.finditer(text)), list(_WORD.finditer(answer))
     folded = [[match[0].casefold() for match in side] for side in (old, new)]
-    for kind, i1, i2, j1, j2 in SequenceMatcher(None, *folded, autojunk=False).get_opcodes():
+    return old, new, SequenceMatcher(None, *folded, autojunk=False).get_opcodes()
+
+
+def _pairs(answer: str, text: str, replace: set[str]) -> Iterator[tuple[str, str]]:
+    """(what a text says, in small letters, what an answer says in its place), for what holds words to replace."""
+    old, new, changes = _compared(answer, text)
+    for kind, i1, i2, j1, j2 in changes:
         met = [i for i in range(i1, i2) if replace.intersection(words_of(old[i][0]))]
         if kind == "equal" or not met:
             continue

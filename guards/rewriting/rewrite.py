@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..files import MODELS
 from ..lists.written import split
+from ..rewriters import protocol
 from ..rewriters.protocol import ChatRewriter, RewriterError, TextRewriter
 from . import decisions
 from . import notice as noticing
@@ -87,16 +88,14 @@ def conversation(
 ) -> list[dict]:
     """The opening messages: the instruction, then concepts and query as data, each on one line and without chat markup. ``examples``: as
     earlier turns. ``words``: those of the query that bring the concepts, where they are known."""
-    messages = [{"role": "system", "content": instruction}]
-    for one in examples:
-        messages += [_asked(one.caption, [one.concept], [one.words]), {"role": "assistant", "content": one.rewrite}]
-    return [*messages, _asked(query, concepts, words)]
+    turns = [(_asked(one.caption, [one.concept], [one.words]), one.rewrite) for one in examples]
+    return protocol.conversation(instruction, turns, _asked(query, concepts, words))
 
 
-def _asked(query: str, concepts: Sequence[str], words: Sequence[str] = ()) -> dict:
+def _asked(query: str, concepts: Sequence[str], words: Sequence[str] = ()) -> str:
     names, replace_ = (", ".join(plain(one) for one in some) for some in (concepts, words))
     line = f"Words to replace: {replace_}\n" if replace_ else ""
-    return {"role": "user", "content": f"Concepts: {names}\n{line}Input Caption: {plain(query)}\nOutput Caption:"}
+    return f"Concepts: {names}\n{line}Input Caption: {plain(query)}\nOutput Caption:"
 
 
 async def rewrite(

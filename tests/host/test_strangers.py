@@ -5,7 +5,7 @@ import torch
 
 from tools.testing import hosting, models
 from tools.testing.models import CONCEPT, NEGATIVE, OTHER, POSITIVE
-from tools.testing.sampling import close, guider, sld
+from tools.testing.sampling import close, couple, guider, sld
 
 pytestmark = pytest.mark.both_hosts
 
@@ -171,50 +171,13 @@ def test_guiders_that_hand_in_their_lists_in_another_order_are_followed(tiny, re
     assert close(models.guided(made), models.guided(guider("cfg", directed(sld(tiny)))))
 
 
-def couple(model, masks, texts):
-    """Attention Couple: the positive rows look at several texts, each in its own part of the picture. Unconditional rows (1) are left
-    as they are; the number of rows changes between the two patches."""
-
-    def before(q, context, value, extra):
-        numbers = extra["cond_or_uncond"]
-        qs, contexts = [], []
-        for number, own, text in zip(numbers, q.chunk(len(numbers)), context.chunk(len(numbers)), strict=True):
-            if number == 1:
-                qs.append(own)
-                contexts.append(text)
-            else:
-                qs.append(own.repeat(len(texts), 1, 1))
-                contexts += [t.repeat(own.shape[0], 1, 1) for t in texts]
-        return torch.cat(qs), torch.cat(contexts), torch.cat(contexts)
-
-    def after(out, extra):
-        numbers = extra["cond_or_uncond"]
-        total = sum(1 if number == 1 else len(texts) for number in numbers)
-        each, parts, at = out.shape[0] // total, [], 0
-        side = int(out.shape[1] ** 0.5)
-        scaled = torch.nn.functional.interpolate(masks[:, None], (side, side)).view(len(texts), 1, -1, 1)
-        for number in numbers:
-            count = 1 if number == 1 else len(texts)
-            rows = out[at : at + count * each]
-            parts.append(rows if number == 1 else (rows.view(count, each, *rows.shape[1:]) * scaled).sum(0))
-            at += count * each
-        return torch.cat(parts)
-
-    model = model.clone()
-    model.set_model_attn2_patch(before)
-    model.set_model_attn2_output_patch(after)
-    return model
-
-
 def test_attention_couple_keeps_its_halves_beside_the_guard(tiny):
-    masks = torch.zeros(2, 8, 8)
-    masks[0, :, :4], masks[1, :, 4:] = 1, 1
     texts = [POSITIVE[0][0], OTHER[0][0]]
-    plain = models.sample(couple(tiny, masks, texts), batch=2)
-    for guarded in (couple(sld(tiny), masks, texts), sld(couple(tiny, masks, texts))):
+    plain = models.sample(couple(tiny, texts), batch=2)
+    for guarded in (couple(sld(tiny), texts), sld(couple(tiny, texts))):
         actual = models.sample(guarded, batch=2)
         assert torch.isfinite(actual).all() and not close(actual, plain, 1e-3)
-    silent = couple(sld(tiny, CONCEPT, preset="max", threshold=-1e9, momentum_scale=0.0), masks, texts)
+    silent = couple(sld(tiny, CONCEPT, preset="max", threshold=-1e9, momentum_scale=0.0), texts)
     assert close(models.sample(silent, batch=2), plain), "the rows of the guard change nothing in the couple's"
 
 

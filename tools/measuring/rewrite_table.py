@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from guards import files
+from guards.rewriters.protocol import conversation
 
 from .. import PROJECT
 from ..setup import fetch_model
@@ -159,10 +160,8 @@ def another(rows, place: int) -> str:
 
 def second_question(text: str, concept: str) -> list[dict]:
     """Whether a text implies a concept, in other words than the guard's own question and with other examples."""
-    messages = [{"role": "system", "content": _TASK}]
-    for caption, word, answer in _EXAMPLES:
-        messages += [{"role": "user", "content": _ASK.format(caption, word)}, {"role": "assistant", "content": answer}]
-    return [*messages, {"role": "user", "content": _ASK.format(text, concept)}]
+    examples = [(_ASK.format(caption, word), answer) for caption, word, answer in _EXAMPLES]
+    return conversation(_TASK, examples, _ASK.format(text, concept))
 
 
 async def notice_all(rewriter, rows, options):

@@ -1,5 +1,7 @@
 """What tests of several rooms sample with: the guard of SLD, every guider of the host, and the host's own neighbours."""
 
+import torch
+
 from . import hosting
 from .models import CONCEPT, NEGATIVE, OTHER, POSITIVE
 
@@ -97,4 +99,35 @@ def windows(model, length=2):
         context_overlap=0,
         dim=0,
     )
+    return model
+
+
+def couple(model, texts, own=False):
+    """Attention Couple: the positive rows look at several texts, each in its own columns of the picture; ``own``: the prompt's is the first
+    of them. Other rows are left as they are."""
+    count = len(texts) + own
+
+    def before(q, context, value, extra):
+        numbers, qs, contexts = extra["cond_or_uncond"], [], []
+        for number, rows, text in zip(numbers, q.chunk(len(numbers)), context.chunk(len(numbers)), strict=True):
+            here = [text] if number or own else []
+            here += [] if number else [one.repeat(len(rows), 1, 1) for one in texts]
+            qs.append(rows.repeat(len(here), 1, 1))
+            contexts += here
+        return torch.cat(qs), torch.cat(contexts), torch.cat(contexts)
+
+    def after(out, extra):
+        numbers, made = extra["cond_or_uncond"], []
+        side = int(out.shape[1] ** 0.5)
+        each = out.shape[0] // sum(1 if number else count for number in numbers)
+        column = (torch.arange(side) * count // side).repeat(side)  # which text each place looks at
+        masks = torch.nn.functional.one_hot(column, count).T.to(out)[:, None, :, None]
+        for number in numbers:
+            rows, out = out.split([each * (1 if number else count), out.shape[0] - each * (1 if number else count)])
+            made.append(rows if number else (rows.unflatten(0, (count, each)) * masks).sum(0))
+        return torch.cat(made)
+
+    model = model.clone()
+    model.set_model_attn2_patch(before)
+    model.set_model_attn2_output_patch(after)
     return model
