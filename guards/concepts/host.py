@@ -2,9 +2,11 @@
 
 A text that means the concept is read as its replacement (the closed form of UCE, arXiv 2308.14761, behind a gate), on every model that
 reads a text. On UNets (SD1.x, SD2.x, SDXL) the local gate replaces what still comes through place by place; both name the same
-replacement, and leave other pictures as they are, bit for bit. On all other models, and where the local gate cannot serve one, strict has
-Safe Latent Diffusion's aligned variant look at whatever the guider returns as well. (Of what texts mean it took nothing more away on the
-demo models, and broke replacements and look-alikes.)
+replacement, and leave other pictures as they are, bit for bit; gentle and balanced let the first tenth of the schedule pass, by when it
+stands what is where, so that one thing is exchanged and the rest of the picture stays. (On the demo model's transformer that left no more
+of the picture, and fewer replacements stood.) On all other models, and where the local gate cannot serve one, strict has Safe Latent
+Diffusion's aligned variant look at whatever the guider returns as well. (Of what texts mean it took nothing more away on the demo models,
+and broke replacements and look-alikes.)
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ MORE = {  # strictness -> what would look, where nothing does
     "balanced": "strict steers away from it in whatever comes out, and breaks more of what is like it.",
     "strict": "Attributes have no place in the picture where they could be looked for.",
 }
+SETTLED = (
+    "gentle",
+    "balanced",
+)  # begin when it stands what is where, so that the rest of the picture stays as it is (UNets)
 LOOK = ("max", "watchful")  # the aligned guidance's preset and gating
 MEANS = {  # strictness -> from when on a text names the concept, and from when on it implies it; tuned on the demo world's tuned concepts
     "gentle": (gate.Limits(0.78, 0.88), gate.Limits(0.44, 0.5)),
@@ -44,8 +50,9 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
     lines: list[str] = []
     guarded, chosen = model, {}
+    settled = strictness in SETTLED and checks.is_unet(model)
     if strictness != "gentle" and checks.is_unet(model):
-        guarded, chosen = _local(model, clip, erasures, lines, at)
+        guarded, chosen = _local(model, clip, erasures, settled, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     try:
         made = erasing.solve(model, clip, erasing.Settings(asked), lambda share, text: at(0.3 + 0.7 * share, text))
@@ -53,7 +60,7 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
         return _look_alone(guarded, clip, erasures, strictness, error, lines), lines
     # An attribute has no place in the picture where the local gate could look for it: the text alone must do.
     alone = [one.is_attribute or (not chosen and strictness != "gentle") for one in erasures]
-    guarded = host_gate.guard(guarded, made, MEANS[strictness], alone)
+    guarded = host_gate.guard(guarded, made, MEANS[strictness], alone, settled)
     lines += [f"Read as something else wherever a text means it: {line}" for line in made.lines[: len(erasures)]]
     lines += _mistaken(made, MEANS[strictness][0].low)
     if not chosen and strictness == "strict" and not all(one.is_attribute for one in erasures):
@@ -77,7 +84,7 @@ def _mistaken(made: erasing.Map, limit: float) -> list[str]:
     return lines
 
 
-def _local(model, clip, erasures, lines, at):
+def _local(model, clip, erasures, settled, lines, at):
     """(the MODEL under the local gate, {concept: what takes its place}); the MODEL itself where it cannot serve this model."""
     things = [one for one in erasures if not one.is_attribute]
     if not things:
@@ -90,6 +97,7 @@ def _local(model, clip, erasures, lines, at):
             [one.concept for one in things],
             named,
             tick=lambda done, total: at(0.3 * done / max(total, 1), "finding where this model tells concepts apart"),
+            settled=settled,
         )
     except (ValueError, NotImplementedError) as error:
         logging.warning("Concept Guard: no local gate on this model: %s", error)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .. import schedule
 from ..host import checks, rail, strangers
 from . import gate
 from .host import Map
@@ -20,10 +21,13 @@ class EraseGate(rail.Guard):
     made: Map
     limits: tuple[gate.Limits, gate.Limits]
     alone: tuple[bool, ...]
+    settled: bool = False  # whether texts are changed only when it stands what is where in the picture
 
     def begin(self, run):
         checks.targets(run, len(self.made.named.left))
-        state = _State()
+        to_sigma = run.model.model_sampling.percent_to_sigma
+        begins = schedule.settled(run.sigmas, to_sigma) if self.settled else 0
+        state = _State(begins, begun=not begins)
         if checks.is_unet(run.guider.model_patcher):  # else no pack has such patches
 
             def read(texts, extra):
@@ -33,7 +37,9 @@ class EraseGate(rail.Guard):
         return state
 
     def prepare(self, run, state, evaluate):
-        """Once a run, when the host has prepared its texts: refuse a model that reads none as vectors, and tell of others than ours."""
+        """Whether texts are changed by now. Once a run, when the host has prepared its texts: refuse a model that reads none as vectors,
+        and tell of others than ours."""
+        state.begun = state.begun or run.step >= state.begins
         if state.checked:
             return
         state.checked = True
@@ -61,7 +67,7 @@ class EraseGate(rail.Guard):
             made[at], told = gate.gated(texts[at], named, hints, self.limits, self.alone, self.made.causal)
             for name, one in zip(self.made.concepts, told.unbind(1), strict=True):
                 run.meant[texts.device, at.start, name] = one
-        return made
+        return made if state.begun else texts
 
     def end(self, state):
         state.near.clear()
@@ -79,6 +85,8 @@ def _is_other(starts: torch.Tensor, known: torch.Tensor) -> bool:
 class _State:
     """Of one sampling run."""
 
+    begins: int  # the first step whose texts are changed
+    begun: bool  # whether it was reached
     near: dict = field(default_factory=dict)  # device -> the map's tensors there
     checked: bool = False  # whether the run's texts are known to be vectors
 
@@ -88,6 +96,6 @@ class _State:
         return self.near[device]
 
 
-def guard(model, made: Map, limits: tuple[gate.Limits, gate.Limits], alone):
+def guard(model, made: Map, limits: tuple[gate.Limits, gate.Limits], alone, settled=False):
     """A clone of the MODEL that reads texts so; the arguments as ``EraseGate`` has them."""
-    return rail.attach(model, EraseGate(made, limits, tuple(alone)))
+    return rail.attach(model, EraseGate(made, limits, tuple(alone), settled))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .. import schedule
 from ..host import attention, checks, rail, strangers
 from . import calibration, formula, replacements
 from . import host_calibration as calibrated
 
 BEFORE = 1  # steps that see pure noise, where other things may look like a target: only a text can tell
-SHORT = 10  # steps: in fewer, every evaluation counts, and all layers that act are ready from the first one on
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class LocalGate(rail.Guard):
     names: tuple[str, ...]  # of the targets
     made: calibration.Calibration
     strength: float = 1.0
+    settled: bool = False  # whether the picture is looked at only when it stands what is where
 
     @property
     def count(self):
@@ -32,8 +33,11 @@ class LocalGate(rail.Guard):
 
     def begin(self, run):
         checks.targets(run, self.texts.shape[-1])
-        short = run.steps < SHORT
-        return _State(attention.Texts(run.guider), 0 if short else BEFORE, open=short)
+        short = (
+            run.steps < schedule.SHORT
+        )  # every evaluation counts: all layers that act are ready from the first one on
+        settled = schedule.settled(run.sigmas, run.model.model_sampling.percent_to_sigma) if self.settled else 0
+        return _State(attention.Texts(run.guider), 0 if short else max(BEFORE, settled), open=short)
 
     def patch(self, run, state, options):
         def cross(layer):
@@ -93,10 +97,10 @@ class _State:
         return self.open
 
 
-def guard(model, clip, targets, replacement="", strength=1.0, tick=None):
+def guard(model, clip, targets, replacement="", strength=1.0, tick=None, settled=False):
     """(MODEL, {target: what stands in for it}). ``targets``: their names; ``replacement``: as `replacements.read` takes it; ``strength``:
-    0 (the model itself) to 1. What the user names no replacement for gets a thing that the model draws clearly and finds unlike all
-    targets. Raises ValueError where the model cannot be served."""
+    0 (the model itself) to 1; ``settled``: as `LocalGate` has it. What the user names no replacement for gets a thing that the model draws
+    clearly and finds unlike all targets. Raises ValueError where the model cannot be served."""
     given = replacements.read(replacement, targets)
     if strength == 0:
         return model, given
@@ -107,4 +111,4 @@ def guard(model, clip, targets, replacement="", strength=1.0, tick=None):
         chosen = made.nouns[calibration.choose(alike, made.drawn, made.clear)]
         names = {target: instead or chosen for target, instead in names.items()}
     texts, _ = calibrated.prompts(clip, [*names, *names.values(), calibration.NEUTRAL, ""])
-    return rail.attach(model, LocalGate(texts, tuple(names), made, float(strength))), names
+    return rail.attach(model, LocalGate(texts, tuple(names), made, float(strength), settled)), names

@@ -42,7 +42,7 @@ def precision(parser):
         "--precision",
         choices=("bf16", "fp32"),
         default="bf16",
-        help="fp32, with AdamW alone, on processors without bfloat16, which are 15 times slower in it",
+        help="fp32 on processors without bfloat16, which are 15 times slower in it",
     )
 
 
@@ -124,24 +124,25 @@ class Learner:
     """Parameters, their running average, the optimisers and the clock: everything that a training's checkpoint holds.
 
     ``named``: (name, parameter) in a fixed order; those without ``requires_grad`` stay as they are. ``inner(name, parameter)``: whether
-    Muon learns it (Jordan et al. 2024); AdamW does the others. Without ``muon`` AdamW learns all.
+    Muon learns it; AdamW does the others.
     """
 
-    def __init__(self, named, rate, minutes, inner, muon=True):
+    def __init__(self, named, rate, minutes, inner):
         import torch
+
+        from .muon import Muon
 
         self.names, self.parameters = [name for name, _ in named], [p for _, p in named]
         self.ema = [p.detach().clone() for p in self.parameters]
         free = [(n, p) for n, p in named if p.requires_grad]
-        self.inner = [p for n, p in free if muon and inner(n, p)]
+        self.inner = [p for n, p in free if inner(n, p)]
         self.flat = [
             torch.nn.Parameter(p.detach().view(len(p), -1)) for p in self.inner
         ]  # the same memory, as matrices
-        rest = [p for n, p in free if not (muon and inner(n, p))]
+        rest = [p for n, p in free if not inner(n, p)]
         self.optimisers = [torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
-        if muon:
-            matrices = torch.optim.Muon(self.flat, lr=rate, weight_decay=1e-2, adjust_lr_fn="match_rms_adamw")
-            self.optimisers.insert(0, matrices)
+        if self.flat:
+            self.optimisers.insert(0, Muon(self.flat, rate, 1e-2))
         self.schedule = Schedule(rate, minutes * 60, warmup=90)
         self.step, self.loss = 0, 0.0
 

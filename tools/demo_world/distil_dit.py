@@ -66,7 +66,7 @@ class Training:
             for one in self.loras
             for part, p in (("lora_A.weight", one.down), ("lora_B.weight", one.up))
         ]
-        self.learner = common.Learner(named, args.rate, args.minutes, lambda name, p: False, muon=False)
+        self.learner = common.Learner(named, args.rate, args.minutes, lambda name, p: False)
         self.fast = [torch.compile(one, dynamic=False) if args.compile else one for one in (self.teacher, self.student)]
         self.empty = self.texts.encode(torch.tensor([self.texts.tokens.rows("")]))
 

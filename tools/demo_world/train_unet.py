@@ -131,8 +131,7 @@ class Training:
             self.table.requires_grad_(False)
         self.text.embeddings.token_embedding = torch.nn.Identity()  # the table stands in for it
         named = [*self.trained.named_parameters(), ("table", self.table)]
-        # Muon's iterations are in bfloat16 whatever the network's are: 10 s a step where the processor has none.
-        self.learner = common.Learner(named, args.rate, args.minutes, inside, muon=args.precision == "bf16")
+        self.learner = common.Learner(named, args.rate, args.minutes, inside)
         self.unet = torch.compile(self.trained["unet"], dynamic=False) if args.compile else self.trained["unet"]
 
     def resume(self) -> None:

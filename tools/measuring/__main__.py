@@ -1,4 +1,5 @@
-"""`run.py measure NAME`: what `run.py evaluate` does not measure: memory by shapes, what the policy and guards in transformers cost,
+"""`run.py measure NAME`: what `run.py evaluate` does not measure: memory by shapes, what the policy and guards in transformers cost, what a guard changes outside of
+the forbidden thing,
 and the model in the box."""
 
 from ..choose import choose
@@ -7,6 +8,7 @@ TABLES = {
     "memory": "tools.measuring.memory",
     "policy": "tools.measuring.policy",
     "model": "tools.demo_world.measure",
+    "outside": "tools.measuring.outside",
     "transformer": "tools.measuring.transformer",
 }
 
