@@ -34,7 +34,8 @@ class GuardConcepts(io.ComfyNode):
                     options=list(concept_guard.STRICTNESS),
                     default="balanced",
                     tooltip="gentle: texts that mean it are read as something else, which costs nothing. balanced: it is looked for in the "
-                    "picture, too, and replaced in place. strict: from weaker signs on.",
+                    "picture, too, and replaced in place. strict: from weaker signs on, and from the first step on, so more of the picture "
+                    "changes.",
                 ),
             ],
             outputs=[

@@ -2,8 +2,10 @@
 
 import pytest
 
+from tools.pictures import demo
 from tools.pictures.story import tell
 from tools.serving import graph as graphs
+from tools.setup.cache import SetupError
 
 INFO = {
     "Load": {"input": {"required": {"name": ["COMBO", {"options": ["a"]}]}}, "display_name": "Load Model"},
@@ -130,3 +132,17 @@ def test_the_story_names_what_a_concept_guard_is_told_without_arrows_and_notes()
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}, "_meta": {"title": "after"}},
     }
     assert tell(graph, "2").concepts == "beer, bomb"
+
+
+def test_the_demo_s_prompt_is_written_over_where_its_samplers_have_it_from():
+    graph = {
+        "1": {"inputs": {"text": "a party", "clip": ["9", 1]}},
+        "2": {"inputs": {"text": "", "clip": ["9", 1]}},
+        "3": {"inputs": {"positive": ["1", 0], "negative": ["2", 0], "seed": 1}},
+        "4": {"inputs": {"samples": ["3", 0]}},
+        "5": {"inputs": {"images": ["4", 0]}},
+    }
+    demo.set_prompt(graph, ("5",), "a dog")
+    assert graph["1"]["inputs"]["text"] == "a dog" and graph["2"]["inputs"]["text"] == ""
+    with pytest.raises(SetupError, match="--prompt: this workflow has no node"):
+        demo.set_prompt({"5": graph["5"], "4": {"inputs": {}}}, ("5",), "a dog")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tools.measuring import sampling
+from tools.measuring.outside import differences, places
 from tools.testing import hosting, models
 
 pytestmark = pytest.mark.both_hosts
@@ -67,6 +68,68 @@ def test_what_no_word_of_the_prompt_names_goes_too(concepts, demo, sees, bare, c
     assert before.contains(thing).sum() >= 5 and not before.contains(instead).any()
     assert not after.contains(thing).any() and after.contains(instead).sum() >= least
     assert before.contains(beside).sum() >= 5 and after.contains(beside).sum() >= 5
+
+
+def steps_of(demo, model, caption, steps, denoise=1.0):
+    """What the model takes the picture for at each step of a run."""
+    import comfy.sample
+
+    found, start = [], sampling.noise(demo[0], [5])
+    positive, negative = ([[sampling.encode(demo[1], [text]), {}]] for text in (caption, ""))
+    with torch.inference_mode():
+        comfy.sample.sample(
+            model,
+            start,
+            steps,
+            3.0,
+            "euler",
+            "normal",
+            positive,
+            negative,
+            torch.zeros_like(start),
+            denoise=denoise,
+            callback=lambda step, x0, x, total: found.append(x0.clone()),
+            disable_pbar=True,
+            seed=5,
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    "strictness, steps, denoise, first",
+    [
+        ("gentle", 10, 1.0, 1),
+        ("balanced", 20, 1.0, 2),
+        ("strict", 10, 1.0, 0),
+        ("balanced", 8, 1.0, 0),
+        ("balanced", 10, 0.5, 0),
+    ],
+)
+def test_a_thing_is_exchanged_when_it_stands_what_is_where(concepts, demo, strictness, steps, denoise, first):
+    """Every bit is the unguarded picture's before; strict, short runs and pictures to start from begin at once."""
+    with torch.inference_mode():
+        guarded = concepts.guard(*demo[:2], "beer -> milk", strictness)[0]
+    for _ in range(2):  # the second run begins anew
+        plain, held = (steps_of(demo, model, SCENE, steps, denoise) for model in (demo[0], guarded))
+        changed = [not torch.equal(one, two) for one, two in zip(plain, held, strict=True)]
+        assert changed == [step >= first for step in range(steps)]
+
+
+def test_the_rest_of_the_picture_stays(concepts, demo):
+    """Where neither the beer nor its replacement is seen: less than half of what changes if the guard begins at once."""
+    oracle, texts = hosting.module("guards.demo.oracle").load(), [SCENE, "a dog and a beer on the beach"]
+    outside = {}
+    for strictness in ("balanced", "strict"):
+        with torch.inference_mode():
+            guarded = concepts.guard(*demo[:2], "beer -> milk", strictness)[0]
+        for text in texts:
+            before, after = (pictures(demo, model, text, 4, steps=20) for model in (demo[0], guarded))
+            seen = [oracle.see(images).things for images in (before, after)]
+            for one, two, *things in zip(before, after, *seen, strict=True):
+                mask = places(*things, "beer", "milk", 96)
+                outside.setdefault(strictness, []).append(differences(one, two, mask)[0])
+    assert len(outside["strict"]) == 8
+    assert sum(outside["balanced"]) < 0.5 * sum(outside["strict"])
 
 
 def test_both_layers_use_the_same_replacement(concepts, demo):

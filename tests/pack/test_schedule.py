@@ -41,3 +41,19 @@ def test_the_switch_is_the_first_step_not_below_the_ratio(ratio, steps, switch):
 def test_every_level_of_a_long_schedule_is_its_own_step():
     sigmas = [14.6 * 0.9**n for n in range(100)] + [0.0]
     assert [schedule.step_index(sigmas, sigma) for sigma in sigmas[:-1]] == list(range(100))
+
+
+@pytest.mark.parametrize("steps, begins", [(4, 0), (9, 0), (10, 1), (20, 2), (40, 4), (100, 10)])
+def test_it_stands_what_is_where_after_a_tenth_of_the_schedule(steps, begins):
+    """Of a schedule that falls evenly, as share 0 to 1 and back."""
+    sigmas = [1 - i / steps for i in range(steps)] + [0.0]
+    assert schedule.settled(sigmas, lambda share: 1 - share) == begins
+
+
+def test_a_schedule_that_lingers_where_nothing_stands_is_not_waited_for_longer_than_a_fifth():
+    assert schedule.settled([1 - i / 1000 for i in range(19)] + [0.5, 0.0], lambda share: 1 - share) == 4
+
+
+def test_a_picture_to_start_from_stands_already_and_so_does_one_turned_back_into_noise():
+    assert schedule.settled([0.6 - i / 40 for i in range(20)] + [0.0], lambda share: 1 - share) == 0
+    assert schedule.settled([i / 20 for i in range(21)], lambda share: 1 - share) == 0

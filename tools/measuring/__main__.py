@@ -1,6 +1,5 @@
-"""`run.py measure NAME`: what `run.py evaluate` does not measure: memory by shapes, what the policy and guards in transformers cost, what a guard changes outside of
-the forbidden thing,
-and the model in the box."""
+"""`run.py measure NAME`: what `run.py evaluate` does not measure: memory by shapes, what the policy and guards in transformers cost,
+what Concept Guard changes outside of the forbidden thing, and the model in the box."""
 
 from ..choose import choose
 

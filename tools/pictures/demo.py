@@ -26,6 +26,7 @@ def main() -> int:
         default=PROJECT / "workflows" / "concept_guard.json",
         help='a workflow with save nodes titled "before" and "after" (default: %(default)s)',
     )
+    parser.add_argument("--prompt", help="another prompt than the workflow's")
     parser.add_argument("--seed", type=int, help="another seed than the workflow's")
     parser.add_argument(
         "--output", type=Path, default=PROJECT / "output" / "demo", help="where the sheet goes (default: %(default)s)"
@@ -43,6 +44,8 @@ def main() -> int:
             if options.seed is not None:
                 set_seed(graph, options.seed)
             before, after = save_node(graph, "before"), save_node(graph, "after")
+            if options.prompt is not None:
+                set_prompt(graph, (before, after), options.prompt)
             say(f"Sampling {options.workflow.name}: the same seeds without and with the guards ...")
             result = server.run(graph, progress=ProgressLine(), workflow=workflow)
             if result.status != "success":
@@ -59,6 +62,18 @@ def set_seed(graph: dict, seed: int) -> None:
         for name in ("seed", "noise_seed"):
             if isinstance(node["inputs"].get(name), int):
                 node["inputs"][name] = seed
+
+
+def set_prompt(graph: dict, ends: tuple[str, ...], prompt: str) -> None:
+    """Put another text into the nodes that the samplers behind ``ends`` have their prompt from. Raises SetupError where one has none."""
+    for end in ends:
+        made_from = graphs.upstream(graph, end)
+        link = next((found for key in made_from if graphs.is_link(found := graph[key]["inputs"].get("positive"))), None)
+        behind = graphs.upstream(graph, link[0]) if link else []
+        node = next((key for key in behind if isinstance(graph[key]["inputs"].get("text"), str)), None)
+        if node is None:
+            raise SetupError("--prompt: this workflow has no node with a text behind its sampler's positive input.")
+        graph[node]["inputs"]["text"] = prompt
 
 
 def save_node(graph: dict, word: str) -> str:
