@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .. import schedule
-from ..host import checks, rail, strangers
+from ..host import checks, rail, roles, strangers
 from . import gate
 from .host import Map
 
@@ -25,8 +24,7 @@ class EraseGate(rail.Guard):
 
     def begin(self, run):
         checks.targets(run, len(self.made.named.left))
-        to_sigma = run.model.model_sampling.percent_to_sigma
-        begins = schedule.settled(run.sigmas, to_sigma) if self.settled else 0
+        begins = roles.settled(run) if self.settled else 0
         state = _State(begins, begun=not begins)
         if checks.is_unet(run.guider.model_patcher):  # else no pack has such patches
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .. import schedule
 from .strangers import SLOTS, TILES
+
+STEADY = {
+    "CFGGuider",
+    "Guider_Basic",
+    "Guider_DualCFG",
+    "Guider_PerpNeg",
+}  # the host's guiders, which weigh every step alike
 
 
 def unconditional(guider) -> str | None:
@@ -70,3 +78,23 @@ def rows(total: int, extra: dict, slots, shown, wanted: frozenset[str]) -> list[
             if roles[i] is None or roles[i] in wanted:
                 found.append((slice(start, start + count), uuid))
     return found
+
+
+def is_steady(guider):
+    """Whether the same texts count, as much, from the first step to the last: none is scheduled, and guidance is the host's own."""
+    starts, ends = ("start_percent", "clip_start_percent"), ("end_percent", "clip_end_percent")
+    entries = [entry for entries in guider.conds.values() for entry in entries or ()]
+    scheduled = any(entry.get(name, 0.0) > 0.0 for entry in entries for name in starts) or any(
+        entry.get(name, 1.0) < 1.0 for entry in entries for name in ends
+    )
+    weighed = any(guider.model_options.get(name) for name in ("sampler_cfg_function", "sampler_pre_cfg_function"))
+    listed = isinstance(number_or_list(getattr(guider, "cfg", 1.0)), list | tuple)
+    return type(guider).__name__ in STEADY and not (scheduled or weighed or listed)
+
+
+def settled(run):
+    """The first step of a run in which it stands what is where in the picture (`schedule.settled`); the very first where texts or their
+    weights come and go: what is asked for while nothing stands yet, and is not any more when it does, must not be waited for."""
+    if not is_steady(run.guider):
+        return 0
+    return schedule.settled(run.sigmas, run.model.model_sampling.percent_to_sigma)

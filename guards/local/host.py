@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .. import schedule
-from ..host import attention, checks, rail, strangers
+from ..host import attention, checks, rail, roles, strangers
 from . import calibration, formula, replacements
 from . import host_calibration as calibrated
 
@@ -33,10 +33,8 @@ class LocalGate(rail.Guard):
 
     def begin(self, run):
         checks.targets(run, self.texts.shape[-1])
-        short = (
-            run.steps < schedule.SHORT
-        )  # every evaluation counts: all layers that act are ready from the first one on
-        settled = schedule.settled(run.sigmas, run.model.model_sampling.percent_to_sigma) if self.settled else 0
+        short = run.steps < schedule.SHORT  # every step counts: all layers that act are ready from the first one on
+        settled = roles.settled(run) if self.settled else 0
         return _State(attention.Texts(run.guider), 0 if short else max(BEFORE, settled), open=short)
 
     def patch(self, run, state, options):

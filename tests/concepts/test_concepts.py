@@ -115,6 +115,29 @@ def test_a_thing_is_exchanged_when_it_stands_what_is_where(concepts, demo, stric
         assert changed == [step >= first for step in range(steps)]
 
 
+def test_a_thing_that_is_asked_for_in_the_first_tenth_alone_is_not_waited_for(concepts, demo):
+    """Loudly, and not at all when the guard would begin: scheduled texts are read as something else from the first step on."""
+    import comfy.sample
+
+    oracle = hosting.module("guards.demo.oracle").load()
+    with torch.inference_mode():
+        guarded = concepts.guard(*demo[:2], "beer -> milk", "balanced")[0]
+        first, nothing = (sampling.encode(demo[1], [text]).expand(4, -1, -1) for text in ("a beer", ""))
+        texts = [
+            [first, {"start_percent": 0.0, "end_percent": 0.1}],
+            [nothing, {"start_percent": 0.1, "end_percent": 1.0}],
+        ]
+        shown = []
+        for model in (demo[0], guarded):
+            start = sampling.noise(model, range(77, 81))
+            latents = comfy.sample.sample(
+                model, start, 20, 12.0, "euler", "normal", texts, [[nothing, {}]], torch.zeros_like(start), seed=77
+            )
+            pictures = demo[2].decode(latents.float()).float().movedim(-1, 1).clamp(0, 1)
+            shown.append(int(oracle.see(pictures).contains("beer").sum()))
+    assert shown[0] >= 3 and shown[1] == 0
+
+
 def test_the_rest_of_the_picture_stays(concepts, demo):
     """Where neither the beer nor its replacement is seen: less than half of what changes if the guard begins at once."""
     oracle, texts = hosting.module("guards.demo.oracle").load(), [SCENE, "a dog and a beer on the beach"]

@@ -91,3 +91,31 @@ def test_rows_of_a_pack_that_hands_on_some_of_them_are_told_by_their_numbers(hos
     assert roles.rows(4, {**whole, "cond_or_uncond": [1, 1]}, slots, shown, wanted) == []
     with pytest.raises(ValueError, match="2 rows.*3 prompts.*Remove the pack's node"):
         roles.rows(2, whole, slots, shown, wanted)
+
+
+@pytest.mark.parametrize(
+    "what, steady",
+    [
+        ("nothing", True),
+        ("a text of the first tenth", False),
+        ("a text of a clip's schedule", False),
+        ("a scale for every step", False),
+        ("a pack's guidance", False),
+        ("a pack's guider", False),
+    ],
+)
+def test_guidance_is_steady_where_every_step_weighs_the_same_texts(tiny, what, steady):
+    import comfy.samplers
+
+    class Ours(comfy.samplers.CFGGuider):
+        pass
+
+    guider = (Ours if what == "a pack's guider" else comfy.samplers.CFGGuider)(tiny.clone())
+    ends = {"a text of the first tenth": "end_percent", "a text of a clip's schedule": "clip_end_percent"}
+    text = torch.zeros(1, 4, models.CONTEXT)
+    guider.set_conds([[text, {ends[what]: 0.1} if what in ends else {}]], [[text, {}]])
+    guider.set_cfg([8.0, 1.0] if what == "a scale for every step" else 8.0)
+    if what == "a pack's guidance":
+        guider.model_options["sampler_cfg_function"] = lambda args: args["cond"]
+    guider.conds = {role: [entry.copy() for entry in entries] for role, entries in guider.original_conds.items()}
+    assert hosting.module("guards.host.roles").is_steady(guider) is steady
