@@ -8,12 +8,8 @@ from collections.abc import Callable
 from .. import schedule
 from .strangers import SLOTS, TILES
 
-STEADY = {
-    "CFGGuider",
-    "Guider_Basic",
-    "Guider_DualCFG",
-    "Guider_PerpNeg",
-}  # the host's guiders, which weigh every step alike
+# The host's guiders, which weigh every step alike.
+STEADY = {"CFGGuider", "Guider_Basic", "Guider_DualCFG", "Guider_PerpNeg"}
 
 
 def unconditional(guider) -> str | None:
