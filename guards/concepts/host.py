@@ -27,10 +27,8 @@ MORE = {  # strictness -> what would look, where nothing does
     "balanced": "strict steers away from it in whatever comes out, and breaks more of what is like it.",
     "strict": "Attributes have no place in the picture where they could be looked for.",
 }
-SETTLED = (
-    "gentle",
-    "balanced",
-)  # begin when it stands what is where, so that the rest of the picture stays as it is (UNets)
+# Begin when it stands what is where, so that the rest of the picture stays as it is (UNets).
+SETTLED = ("gentle", "balanced")
 LOOK = ("max", "watchful")  # the aligned guidance's preset and gating
 MEANS = {  # strictness -> from when on a text names the concept, and from when on it implies it; tuned on the demo world's tuned concepts
     "gentle": (gate.Limits(0.78, 0.88), gate.Limits(0.44, 0.5)),
@@ -50,8 +48,9 @@ def guard(model, clip, concepts: str, strictness: str, at: Callable[[float, str]
         raise ValueError("clip is empty: connect the CLIP that belongs to this model.")
     lines: list[str] = []
     guarded, chosen = model, {}
-    settled = strictness in SETTLED and checks.is_unet(model)
-    if strictness != "gentle" and checks.is_unet(model):
+    is_unet = checks.is_unet(model)
+    settled = is_unet and strictness in SETTLED
+    if is_unet and strictness != "gentle":
         guarded, chosen = _local(model, clip, erasures, settled, lines, at)
     asked = "\n".join(_line(one, chosen) for one in erasures)
     try:

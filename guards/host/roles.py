@@ -76,13 +76,15 @@ def rows(total: int, extra: dict, slots, shown, wanted: frozenset[str]) -> list[
     return found
 
 
+def is_scheduled(entries, whose=""):
+    """Whether any conditioning entry of a slot counts for a part of the schedule only, by its own range or its clip's (``clip_``)."""
+    return any(entry.get(f"{whose}start_percent") or entry.get(f"{whose}end_percent", 1.0) < 1 for entry in entries)
+
+
 def is_steady(guider):
     """Whether the same texts count, as much, from the first step to the last: none is scheduled, and guidance is the host's own."""
-    starts, ends = ("start_percent", "clip_start_percent"), ("end_percent", "clip_end_percent")
     entries = [entry for entries in guider.conds.values() for entry in entries or ()]
-    scheduled = any(entry.get(name, 0.0) > 0.0 for entry in entries for name in starts) or any(
-        entry.get(name, 1.0) < 1.0 for entry in entries for name in ends
-    )
+    scheduled = is_scheduled(entries) or is_scheduled(entries, "clip_")
     weighed = any(guider.model_options.get(name) for name in ("sampler_cfg_function", "sampler_pre_cfg_function"))
     listed = isinstance(number_or_list(getattr(guider, "cfg", 1.0)), list | tuple)
     return type(guider).__name__ in STEADY and not (scheduled or weighed or listed)

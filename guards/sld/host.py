@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..host import checks, rail
+from ..host import checks, rail, roles
 from . import formula as sld
 from .host_aligned import AlignedGuidance
 from .host_texts import names, same_text, shared_options
@@ -47,9 +47,7 @@ class SafeLatentDiffusion(rail.Guard):
                 "the negative prompt empty (or use it for other things): the guard does its work."
             )
         partial = any(key in options for _, options in self.concept for key in ("area", "mask"))
-        ends = any(
-            entry.get("start_percent") or entry.get("end_percent", 1.0) < 1 for entry in run.guider.conds[unconditional]
-        )
+        ends = roles.is_scheduled(run.guider.conds[unconditional])
         return _State(concept, unconditional, run.add_always(unconditional) if ends else None, partial)
 
     def _say_what_is_not_seen(self, run):

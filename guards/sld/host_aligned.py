@@ -73,8 +73,7 @@ class AlignedGuidance(rail.Guard):
                 "is measured from it, which weakens it. Connect an empty prompt there.",
                 role,
             )
-        ends = any(entry.get("start_percent") or entry.get("end_percent", 1.0) < 1 for entry in entries)
-        return role, run.add_always(role) if ends else None
+        return role, run.add_always(role) if roles.is_scheduled(entries) else None
 
     def wants(self, run, state):
         state.follow(run.alive(), run.scale if state.watch is not None else None)
